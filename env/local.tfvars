@@ -1,0 +1,14 @@
+# A laptop: the embedded AWS. Short time-outs, so that a retry can be watched.
+environment_suffix       = "local"
+layer_dir                = "build/layer-local"
+log_retention_days       = 1
+key_deletion_window_days = 7
+
+functions = {
+  processor = { timeout_seconds = 5 }
+  notifier  = { timeout_seconds = 5 }
+}
+
+table = {
+  deletion_protection = false
+}

@@ -1,0 +1,19 @@
+# The most robust set-up: a NAT gateway and the endpoints in every zone, reserved concurrency, a year of logs.
+environment_suffix = "prod"
+log_retention_days = 365
+
+network = {
+  nat = { mode = "gateway_per_az" }
+}
+
+functions = {
+  validator = { reserved_concurrency = 100 }
+  relay     = { reserved_concurrency = 20 }
+  processor = { reserved_concurrency = 50, maximum_concurrency = 40 }
+  notifier  = { reserved_concurrency = 20, maximum_concurrency = 10 }
+  reader    = { reserved_concurrency = 50 }
+}
+
+queues = {
+  max_receive_count = 5
+}

@@ -1,0 +1,109 @@
+# The functions, as one map: what each is for, what it may do, what it is told, and what feeds it. Everything that
+# exists once per function (role, log group, alarms, its place on the dashboard) follows from an entry here.
+
+locals {
+  function_settings = {
+    for function in keys(local.function_names) : function => {
+      for setting in ["maximum_concurrency", "memory_mb", "reserved_concurrency", "timeout_seconds"] :
+      setting => try(coalesce(var.functions[function][setting], var.function_defaults[setting]), var.functions[function][setting], null)
+    }
+  }
+
+  # Who works on which queue. How long a message stays hidden follows from its consumer's time-out.
+  queue_consumers = {
+    validator_to_processor = "processor"
+    processor_to_notifier  = "notifier"
+  }
+
+  # A key is allowed by its alias, since its id is known only after the first apply, and through one service only.
+  key_statements = {
+    for use, grant in {
+      dynamodb = { service = "dynamodb", actions = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"] }
+      sns      = { service = "sns", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+      sqs      = { service = "sqs", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+      } : use => {
+      actions   = grant.actions
+      resources = ["arn:${local.context.partition}:kms:${var.region}:${local.context.account_id}:key/*"]
+      conditions = [
+        { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${local.key_aliases[use]}"] },
+        { test = "StringEquals", variable = "kms:ViaService", values = ["${grant.service}.${var.region}.amazonaws.com"] },
+      ]
+    }
+  }
+
+  functions = {
+    validator = {
+      description = "Accepts a payment: one conditional put decides new, repeat or mismatch."
+      environment = {
+        DEFAULT_CURRENCY = var.default_currency
+        TABLE_NAME       = local.table_name
+      }
+      statements = {
+        accept = { actions = ["dynamodb:PutItem"], resources = [local.table_arn] }
+        key    = local.key_statements.dynamodb
+      }
+    }
+
+    relay = {
+      description = "Puts on the queues what the table's stream says."
+      environment = {
+        NOTIFIER_QUEUE_URL  = module.queue["processor_to_notifier"].url
+        PROCESSOR_QUEUE_URL = module.queue["validator_to_processor"].url
+      }
+      statements = {
+        send = { actions = ["sqs:SendMessage"], resources = values(local.queue_arns) }
+        key  = local.key_statements.sqs
+      }
+      stream_sources = {
+        payments = {
+          stream_arn           = module.table.stream_arn
+          stream_arn_pattern   = module.table.stream_arn_pattern
+          kms_alias            = local.key_aliases.dynamodb
+          filters              = [jsonencode({ eventName = ["INSERT", "MODIFY"] })]
+          on_failure_queue_arn = local.relay_dead_letter_arn
+          on_failure_kms_alias = local.key_aliases.sqs
+        }
+      }
+    }
+
+    processor = {
+      description = "Charges a payment through the gateway, once, and records the outcome."
+      environment = {
+        GATEWAY              = var.gateway
+        MAX_RECEIVE_COUNT    = tostring(var.queues.max_receive_count)
+        SIMULATOR_TABLE_NAME = local.simulator_ledger_name
+        TABLE_NAME           = local.table_name
+      }
+      statements = {
+        record = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
+        charge = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.ledger_arn] }
+        key    = local.key_statements.dynamodb
+      }
+    }
+
+    notifier = {
+      description = "Announces an outcome as a CloudEvent."
+      environment = {
+        EVENT_SOURCE = "/payments/${var.environment_suffix}"
+        TOPIC_ARN    = local.announcements_arn
+      }
+      statements = {
+        announce = { actions = ["sns:Publish"], resources = [local.announcements_arn] }
+        key      = local.key_statements.sns
+      }
+    }
+
+    reader = {
+      description = "Answers for one payment, or for a customer's payments."
+      environment = {
+        CUSTOMER_INDEX_NAME = local.customer_index_name
+        TABLE_NAME          = local.table_name
+      }
+      statements = {
+        read = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem"], resources = [local.table_arn] }
+        list = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.customer_index_name}"] }
+        key  = local.key_statements.dynamodb
+      }
+    }
+  }
+}

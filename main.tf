@@ -1,0 +1,248 @@
+module "keys" {
+  source = "./modules/kms"
+
+  context = local.context
+  keys = {
+    dynamodb = {
+      alias                = local.key_aliases.dynamodb
+      description          = "The payments table"
+      deletion_window_days = var.key_deletion_window_days
+    }
+    lambda = {
+      alias                = local.key_aliases.lambda
+      description          = "The functions' environment"
+      deletion_window_days = var.key_deletion_window_days
+    }
+    logs = {
+      alias                = local.key_aliases.logs
+      description          = "Every log group of the stack"
+      deletion_window_days = var.key_deletion_window_days
+      grants = [{
+        sid      = "LogGroupsOfThisStack"
+        services = ["logs.${var.region}.amazonaws.com"]
+        actions  = ["kms:Decrypt*", "kms:Describe*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+        conditions = [{
+          test     = "ArnLike"
+          variable = "kms:EncryptionContext:aws:logs:arn"
+          values   = [for prefix in ["/aws/lambda/payment-", "/aws/apigateway/payment-", "/aws/vpc/payment-"] : "${local.arn_base.logs}:log-group:${prefix}*"]
+        }]
+      }]
+    }
+    sns = {
+      alias                = local.key_aliases.sns
+      description          = "The announcements and the alarms"
+      deletion_window_days = var.key_deletion_window_days
+      grants = [{
+        sid      = "AlarmsOfThisAccount"
+        services = ["cloudwatch.amazonaws.com"]
+        actions  = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        conditions = [
+          { test = "StringEquals", variable = "aws:SourceAccount", values = [local.context.account_id] },
+          { test = "ArnLike", variable = "aws:SourceArn", values = ["${local.arn_base.cloudwatch}:alarm:payment-*"] },
+        ]
+      }]
+    }
+    sqs = {
+      alias                = local.key_aliases.sqs
+      description          = "The queues and their dead-letter queues"
+      deletion_window_days = var.key_deletion_window_days
+    }
+  }
+}
+
+module "network" {
+  source = "./modules/network"
+
+  context               = local.context
+  name                  = "payment-${var.environment_suffix}"
+  cidr_block            = var.network.cidr_block
+  az_count              = var.network.availability_zone_count
+  availability_zone_ids = var.network.availability_zone_ids
+  nat                   = var.network.nat
+  interface_endpoints   = var.network.interface_endpoints
+  flow_logs = {
+    retention_days = var.log_retention_days
+    kms_key_arn    = module.keys.keys["logs"].arn
+  }
+}
+
+module "table" {
+  source = "./modules/dynamodb"
+
+  context    = local.context
+  name       = local.table_name
+  hash_key   = "transaction_id"
+  attributes = { transaction_id = "S", customer_id = "S", created_at = "S" }
+  indexes = {
+    # Keys only: a change of state then never writes the index.
+    (local.customer_index_name) = { hash_key = "customer_id", range_key = "created_at", projection_type = "KEYS_ONLY" }
+  }
+  stream_view_type            = "NEW_AND_OLD_IMAGES"
+  point_in_time_recovery_days = var.table.point_in_time_recovery_days
+  deletion_protection         = var.table.deletion_protection
+  kms_key_arn                 = module.keys.keys["dynamodb"].arn
+}
+
+# The simulator's own books. They belong to the gateway, not to us: an audit compares the two.
+module "simulator_ledger" {
+  source = "./modules/dynamodb"
+  count  = var.gateway == "simulator" ? 1 : 0
+
+  context                     = local.context
+  name                        = local.simulator_ledger_name
+  hash_key                    = "idempotency_key"
+  attributes                  = { idempotency_key = "S" }
+  point_in_time_recovery_days = var.table.point_in_time_recovery_days
+  deletion_protection         = false
+  kms_key_arn                 = module.keys.keys["dynamodb"].arn
+}
+
+module "queue" {
+  source   = "./modules/sqs"
+  for_each = local.queue_consumers
+
+  context                       = local.context
+  name                          = local.queue_names[each.key]
+  dead_letter_queue_name        = local.dead_letter_queue_names[each.key]
+  kms_key_arn                   = module.keys.keys["sqs"].arn
+  consumer_timeout_seconds      = local.function_settings[each.value].timeout_seconds
+  visibility_timeout_seconds    = 6 * local.function_settings[each.value].timeout_seconds
+  max_receive_count             = var.queues.max_receive_count
+  retention_seconds             = var.queues.retention_seconds
+  dead_letter_retention_seconds = var.queues.dead_letter_retention_seconds
+}
+
+# Where the table's stream leaves what the relay could not deliver in time.
+module "relay_dead_letter_queue" {
+  source = "./modules/sqs"
+
+  context                    = local.context
+  name                       = local.dead_letter_queue_names.relay
+  dead_letter_queue_name     = null
+  kms_key_arn                = module.keys.keys["sqs"].arn
+  consumer_timeout_seconds   = local.function_settings["relay"].timeout_seconds
+  visibility_timeout_seconds = 6 * local.function_settings["relay"].timeout_seconds
+  retention_seconds          = var.queues.dead_letter_retention_seconds
+}
+
+module "announcements" {
+  source = "./modules/sns"
+
+  context       = local.context
+  name          = local.topic_names.announcements
+  kms_key_arn   = module.keys.keys["sns"].arn
+  subscriptions = var.announcement_subscriptions
+}
+
+module "alarms" {
+  source = "./modules/sns"
+
+  context     = local.context
+  name        = local.topic_names.alarms
+  kms_key_arn = module.keys.keys["sns"].arn
+  publishers  = { alarms = "cloudwatch.amazonaws.com" }
+  subscriptions = {
+    for address in var.alarm_emails : address => { protocol = "email", endpoint = address }
+  }
+}
+
+module "function" {
+  source   = "./modules/lambda"
+  for_each = local.functions
+
+  context              = local.context
+  name                 = local.function_names[each.key]
+  description          = each.value.description
+  handler              = "payments.handlers.${each.key}.handler"
+  runtime              = var.runtime.name
+  architecture         = var.runtime.architecture
+  memory_mb            = local.function_settings[each.key].memory_mb
+  timeout_seconds      = local.function_settings[each.key].timeout_seconds
+  reserved_concurrency = local.function_settings[each.key].reserved_concurrency
+  package = {
+    path          = data.archive_file.functions.output_path
+    sha256_base64 = data.archive_file.functions.output_base64sha256
+  }
+  layer_arns = [aws_lambda_layer_version.dependencies.arn]
+  environment = merge(each.value.environment, {
+    ENVIRONMENT                  = var.environment_suffix
+    POWERTOOLS_LOG_LEVEL         = var.log_level
+    POWERTOOLS_METRICS_NAMESPACE = local.metrics_namespace
+    POWERTOOLS_SERVICE_NAME      = each.key
+  })
+  kms_key_arn = module.keys.keys["lambda"].arn
+  kms_alias   = local.key_aliases.lambda
+  logs = {
+    retention_days = var.log_retention_days
+    kms_key_arn    = module.keys.keys["logs"].arn
+    level          = var.log_level
+  }
+  network = {
+    subnet_ids         = module.network.private_subnet_ids
+    security_group_ids = [module.network.function_security_group_id]
+  }
+  statements = each.value.statements
+  queue_sources = {
+    for queue, consumer in local.queue_consumers : queue => {
+      queue_arn           = module.queue[queue].arn
+      kms_alias           = local.key_aliases.sqs
+      batch_size          = var.queues.batch_size
+      maximum_concurrency = local.function_settings[each.key].maximum_concurrency
+    } if consumer == each.key
+  }
+  stream_sources = try(each.value.stream_sources, {})
+}
+
+module "api" {
+  source = "./modules/apigw"
+
+  context                = local.context
+  name                   = local.api_name
+  description            = "Payments: post one, read one, list a customer's"
+  stage_name             = var.api.stage_name
+  authorization          = var.api.authorization
+  cognito_user_pool_arns = var.api.cognito_user_pool_arns
+  manage_account_logging = var.api.manage_account_logging
+  throttle               = { rate_limit = var.api.rate_limit, burst_limit = var.api.burst_limit }
+  usage_plan             = var.api.usage_plan ? { quota_limit = var.api.quota_limit, quota_period = var.api.quota_period } : null
+  logs = {
+    retention_days = var.log_retention_days
+    kms_key_arn    = module.keys.keys["logs"].arn
+  }
+
+  routes = {
+    for route, spec in local.routes : route => merge(spec, {
+      function_name = module.function[spec.function].name
+      alias_name    = module.function[spec.function].alias_name
+      invoke_arn    = module.function[spec.function].invoke_arn
+    })
+  }
+}
+
+module "monitoring" {
+  source = "./modules/monitoring"
+
+  context           = local.context
+  name              = "payment"
+  suffix            = var.environment_suffix
+  alarm_topic_arn   = module.alarms.arn
+  metrics_namespace = local.metrics_namespace
+  functions = {
+    for function, name in local.function_names : function => {
+      name                 = name
+      timeout_seconds      = local.function_settings[function].timeout_seconds
+      reserved_concurrency = local.function_settings[function].reserved_concurrency
+      log_group_name       = module.function[function].log_group_name
+    }
+  }
+  stream_function = "relay"
+  queues = {
+    for queue, name in local.queue_names : queue => {
+      name                   = name
+      dead_letter_queue_name = local.dead_letter_queue_names[queue]
+    }
+  }
+  dead_letter_queues = { relay = local.dead_letter_queue_names.relay }
+  tables             = { payments = { name = module.table.name, indexes = [local.customer_index_name] } }
+  api                = { name = local.api_name, stage = module.api.stage_name }
+}

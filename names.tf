@@ -1,0 +1,54 @@
+# Every name and every ARN is built here, once. Built from names, they are known at plan: policies, triggers and
+# dashboards then stand in the plan in full, where tests and scanners can read them, and no two modules form a cycle.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  context = {
+    account_id = data.aws_caller_identity.current.account_id
+    partition  = data.aws_partition.current.partition
+    region     = var.region
+  }
+  arn_base = {
+    for service in ["dynamodb", "logs", "sns", "sqs", "cloudwatch"] :
+    service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
+  }
+
+  function_names = {
+    for function in ["validator", "relay", "processor", "notifier", "reader"] :
+    function => "payment-${function}-${var.environment_suffix}"
+  }
+
+  queue_names = {
+    validator_to_processor = "payment-validator-to-processor-${var.environment_suffix}"
+    processor_to_notifier  = "payment-processor-to-notifier-${var.environment_suffix}"
+  }
+  dead_letter_queue_names = {
+    validator_to_processor = "payment-validator-dlq-${var.environment_suffix}"
+    processor_to_notifier  = "payment-processor-dlq-${var.environment_suffix}"
+    relay                  = "payment-relay-dlq-${var.environment_suffix}"
+  }
+
+  table_name            = "payment-transactions-${var.environment_suffix}"
+  customer_index_name   = "customer-index"
+  simulator_ledger_name = "payment-simulator-ledger-${var.environment_suffix}"
+
+  topic_names = {
+    announcements = "payment-announcements-${var.environment_suffix}"
+    alarms        = "payment-alarms-${var.environment_suffix}"
+  }
+
+  key_aliases = {
+    for use in ["dynamodb", "lambda", "logs", "sns", "sqs"] : use => "payment-${use}-${var.environment_suffix}"
+  }
+
+  api_name = "payment-api-${var.environment_suffix}"
+
+  table_arn             = "${local.arn_base.dynamodb}:table/${local.table_name}"
+  ledger_arn            = "${local.arn_base.dynamodb}:table/${local.simulator_ledger_name}"
+  queue_arns            = { for queue, name in local.queue_names : queue => "${local.arn_base.sqs}:${name}" }
+  relay_dead_letter_arn = "${local.arn_base.sqs}:${local.dead_letter_queue_names.relay}"
+  announcements_arn     = "${local.arn_base.sns}:${local.topic_names.announcements}"
+}

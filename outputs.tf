@@ -1,0 +1,79 @@
+output "alarms_topic_arn" {
+  description = "The SNS topic that every alarm reports to."
+  value       = module.alarms.arn
+}
+
+output "announcements_topic_arn" {
+  description = "The SNS topic of the announcements: a CloudEvent for every outcome."
+  value       = module.announcements.arn
+}
+
+output "api_gateway_id" {
+  description = "The REST API's id."
+  value       = module.api.id
+}
+
+output "api_gateway_url" {
+  description = "Where the API answers: add /payments."
+  value       = module.api.url
+}
+
+output "api_stage_name" {
+  description = "The API's stage."
+  value       = module.api.stage_name
+}
+
+output "dashboard_name" {
+  description = "The CloudWatch dashboard that shows a payment's way from left to right."
+  value       = module.monitoring.dashboard_name
+}
+
+output "dynamodb_table_name" {
+  description = "The payments table."
+  value       = module.table.name
+}
+
+output "function_names" {
+  description = "Each function's full name, by what it does."
+  value       = { for function, instance in module.function : function => instance.name }
+}
+
+output "processor_dlq_url" {
+  description = "The dead-letter queue of announcements that could not be made."
+  value       = module.queue["processor_to_notifier"].dead_letter.url
+}
+
+output "processor_queue_url" {
+  description = "The queue from the processor's outcome to the notifier."
+  value       = module.queue["processor_to_notifier"].url
+}
+
+output "region" {
+  description = "The region of the stack."
+  value       = var.region
+}
+
+output "relay_dlq_url" {
+  description = "The queue that tells which stream records the relay could not deliver."
+  value       = module.relay_dead_letter_queue.url
+}
+
+output "simulator_ledger_table_name" {
+  description = "The simulator gateway's own books; null with a real gateway."
+  value       = one(module.simulator_ledger[*].name)
+}
+
+output "validator_dlq_url" {
+  description = "The dead-letter queue of payments that could not be charged."
+  value       = module.queue["validator_to_processor"].dead_letter.url
+}
+
+output "validator_queue_url" {
+  description = "The queue from the validator's payment to the processor."
+  value       = module.queue["validator_to_processor"].url
+}
+
+output "vpc_id" {
+  description = "The VPC of the functions."
+  value       = module.network.vpc_id
+}

@@ -1,0 +1,303 @@
+variable "alarm_emails" {
+  description = "E-mail addresses that are told of every alarm. Each has to confirm its subscription once."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "alarm_emails holds something that is not an e-mail address. Write each as name@example.com."
+  }
+}
+
+variable "announcement_subscriptions" {
+  description = "Who receives the announcements (CloudEvents), by a name of your choice: the SNS protocol, the endpoint, and a filter policy as JSON over the message attributes event_type, currency and status."
+  type = map(object({
+    protocol      = string
+    endpoint      = string
+    filter_policy = optional(string)
+    raw           = optional(bool, false)
+  }))
+  default  = {}
+  nullable = false
+}
+
+variable "api" {
+  description = <<-EOT
+    The API: who may call it (authorization: AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE), the stage's name, the
+    steady rate and the burst of requests per second over all callers, the usage plan's quota, and whether this
+    stack sets the region's one account-wide role for API Gateway logs (leave false where something else does).
+  EOT
+  type = object({
+    authorization          = optional(string, "AWS_IAM")
+    burst_limit            = optional(number, 200)
+    cognito_user_pool_arns = optional(list(string), [])
+    manage_account_logging = optional(bool, false)
+    quota_limit            = optional(number, 1000000)
+    quota_period           = optional(string, "MONTH")
+    rate_limit             = optional(number, 100)
+    stage_name             = optional(string, "prod")
+    usage_plan             = optional(bool, true)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["AWS_IAM", "COGNITO_USER_POOLS", "API_KEY", "NONE"], var.api.authorization)
+    error_message = "api.authorization must be AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE."
+  }
+
+  validation {
+    condition     = var.api.authorization != "COGNITO_USER_POOLS" || length(var.api.cognito_user_pool_arns) > 0
+    error_message = "api.authorization is COGNITO_USER_POOLS, so api.cognito_user_pool_arns must name at least one user pool."
+  }
+}
+
+variable "cost_center" {
+  description = "The CostCenter tag of every resource."
+  type        = string
+  default     = "engineering"
+  nullable    = false
+}
+
+variable "default_currency" {
+  description = "The ISO 4217 code of the currency of a payment that names none."
+  type        = string
+  default     = "USD"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Z]{3}$", var.default_currency))
+    error_message = "default_currency must be an ISO 4217 code of three capital letters, such as USD or JPY."
+  }
+}
+
+variable "environment_suffix" {
+  description = "The end of every name, so that several stacks can share an account: dev, prod, pr-123."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$", var.environment_suffix))
+    error_message = "environment_suffix must be 1 to 20 lower-case letters, digits and hyphens, with no hyphen at either end."
+  }
+}
+
+variable "function_defaults" {
+  description = "What each function starts from: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; a new AWS account often has too few to reserve)."
+  type = object({
+    memory_mb            = optional(number, 512)
+    reserved_concurrency = optional(number, -1)
+    timeout_seconds      = optional(number, 30)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.function_defaults.memory_mb >= 128 && var.function_defaults.memory_mb <= 10240
+    error_message = "function_defaults.memory_mb must be from 128 to 10240."
+  }
+
+  validation {
+    condition     = var.function_defaults.timeout_seconds >= 3 && var.function_defaults.timeout_seconds <= 120
+    error_message = "function_defaults.timeout_seconds must be from 3 to 120: the queues hide a message for six times as long."
+  }
+}
+
+variable "functions" {
+  description = "Where a function differs from function_defaults, by its name: validator, relay, processor, notifier, reader. maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier)."
+  type = map(object({
+    maximum_concurrency  = optional(number)
+    memory_mb            = optional(number)
+    reserved_concurrency = optional(number)
+    timeout_seconds      = optional(number)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.functions), ["validator", "relay", "processor", "notifier", "reader"])) == 0
+    error_message = "functions has a name that is none of validator, relay, processor, notifier, reader."
+  }
+
+  validation {
+    condition     = alltrue([for settings in values(var.functions) : coalesce(settings.timeout_seconds, 30) >= 3 && coalesce(settings.timeout_seconds, 30) <= 120])
+    error_message = "functions: timeout_seconds must be from 3 to 120: the queues hide a message for six times as long."
+  }
+
+  validation {
+    condition     = alltrue([for settings in values(var.functions) : coalesce(settings.maximum_concurrency, 2) >= 2 && coalesce(settings.maximum_concurrency, 2) <= 1000])
+    error_message = "functions: maximum_concurrency must be from 2 to 1000, as Lambda demands of a queue's mapping."
+  }
+}
+
+variable "gateway" {
+  description = "The payment gateway that the processor charges: simulator (deterministic, moves no money)."
+  type        = string
+  default     = "simulator"
+  nullable    = false
+
+  validation {
+    condition     = contains(["simulator"], var.gateway)
+    error_message = "gateway must be simulator."
+  }
+}
+
+variable "key_deletion_window_days" {
+  description = "How long a KMS key that was scheduled for deletion can still be rescued, in days."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.key_deletion_window_days >= 7 && var.key_deletion_window_days <= 30
+    error_message = "key_deletion_window_days must be from 7 to 30."
+  }
+}
+
+variable "layer_dir" {
+  description = "The folder of the functions' layer as built: `make layer` builds build/layer for Lambda, and build/layer-local for the Python of this machine."
+  type        = string
+  default     = "build/layer"
+  nullable    = false
+}
+
+variable "log_level" {
+  description = "The least level that the functions log: DEBUG, INFO, WARN or ERROR."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "log_level must be DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "log_retention_days" {
+  description = "How long every log group keeps its events, in days: one of the values that CloudWatch Logs takes."
+  type        = number
+  default     = 365
+  nullable    = false
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653."
+  }
+}
+
+variable "network" {
+  description = <<-EOT
+    The VPC: its CIDR block, in how many availability zones (pin them by availability_zone_ids), the way out to the
+    internet (nat.mode: none, instance, gateway, gateway_per_az), and the AWS services that get an interface endpoint.
+    The functions must reach SQS and SNS, by an endpoint or by NAT; DynamoDB is reached by a gateway endpoint, which is free.
+  EOT
+  type = object({
+    availability_zone_count = optional(number, 3)
+    availability_zone_ids   = optional(list(string), [])
+    cidr_block              = optional(string, "10.0.0.0/16")
+    interface_endpoints     = optional(set(string), ["sns", "sqs"])
+    nat = optional(object({
+      mode          = optional(string, "none")
+      instance_type = optional(string, "t4g.nano")
+    }), {})
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(cidrhost(var.network.cidr_block, 0)) && try(tonumber(split("/", var.network.cidr_block)[1]), 0) >= 16 && try(tonumber(split("/", var.network.cidr_block)[1]), 99) <= 24
+    error_message = "network.cidr_block must be an IPv4 block from /16 to /24, such as 10.0.0.0/16."
+  }
+
+  validation {
+    condition     = contains(["none", "instance", "gateway", "gateway_per_az"], var.network.nat.mode)
+    error_message = "network.nat.mode must be none, instance, gateway or gateway_per_az."
+  }
+
+  validation {
+    condition     = var.network.nat.mode != "none" || length(setsubtract(["sns", "sqs"], var.network.interface_endpoints)) == 0
+    error_message = "network.nat.mode is none, so the relay and the notifier reach SQS and SNS by interface endpoints only: add sns and sqs to network.interface_endpoints, or choose a NAT mode."
+  }
+}
+
+variable "project" {
+  description = "The Project tag of every resource."
+  type        = string
+  default     = "payment-processing"
+  nullable    = false
+}
+
+variable "queues" {
+  description = "Both queues: how often a message is received before it goes to the dead-letter queue, and how long the queue and the dead-letter queue keep a message, in seconds. How long a message in work stays hidden follows from its consumer's time-out."
+  type = object({
+    batch_size                    = optional(number, 10)
+    dead_letter_retention_seconds = optional(number, 1209600)
+    max_receive_count             = optional(number, 3)
+    retention_seconds             = optional(number, 345600)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.queues.max_receive_count >= 2 && var.queues.max_receive_count <= 1000
+    error_message = "queues.max_receive_count must be from 2 to 1000: with 1 a single hiccup of the gateway would end in the dead-letter queue."
+  }
+
+  validation {
+    condition     = var.queues.batch_size >= 1 && var.queues.batch_size <= 10
+    error_message = "queues.batch_size must be from 1 to 10."
+  }
+
+  validation {
+    condition     = var.queues.retention_seconds >= 3600 && var.queues.retention_seconds < var.queues.dead_letter_retention_seconds && var.queues.dead_letter_retention_seconds <= 1209600
+    error_message = "queues.retention_seconds must be at least 3600 and less than queues.dead_letter_retention_seconds (at most 1209600): a dead letter's age counts from its first sending."
+  }
+}
+
+variable "region" {
+  description = "The AWS region of the whole stack."
+  type        = string
+  default     = "ap-southeast-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must be an AWS region's code, such as ap-southeast-1."
+  }
+}
+
+variable "runtime" {
+  description = "The functions' runtime and processor architecture. The layer is built for them."
+  type = object({
+    architecture = optional(string, "arm64")
+    name         = optional(string, "python3.13")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.runtime.architecture)
+    error_message = "runtime.architecture must be arm64 or x86_64."
+  }
+
+  validation {
+    condition     = contains(["python3.11", "python3.12", "python3.13"], var.runtime.name)
+    error_message = "runtime.name must be python3.11, python3.12 or python3.13."
+  }
+}
+
+variable "table" {
+  description = "The payments table: days of point-in-time recovery (0 switches it off, else 1 to 35) and protection from deletion."
+  type = object({
+    deletion_protection         = optional(bool, true)
+    point_in_time_recovery_days = optional(number, 35)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.table.point_in_time_recovery_days >= 0 && var.table.point_in_time_recovery_days <= 35
+    error_message = "table.point_in_time_recovery_days must be from 0 (off) to 35."
+  }
+}
