@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup layer up down deploy outputs test check fmt lock
+ENV ?= local
+PORT ?= 4566
+PYTHON ?= python3
+UV := build/venv-uv/bin/uv
+RUN := .venv/bin/python -m
+export UV_PYTHON_DOWNLOADS = never
+unexport VIRTUAL_ENV
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## Install what the project needs, from its lock, into this folder
+
+build/venv-uv/.ready: local/prerequisites.py
+	@$(PYTHON) local/prerequisites.py
+	@$(PYTHON) -m venv build/venv-uv && build/venv-uv/bin/python -m pip install --quiet uv==0.13.9 && touch $@
+
+.venv/.ready: uv.lock pyproject.toml build/venv-uv/.ready
+	@$(UV) sync --quiet --frozen --python build/venv-uv/bin/python && UV_PROJECT_ENVIRONMENT=build/venv-embedded $(UV) sync --quiet --frozen --no-dev --group embedded --python build/venv-uv/bin/python
+	@UV_PROJECT_ENVIRONMENT=build/venv-scan $(UV) sync --quiet --frozen --no-dev --group scan --python build/venv-uv/bin/python && touch $@
+
+layer: setup ## Build the functions' layer
+	@$(RUN) local.layer
+
+up: layer ## Start the embedded AWS, deploy, send a payment, show its way (PORT=4566)
+	@$(RUN) ops up --port $(PORT)
+
+down: setup ## Stop the embedded AWS and remove its state
+	@$(RUN) ops down
+
+deploy: layer ## Deploy to an AWS account: ENV=dev or ENV=prod
+	@$(RUN) ops deploy --env $(ENV)
+
+outputs: setup ## Print terraform output as JSON: ENV=local, dev or prod
+	@$(RUN) ops outputs --env $(ENV)
+
+test: layer check ## Run every check; pytest's summary comes last
+	@$(RUN) pytest
+
+check: layer
+	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy
+
+fmt: setup ## Format the HCL and the Python, and refresh what is generated
+	@terraform fmt -recursive && $(RUN) ruff format && $(RUN) ruff check --fix && .venv/bin/python docs/picture.py && .venv/bin/python docs/tables.py
+
+lock: setup ## Renew the lock of the Python packages
+	@$(UV) lock --upgrade

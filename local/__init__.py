@@ -1,0 +1,11 @@
+"""What a laptop has instead of AWS: the embedded AWS, the provider mirror, and the layer's build."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+EMBEDDED_PYTHON = BUILD / "venv-embedded" / "bin" / "python"
+
+
+class LocalError(Exception):
+    """Something that a person can mend; the message says what and how."""

@@ -1,0 +1,76 @@
+"""Build the functions' layer from ``uv.lock``: for Lambda, and for the Python that runs the functions here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from local import BUILD, EMBEDDED_PYTHON, ROOT, LocalError
+
+UV = BUILD / "venv-uv" / "bin" / "uv"
+PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
+# Not needed to run: what pip would use to uninstall, and what only a type checker reads.
+LEFT_OUT = ("**/__pycache__", "bin", "**/*.dist-info/RECORD", "**/*.dist-info/direct_url.json", "**/*.pyi", "*.lock", ".lock")
+
+
+def requirements() -> str:
+    """Return the layer's packages with their versions and hashes, as the lock has them."""
+    command = [str(UV), "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--format", "requirements-txt"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+
+
+def target() -> tuple[str, str]:
+    """Return the processor architecture and Python version that the functions run on in AWS: the root's defaults."""
+    runtime = re.search(
+        r'variable "runtime".*?architecture = optional\(string, "(\w+)"\).*?name\s+= optional\(string, "python([\d.]+)"\)',
+        (ROOT / "variables.tf").read_text(encoding="utf-8"),
+        re.DOTALL,
+    )
+    if runtime is None:
+        raise LocalError("variables.tf: the variable runtime has lost its defaults, which say what the layer is for")
+    return runtime.group(1), runtime.group(2)
+
+
+def build(folder: Path, options: list[str]) -> bool:
+    """Build the layer into ``folder`` unless it is there for this lock already; say whether it was built."""
+    wanted = requirements() + f"# {' '.join(options)}\n"
+    stamp = folder / "requirements.txt"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    packages = folder / "python"
+    packages.mkdir(parents=True)
+    listed = folder / "requirements.partial"
+    listed.write_text(wanted, encoding="utf-8")
+    command = [str(UV), "pip", "install", "--quiet", "--target", str(packages), "--only-binary", ":all:", "--no-compile-bytecode"]
+    subprocess.run([*command, "--require-hashes", *options, "-r", str(listed)], cwd=ROOT, check=True)  # noqa: S603
+    for pattern in LEFT_OUT:
+        for path in list(packages.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    # Last, since its presence says that the layer is whole.
+    listed.rename(stamp)
+    return True
+
+
+def main() -> int:
+    """Build both layers; return the process's exit status."""
+    architecture, version = target()
+    wanted = {
+        "layer": ["--python-platform", PLATFORMS[architecture], "--python-version", version],
+        "layer-local": ["--python", str(EMBEDDED_PYTHON)],
+    }
+    try:
+        for name, options in wanted.items():
+            if build(BUILD / name, options):
+                sys.stderr.write(f"built build/{name}\n")
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"the layer could not be built: {error}\n{error.stderr or ''}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

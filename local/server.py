@@ -1,0 +1,183 @@
+"""Start and stop the embedded AWS: MiniStack in a process of its own, on loopback, with a clean environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from local import EMBEDDED_PYTHON, LocalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOST = "127.0.0.1"
+REGION = "ap-southeast-1"
+ACCOUNT_ID = "000000000000"
+# These keys are the embedded AWS's root: IAM does not bind them. A client that IAM shall bind needs a user of its own.
+ROOT_KEY = "test"
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def aws_environment(url: str) -> dict[str, str]:
+    """Return the variables that point Terraform, boto3 and the aws CLI at the embedded AWS, as its root."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": ROOT_KEY,
+        "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def is_healthy(url: str) -> bool:
+    """Say whether an embedded AWS answers at ``url``."""
+    try:
+        with urllib.request.urlopen(f"{url}/_ministack/health", timeout=2) as answer:  # noqa: S310 - loopback
+            return bool(answer.status == 200)  # noqa: PLR2004
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def process_exists(pid: int) -> bool:
+    """Say whether a process runs under this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def stop_process(pid: int) -> None:
+    """End the process group that ``pid`` leads: ask first, then insist."""
+    for sign, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _STOP_SECONDS)):
+        try:
+            os.killpg(pid, sign)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            # A child of ours stays a zombie until it is waited for.
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass  # started by another run of ours: its parent is gone, and init reaps it
+            if not process_exists(pid):
+                return
+            time.sleep(0.05)
+    raise LocalError(f"the embedded AWS (process {pid}) does not end. Look at it with: ps -fp {pid}")
+
+
+@dataclass
+class EmbeddedAWS:
+    """One embedded AWS, as a context manager or by ``start`` and ``stop``.
+
+    ``port`` is a free one unless given; ``auth`` enforces IAM; ``persist`` keeps the state in ``state_dir`` over a
+    stop and a start on the same port. The log is ``state_dir/embedded-aws.log``.
+
+    Raises LocalError where the port is taken, or the server does not come up.
+    """
+
+    state_dir: Path
+    port: int | None = None
+    auth: bool = True
+    persist: bool = False
+    pid: int | None = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        """The endpoint."""
+        return f"http://{HOST}:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point AWS tools at this server, as its root."""
+        return aws_environment(self.url)
+
+    def start(self) -> Self:
+        """Start the server and wait until it answers."""
+        if not EMBEDDED_PYTHON.exists():
+            raise LocalError("the embedded AWS is not installed. Run: make setup")
+        if self.port is None:
+            self.port = free_port()
+        elif not _is_free(self.port):
+            raise LocalError(
+                f"port {self.port} is taken by another program. Stop it, or choose another port: make up PORT={self.port + 1}"
+            )
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        log = self.state_dir / "embedded-aws.log"
+        with log.open("ab") as out:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [str(EMBEDDED_PYTHON), "-m", "ministack"],
+                env=self._server_environment(),
+                cwd=self.state_dir,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = process.pid
+        deadline = time.monotonic() + _START_SECONDS
+        while not is_healthy(self.url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise LocalError(f"the embedded AWS did not come up on port {self.port}. Its log: {log}")
+            time.sleep(0.1)
+        return self
+
+    def stop(self) -> None:
+        """Stop the server, its workers with it."""
+        if self.pid is not None:
+            stop_process(self.pid)
+            self.pid = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _server_environment(self) -> dict[str, str]:
+        # The functions inherit what the server has: nothing of the caller's may reach them.
+        return {
+            "PATH": os.defpath,
+            "HOME": str(self.state_dir),
+            "LANG": "C.UTF-8",
+            "TMPDIR": os.environ.get("TMPDIR", "/tmp"),  # noqa: S108 - the system's default
+            "PYTHONUNBUFFERED": "1",
+            "GATEWAY_PORT": str(self.port),
+            "BIND_HOST": HOST,
+            "MINISTACK_REGION": REGION,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
+            "AUTH": "true" if self.auth else "false",
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "PERSIST_STATE": "1" if self.persist else "0",
+            "STATE_DIR": str(self.state_dir / "aws"),
+            "LOG_LEVEL": "INFO",
+        }

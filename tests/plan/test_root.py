@@ -1,0 +1,240 @@
+"""The whole system, as each environment's plan shows it: an inventory to read in a diff, and rules over all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.plan.graph import Plan, resources, statements
+
+pytestmark = pytest.mark.plan
+
+INVENTORY = Path(__file__).parent / "inventory"
+ENVIRONMENTS = ["local", "dev", "prod"]
+WAY_OUT = "To accept it, run the test with UPDATE_INVENTORY=1 and read the difference in git."
+
+# AWS gives these actions no resource to be limited to.
+STAR_IS_FORCED = {
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+}
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def environment(request: pytest.FixtureRequest) -> str:
+    name = request.param
+    assert isinstance(name, str)
+    return name
+
+
+@pytest.fixture
+def root(environment: str, root_plan: Any) -> Plan:
+    planned: Plan = root_plan(environment)
+    return planned
+
+
+def test_inventory(environment: str, root: Plan) -> None:
+    """The plan makes what the inventory lists, no more and no less."""
+    made = dict(sorted(Counter(resource["type"] for resource in resources(root)).items()))
+    file = INVENTORY / f"{environment}.yaml"
+    if os.environ.get("UPDATE_INVENTORY"):
+        file.write_text(yaml.safe_dump({"resources": sum(made.values()), "types": made}), encoding="utf-8")
+    expected = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert made == expected["types"], WAY_OUT
+    assert sum(made.values()) == expected["resources"], WAY_OUT
+
+
+def test_every_name_ends_in_the_suffix(environment: str, root: Plan) -> None:
+    named = {
+        "aws_lambda_function": "function_name",
+        "aws_sqs_queue": "name",
+        "aws_dynamodb_table": "name",
+        "aws_sns_topic": "name",
+        "aws_kms_alias": "name",
+        "aws_cloudwatch_log_group": "name",
+        "aws_api_gateway_rest_api": "name",
+        "aws_lambda_layer_version": "layer_name",
+    }
+    seen = [(r["address"], r["values"][named[r["type"]]]) for r in resources(root) if r["type"] in named]
+    assert len(seen) > 20
+    assert [pair for pair in seen if not pair[1].endswith(f"-{environment}")] == []
+
+
+def test_every_resource_carries_the_tags(environment: str, root: Plan) -> None:
+    tagged = [r for r in resources(root) if r["values"].get("tags_all") is not None]
+    assert len(tagged) > 30
+    expected = {"Environment": environment, "Project": "payment-processing", "CostCenter": "engineering"}
+    missing = {r["address"] for r in tagged if expected.items() - r["values"]["tags_all"].items()}
+    assert missing == set()
+
+
+def test_the_parts_of_the_design(environment: str, root: Plan) -> None:
+    names = {r["values"].get("name") or r["values"].get("function_name") for r in resources(root)}
+    assert {
+        f"payment-{part}-{environment}"
+        for part in (
+            "validator relay processor notifier reader transactions validator-to-processor processor-to-notifier "
+            "validator-dlq processor-dlq relay-dlq announcements alarms api"
+        ).split()
+    } <= names
+
+
+def test_functions(environment: str, root: Plan) -> None:
+    functions = resources(root, "aws_lambda_function")
+    assert len(functions) == 5
+    for function in functions:
+        values = function["values"]
+        assert values["architectures"] == ["arm64"]
+        assert values["runtime"] == "python3.13"
+        assert values["memory_size"] == 512
+        assert values["tracing_config"] == [{"mode": "Active"}]
+        assert values["publish"] is True
+        assert values["logging_config"][0]["log_format"] == "JSON"
+        short = {"processor", "notifier"} if environment == "local" else set()
+        role = values["function_name"].split("-")[1]
+        assert values["timeout"] == (5 if role in short else 30)
+
+
+def test_every_queue_has_a_dead_letter_queue_that_outlives_it(root: Plan) -> None:
+    queues = {queue["values"]["name"]: queue["values"] for queue in resources(root, "aws_sqs_queue")}
+    assert len(queues) == 5
+    for name, queue in queues.items():
+        if "-dlq-" in name:
+            assert queue["message_retention_seconds"] == 1209600
+            continue
+        redrive = json.loads(queue["redrive_policy"])
+        dead_letter = queues[redrive["deadLetterTargetArn"].rsplit(":", 1)[1]]
+        assert dead_letter["message_retention_seconds"] > queue["message_retention_seconds"]
+
+
+def test_a_message_stays_hidden_six_times_its_consumers_timeout(environment: str, root: Plan) -> None:
+    timeouts = {f["values"]["function_name"]: f["values"]["timeout"] for f in resources(root, "aws_lambda_function")}
+    hidden = {q["values"]["name"]: q["values"]["visibility_timeout_seconds"] for q in resources(root, "aws_sqs_queue")}
+    for queue, consumer in (("validator-to-processor", "processor"), ("processor-to-notifier", "notifier")):
+        timeout = timeouts[f"payment-{consumer}-{environment}"]
+        assert hidden[f"payment-{queue}-{environment}"] == 6 * timeout
+
+
+def test_no_policy_has_a_star(root: Plan) -> None:
+    """No action is a star, and no resource is one but where AWS offers no other."""
+    found = list(statements(root, "aws_iam_role_policy"))
+    assert len(found) > 15
+    for address, statement in found:
+        assert not [action for action in statement["Action"] if action.endswith("*")], address
+        if "*" in statement["Resource"]:
+            assert set(statement["Action"]) <= STAR_IS_FORCED, (address, statement)
+
+
+def test_every_policy_is_known_at_plan(root: Plan) -> None:
+    unknown = [
+        r["address"]
+        for r in resources(root)
+        if r["type"] in {"aws_iam_role_policy", "aws_iam_role", "aws_sns_topic_policy", "aws_kms_key"}
+        for field in ("policy", "assume_role_policy")
+        if field in r["unknown"] and r["unknown"][field]
+    ]
+    assert unknown == []
+
+
+ALLOWED = {
+    "validator": {"dynamodb:PutItem"},
+    "relay": {"sqs:SendMessage"},
+    "processor": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    "notifier": {"sns:Publish"},
+    "reader": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
+}
+DATA_ACTIONS = {
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:BatchGetItem",
+    "dynamodb:Query",
+    "dynamodb:Scan",
+    "sqs:SendMessage",
+    "sns:Publish",
+}
+
+
+@pytest.mark.parametrize("function", sorted(ALLOWED))
+def test_a_role_may_do_its_work_and_no_other(root: Plan, function: str) -> None:
+    actions = {
+        action
+        for address, statement in statements(root, "aws_iam_role_policy")
+        if f'module.function["{function}"]' in address
+        for action in statement["Action"]
+    }
+    assert actions & DATA_ACTIONS == ALLOWED[function]
+
+
+def test_everything_at_rest_is_encrypted_with_our_keys(root: Plan) -> None:
+    keyed = {
+        "aws_sqs_queue": "kms_master_key_id",
+        "aws_sns_topic": "kms_master_key_id",
+        "aws_cloudwatch_log_group": "kms_key_id",
+        "aws_lambda_function": "kms_key_arn",
+    }
+    holders = [r for r in resources(root) if r["type"] in keyed]
+    assert len(holders) > 15
+    # A key's ARN is known after the apply only: that it will be set is what a plan can say.
+    assert [r["address"] for r in holders if not (r["values"].get(keyed[r["type"]]) or r["unknown"].get(keyed[r["type"]]))] == []
+    for table in resources(root, "aws_dynamodb_table"):
+        assert table["values"]["server_side_encryption"][0]["enabled"] is True
+    keys = resources(root, "aws_kms_key")
+    assert len(keys) == 5
+    assert all(key["values"]["enable_key_rotation"] for key in keys)
+
+
+def test_log_retention(environment: str, root: Plan) -> None:
+    days = {"local": 1, "dev": 14, "prod": 365}[environment]
+    groups = resources(root, "aws_cloudwatch_log_group")
+    assert len(groups) == 7
+    assert {group["values"]["retention_in_days"] for group in groups} == {days}
+
+
+def test_outputs(root: Plan) -> None:
+    assert {"api_gateway_url", "dynamodb_table_name", "validator_queue_url", "processor_queue_url", "vpc_id"} <= set(
+        root["planned_values"]["outputs"]
+    )
+
+
+BAD_VALUES = {
+    "environment_suffix": ("Not_This", "environment_suffix must be 1 to 20 lower-case letters"),
+    "region": ("singapore", "region must be an AWS region's code"),
+    "log_retention_days": (8, "log_retention_days must be one of"),
+    "default_currency": ("usd", "default_currency must be an ISO 4217 code"),
+    "gateway": ("cash", "gateway must be"),
+    "log_level": ("LOUD", "log_level must be"),
+    "key_deletion_window_days": (3, "key_deletion_window_days must be from 7 to 30"),
+    "alarm_emails": (["nobody"], "alarm_emails holds something that is not an e-mail address"),
+    "api": ({"authorization": "TRUST"}, "api.authorization must be"),
+    "function_defaults": ({"timeout_seconds": 600}, "function_defaults.timeout_seconds must be from 3 to 120"),
+    "functions": ({"charger": {}}, "functions has a name that is none of"),
+    "queues": ({"max_receive_count": 1}, "queues.max_receive_count must be from 2"),
+    "network": ({"interface_endpoints": []}, "network.nat.mode is none"),
+    "runtime": ({"name": "python2.7"}, "runtime.name must be"),
+    "table": ({"point_in_time_recovery_days": 99}, "table.point_in_time_recovery_days must be from 0"),
+}
+
+
+def test_bad_values_are_refused_by_name(root_errors: Any) -> None:
+    """One plan with every variable wrong: each refusal names its variable and says what would be right."""
+    said = " ".join(root_errors({name: value for name, (value, _) in BAD_VALUES.items()}).split())
+    assert [message for _, message in BAD_VALUES.values() if message not in said] == []
+
+
+def test_a_missing_layer_says_which_command_builds_it(root_errors: Any) -> None:
+    said = " ".join(root_errors({"environment_suffix": "dev", "layer_dir": "build/no-such-layer"}).split())
+    assert "Build it with `make layer`" in said
