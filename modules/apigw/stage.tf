@@ -1,0 +1,144 @@
+resource "aws_api_gateway_deployment" "this" {
+  rest_api_id = aws_api_gateway_rest_api.this.id
+
+  # Everything that is served, and nothing else: a new deployment exactly when one of these changes.
+  triggers = {
+    served = sha256(jsonencode({
+      authorization     = [var.authorization, var.cognito_user_pool_arns]
+      gateway_responses = local.gateway_responses
+      routes            = var.routes
+    }))
+  }
+
+  depends_on = [
+    aws_api_gateway_gateway_response.this,
+    aws_api_gateway_integration.this,
+    aws_api_gateway_method.this,
+    aws_api_gateway_model.this,
+  ]
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_cloudwatch_log_group" "access" {
+  name              = "/aws/apigateway/${var.name}"
+  kms_key_id        = var.logs.kms_key_arn
+  retention_in_days = var.logs.retention_days
+}
+
+resource "aws_api_gateway_stage" "this" {
+  #checkov:skip=CKV_AWS_120:answers about money must not come from a cache
+  #checkov:skip=CKV2_AWS_29:a web ACL is an option of the account, not of every API
+  #checkov:skip=CKV2_AWS_51:callers sign their requests; client certificates are for custom domains
+  rest_api_id          = aws_api_gateway_rest_api.this.id
+  deployment_id        = aws_api_gateway_deployment.this.id
+  stage_name           = var.stage_name
+  xray_tracing_enabled = true
+
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.access.arn
+    format = jsonencode({
+      caller           = "$context.identity.userArn"
+      error            = "$context.error.responseType"
+      integrationError = "$context.integration.error"
+      ip               = "$context.identity.sourceIp"
+      latency          = "$context.responseLatency"
+      method           = "$context.httpMethod"
+      path             = "$context.resourcePath"
+      requestId        = "$context.requestId"
+      status           = "$context.status"
+      time             = "$context.requestTimeEpoch"
+      traceId          = "$context.xrayTraceId"
+    })
+  }
+
+  depends_on = [aws_api_gateway_account.this]
+}
+
+resource "aws_api_gateway_method_settings" "all" {
+  #checkov:skip=CKV_AWS_225:answers about money must not come from a cache
+  #checkov:skip=CKV_AWS_308:answers about money must not come from a cache
+  rest_api_id = aws_api_gateway_rest_api.this.id
+  stage_name  = aws_api_gateway_stage.this.stage_name
+  method_path = "*/*"
+
+  settings {
+    # The bodies hold customers' data: they are never logged.
+    data_trace_enabled     = false
+    logging_level          = var.manage_account_logging ? "ERROR" : "OFF"
+    metrics_enabled        = true
+    throttling_burst_limit = var.throttle.burst_limit
+    throttling_rate_limit  = var.throttle.rate_limit
+  }
+}
+
+resource "aws_api_gateway_usage_plan" "this" {
+  count = var.usage_plan == null ? 0 : 1
+
+  name        = var.name
+  description = "The quota and the rate of ${var.name}"
+
+  api_stages {
+    api_id = aws_api_gateway_rest_api.this.id
+    stage  = aws_api_gateway_stage.this.stage_name
+  }
+
+  quota_settings {
+    limit  = var.usage_plan.quota_limit
+    period = var.usage_plan.quota_period
+  }
+
+  throttle_settings {
+    burst_limit = var.throttle.burst_limit
+    rate_limit  = var.throttle.rate_limit
+  }
+}
+
+resource "aws_api_gateway_api_key" "this" {
+  count = var.authorization == "API_KEY" ? 1 : 0
+
+  name        = var.name
+  description = "The first client of ${var.name}"
+}
+
+resource "aws_api_gateway_usage_plan_key" "this" {
+  count = var.authorization == "API_KEY" ? 1 : 0
+
+  key_id        = aws_api_gateway_api_key.this[0].id
+  key_type      = "API_KEY"
+  usage_plan_id = aws_api_gateway_usage_plan.this[0].id
+}
+
+# One for each account and region.
+resource "aws_iam_role" "account_logging" {
+  count = var.manage_account_logging ? 1 : 0
+
+  name = "${var.name}-logging"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "apigateway.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      Condition = { StringEquals = { "aws:SourceAccount" = var.context.account_id } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "account_logging" {
+  count = var.manage_account_logging ? 1 : 0
+
+  role = aws_iam_role.account_logging[0].name
+  # API Gateway tries this role against every log group of the account, and refuses it unless it holds this policy.
+  policy_arn = "arn:${var.context.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+}
+
+resource "aws_api_gateway_account" "this" {
+  count = var.manage_account_logging ? 1 : 0
+
+  cloudwatch_role_arn = aws_iam_role.account_logging[0].arn
+
+  depends_on = [aws_iam_role_policy_attachment.account_logging]
+}

@@ -1,0 +1,66 @@
+locals {
+  arn       = "arn:${var.context.partition}:lambda:${var.context.region}:${var.context.account_id}:function:${var.name}"
+  alias     = "live"
+  alias_arn = "${local.arn}:${local.alias}"
+  log_group = "/aws/lambda/${var.name}"
+}
+
+# Before the function, which would otherwise make one of its own: unencrypted and for ever.
+resource "aws_cloudwatch_log_group" "this" {
+  name              = local.log_group
+  kms_key_id        = var.logs.kms_key_arn
+  retention_in_days = var.logs.retention_days
+}
+
+resource "aws_lambda_function" "this" {
+  #checkov:skip=CKV_AWS_116:a dead-letter queue serves asynchronous calls; queues and streams have theirs at the source
+  #checkov:skip=CKV_AWS_272:code signing needs a signing profile of the account's own
+  #checkov:skip=CKV_AWS_115:reserved concurrency is a variable; a new account has too little of it to reserve by default
+  function_name                  = var.name
+  description                    = var.description
+  role                           = aws_iam_role.this.arn
+  filename                       = var.package.path
+  source_code_hash               = var.package.sha256_base64
+  handler                        = var.handler
+  runtime                        = var.runtime
+  architectures                  = [var.architecture]
+  layers                         = var.layer_arns
+  memory_size                    = var.memory_mb
+  timeout                        = var.timeout_seconds
+  reserved_concurrent_executions = var.reserved_concurrency
+  kms_key_arn                    = var.kms_key_arn
+  publish                        = true
+
+  environment {
+    variables = var.environment
+  }
+
+  logging_config {
+    application_log_level = var.logs.level
+    log_format            = "JSON"
+    log_group             = local.log_group
+    system_log_level      = contains(["TRACE", "DEBUG"], var.logs.level) ? "DEBUG" : contains(["INFO"], var.logs.level) ? "INFO" : "WARN"
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+
+  dynamic "vpc_config" {
+    for_each = var.network[*]
+
+    content {
+      security_group_ids = vpc_config.value.security_group_ids
+      subnet_ids         = vpc_config.value.subnet_ids
+    }
+  }
+
+  depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.this]
+}
+
+resource "aws_lambda_alias" "live" {
+  name             = local.alias
+  description      = "The version that is called"
+  function_name    = aws_lambda_function.this.function_name
+  function_version = aws_lambda_function.this.version
+}

@@ -1,0 +1,48 @@
+output "alias_arn" {
+  description = "The alias's ARN, known at plan: what callers call."
+  value       = local.alias_arn
+  depends_on  = [aws_lambda_alias.live]
+}
+
+output "alias_name" {
+  description = "The alias's name."
+  value       = local.alias
+}
+
+output "arn" {
+  description = "The function's ARN without a version, known at plan."
+  value       = local.arn
+  depends_on  = [aws_lambda_function.this]
+}
+
+output "invoke_arn" {
+  description = "What API Gateway calls: the alias, in the form that an integration wants. Known at plan."
+  value       = "arn:${var.context.partition}:apigateway:${var.context.region}:lambda:path/2015-03-31/functions/${local.alias_arn}/invocations"
+  depends_on  = [aws_lambda_alias.live]
+}
+
+output "log_group_name" {
+  description = "The function's log group."
+  value       = local.log_group
+  depends_on  = [aws_cloudwatch_log_group.this]
+}
+
+output "name" {
+  description = "The function's name."
+  value       = var.name
+}
+
+output "role_arn" {
+  description = "The ARN of the function's role."
+  value       = aws_iam_role.this.arn
+}
+
+output "role_name" {
+  description = "The name of the function's role."
+  value       = aws_iam_role.this.name
+}
+
+output "version" {
+  description = "The published version that the alias points at."
+  value       = aws_lambda_function.this.version
+}

@@ -1,0 +1,94 @@
+data "aws_availability_zones" "available" {
+  state = "available"
+
+  # A local zone is none that a Lambda function can live in.
+  filter {
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"]
+  }
+}
+
+locals {
+  zones = length(var.availability_zone_ids) > 0 ? var.availability_zone_ids : slice(sort(data.aws_availability_zones.available.zone_ids), 0, var.az_count)
+
+  # By zone, never by position: a zone more or less leaves the others' subnets alone.
+  zone_numbers = { for number, zone in local.zones : zone => number }
+  first_zone   = local.zones[0]
+
+  nat_zones = { none = [], instance = [], gateway = [local.first_zone], gateway_per_az = local.zones }[var.nat.mode]
+}
+
+resource "aws_vpc" "this" {
+  cidr_block           = var.cidr_block
+  enable_dns_hostnames = true
+  enable_dns_support   = true
+
+  tags = { Name = var.name }
+}
+
+# Closed: what forgets to name a security group reaches nothing.
+resource "aws_default_security_group" "this" {
+  vpc_id = aws_vpc.this.id
+
+  tags = { Name = "${var.name}-default-closed" }
+}
+
+resource "aws_internet_gateway" "this" {
+  vpc_id = aws_vpc.this.id
+
+  tags = { Name = var.name }
+}
+
+resource "aws_subnet" "private" {
+  for_each = local.zone_numbers
+
+  vpc_id               = aws_vpc.this.id
+  availability_zone_id = each.key
+  cidr_block           = cidrsubnet(var.cidr_block, 4, each.value)
+
+  tags = { Name = "${var.name}-private-${each.key}" }
+}
+
+resource "aws_subnet" "public" {
+  for_each = local.zone_numbers
+
+  vpc_id               = aws_vpc.this.id
+  availability_zone_id = each.key
+  cidr_block           = cidrsubnet(var.cidr_block, 4, each.value + 8)
+
+  tags = { Name = "${var.name}-public-${each.key}" }
+}
+
+resource "aws_route_table" "public" {
+  vpc_id = aws_vpc.this.id
+
+  tags = { Name = "${var.name}-public" }
+}
+
+resource "aws_route" "internet" {
+  route_table_id         = aws_route_table.public.id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.this.id
+}
+
+resource "aws_route_table_association" "public" {
+  for_each = aws_subnet.public
+
+  route_table_id = aws_route_table.public.id
+  subnet_id      = each.value.id
+}
+
+resource "aws_route_table" "private" {
+  for_each = local.zone_numbers
+
+  vpc_id = aws_vpc.this.id
+
+  tags = { Name = "${var.name}-private-${each.key}" }
+}
+
+resource "aws_route_table_association" "private" {
+  for_each = aws_subnet.private
+
+  route_table_id = aws_route_table.private[each.key].id
+  subnet_id      = each.value.id
+}

@@ -1,0 +1,104 @@
+variable "context" {
+  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  type = object({
+    account_id = string
+    partition  = string
+    region     = string
+  })
+  nullable = false
+}
+
+variable "availability_zone_ids" {
+  description = "The availability zones by id (apse1-az1), to pin them; empty takes the region's first ones in the order of their ids."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.availability_zone_ids) == 0 || length(distinct(var.availability_zone_ids)) == var.az_count
+    error_message = "availability_zone_ids must be empty, or name az_count different zones."
+  }
+}
+
+variable "az_count" {
+  description = "In how many availability zones there are subnets."
+  type        = number
+  default     = 3
+  nullable    = false
+
+  validation {
+    condition     = var.az_count >= 1 && var.az_count <= 6
+    error_message = "az_count must be from 1 to 6."
+  }
+}
+
+variable "cidr_block" {
+  description = "The VPC's IPv4 block. Each subnet is a sixteenth of it."
+  type        = string
+  default     = "10.0.0.0/16"
+  nullable    = false
+
+  validation {
+    condition     = can(cidrhost(var.cidr_block, 0)) && can(regex("/(1[6-9]|2[0-4])$", var.cidr_block))
+    error_message = "cidr_block must be an IPv4 block from /16 to /24, such as 10.0.0.0/16."
+  }
+}
+
+variable "flow_logs" {
+  description = "How long the log of all traffic is kept, in days, and the key that encrypts it."
+  type = object({
+    kms_key_arn    = string
+    retention_days = number
+  })
+  nullable = false
+}
+
+variable "gateway_endpoints" {
+  description = "AWS services reached through a gateway endpoint, which is free: dynamodb, s3."
+  type        = set(string)
+  default     = ["dynamodb", "s3"]
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(var.gateway_endpoints, ["dynamodb", "s3"])) == 0
+    error_message = "gateway_endpoints may hold dynamodb and s3; AWS offers no other."
+  }
+}
+
+variable "interface_endpoints" {
+  description = "AWS services reached through an interface endpoint, which is paid for by the hour and zone: sqs, sns, kms, secretsmanager, ..."
+  type        = set(string)
+  default     = ["sns", "sqs"]
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for service in var.interface_endpoints : can(regex("^[a-z0-9.-]+$", service))])
+    error_message = "interface_endpoints must be the short names of AWS services, such as sqs."
+  }
+}
+
+variable "name" {
+  description = "The beginning of every name here."
+  type        = string
+  nullable    = false
+}
+
+variable "nat" {
+  description = "The way out to the internet: none; instance, one small instance that is replaced when it dies; gateway, one for all zones; gateway_per_az."
+  type = object({
+    instance_type = optional(string, "t4g.nano")
+    mode          = optional(string, "none")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["none", "instance", "gateway", "gateway_per_az"], var.nat.mode)
+    error_message = "nat.mode must be none, instance, gateway or gateway_per_az."
+  }
+
+  validation {
+    condition     = can(regex("^[a-z]+[0-9]+g[a-z]*\\.", var.nat.instance_type))
+    error_message = "nat.instance_type must be a Graviton type (its family has a g after the number), such as t4g.nano: the image is built for arm64."
+  }
+}

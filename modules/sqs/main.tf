@@ -1,0 +1,51 @@
+locals {
+  arn_base = "arn:${var.context.partition}:sqs:${var.context.region}:${var.context.account_id}"
+  arn      = "${local.arn_base}:${var.name}"
+
+  tls_only = {
+    for name in compact([var.name, var.dead_letter_queue_name]) : name => jsonencode({
+      Version = "2012-10-17"
+      Statement = [{
+        Sid       = "OnlyOverTLS"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "sqs:*"
+        Resource  = "${local.arn_base}:${name}"
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      }]
+    })
+  }
+}
+
+resource "aws_sqs_queue" "this" {
+  name                              = var.name
+  kms_master_key_id                 = var.kms_key_arn
+  kms_data_key_reuse_period_seconds = 300
+  message_retention_seconds         = var.retention_seconds
+  policy                            = local.tls_only[var.name]
+  receive_wait_time_seconds         = var.receive_wait_seconds
+  visibility_timeout_seconds        = var.visibility_timeout_seconds
+  redrive_policy = var.dead_letter_queue_name == null ? null : jsonencode({
+    deadLetterTargetArn = "${local.arn_base}:${var.dead_letter_queue_name}"
+    maxReceiveCount     = var.max_receive_count
+  })
+
+  # The redrive policy names the dead-letter queue by an ARN that is built, so that a plan shows it.
+  depends_on = [aws_sqs_queue.dead_letter]
+}
+
+resource "aws_sqs_queue" "dead_letter" {
+  count = var.dead_letter_queue_name == null ? 0 : 1
+
+  name                              = var.dead_letter_queue_name
+  kms_master_key_id                 = var.kms_key_arn
+  kms_data_key_reuse_period_seconds = 300
+  message_retention_seconds         = var.dead_letter_retention_seconds
+  policy                            = local.tls_only[var.dead_letter_queue_name]
+  receive_wait_time_seconds         = var.receive_wait_seconds
+  visibility_timeout_seconds        = var.visibility_timeout_seconds
+  redrive_allow_policy = jsonencode({
+    redrivePermission = "byQueue"
+    sourceQueueArns   = [local.arn]
+  })
+}
