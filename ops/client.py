@@ -1,0 +1,88 @@
+"""A client of the payments API: an IAM user that may call it and nothing else, and its signed requests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ops.stack import Stack
+
+USER = "payments-client"
+_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A client's access keys."""
+
+    access_key_id: str
+    secret_access_key: str
+
+
+def create_client(stack: Stack, kept: Keys | None = None) -> Keys:
+    """Create the client's user, or find it, and return its keys: those that were kept, if they still are the user's."""
+    iam = stack.iam
+    try:
+        iam.create_user(UserName=USER)
+    except iam.exceptions.EntityAlreadyExistsException:
+        keys = iam.list_access_keys(UserName=USER)["AccessKeyMetadata"]
+    else:
+        keys = []
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": stack.stage_arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=USER, PolicyName="call-the-payments-api", PolicyDocument=policy)
+    if kept and kept.access_key_id in {key["AccessKeyId"] for key in keys}:
+        return kept
+    # A secret cannot be read again, and a user has two keys at most.
+    for key in keys:
+        iam.delete_access_key(UserName=USER, AccessKeyId=key["AccessKeyId"])
+    made = iam.create_access_key(UserName=USER)["AccessKey"]
+    return Keys(made["AccessKeyId"], made["SecretAccessKey"])
+
+
+@dataclass(frozen=True)
+class Api:
+    """The payments API, called with a client's keys; without keys, unsigned."""
+
+    url: str
+    region: str
+    keys: Keys | None
+
+    def request(
+        self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
+        """Send a request and return its answer, whatever its status."""
+        wanted = AWSRequest(method=method, url=f"{self.url}{path}", data=body, headers=dict(headers or {}))
+        if body is not None:
+            wanted.headers["content-type"] = "application/json"
+        if self.keys:
+            credentials = Credentials(self.keys.access_key_id, self.keys.secret_access_key)
+            SigV4Auth(credentials, "execute-api", self.region).add_auth(wanted)
+        return requests.request(
+            method,
+            wanted.url,
+            data=body.encode() if body is not None else None,
+            headers=dict(wanted.headers.items()),
+            timeout=_TIMEOUT_SECONDS,
+        )
+
+    def post(self, payment: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> requests.Response:
+        """Post a payment."""
+        return self.request("POST", "/payments", json.dumps(payment), headers)
+
+    def get(self, transaction_id: str) -> requests.Response:
+        """Read a payment."""
+        return self.request("GET", f"/payments/{transaction_id}")
+
+    def customers_payments(self, customer_id: str, query: str = "") -> requests.Response:
+        """List a customer's payments, the newest first."""
+        return self.request("GET", f"/customers/{customer_id}/payments{query}")

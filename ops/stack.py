@@ -1,0 +1,71 @@
+"""A deployed stack as a client of it sees it: its outputs, its AWS clients, its API's address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from local.server import ROOT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack: Terraform's outputs and, for an embedded AWS, its endpoint."""
+
+    outputs: Mapping[str, Any]
+    endpoint: str | None = None
+
+    @property
+    def region(self) -> str:
+        """The region."""
+        return str(self.outputs["region"])
+
+    @property
+    def stage_arn(self) -> str:
+        """What a client needs to be allowed to invoke: every method of the stage."""
+        _, partition, _, region, account, _ = self.outputs["announcements_topic_arn"].split(":")
+        api, stage = self.outputs["api_gateway_id"], self.outputs["api_stage_name"]
+        return f"arn:{partition}:execute-api:{region}:{account}:{api}/{stage}/*"
+
+    @property
+    def api_url(self) -> str:
+        """Where the API answers. An embedded AWS serves every API below its one address."""
+        if self.endpoint is None:
+            return str(self.outputs["api_gateway_url"])
+        return f"{self.endpoint}/_aws/execute-api/{self.outputs['api_gateway_id']}/{self.outputs['api_stage_name']}"
+
+    def session(self) -> boto3.Session:
+        """Return a session for the operator's own calls."""
+        if self.endpoint is None:
+            return boto3.Session(region_name=self.region)
+        return boto3.Session(ROOT_KEY, ROOT_KEY, region_name=self.region)
+
+    @property
+    def sqs(self) -> SQSClient:
+        """An SQS client."""
+        return self.session().client("sqs", endpoint_url=self.endpoint)
+
+    @property
+    def sns(self) -> SNSClient:
+        """An SNS client."""
+        return self.session().client("sns", endpoint_url=self.endpoint)
+
+    @property
+    def iam(self) -> IAMClient:
+        """An IAM client."""
+        return self.session().client("iam", endpoint_url=self.endpoint)
+
+    @property
+    def dynamodb(self) -> DynamoDBClient:
+        """A DynamoDB client."""
+        return self.session().client("dynamodb", endpoint_url=self.endpoint)
