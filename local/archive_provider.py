@@ -12,7 +12,7 @@ import io
 import re
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tf import schema, types
 from tf.iface import Config, DataSource, Provider, ReadDataContext, Resource, State
@@ -113,7 +113,9 @@ class ArchiveFile(DataSource):
     def read(self, ctx: ReadDataContext, config: Config) -> State | None:
         """Write the archive and return what it is."""
         if config["type"] != "zip":
-            ctx.diagnostics.add_error("type must be zip", "This stand-in for hashicorp/archive makes zip archives only.")
+            ctx.diagnostics.add_error(
+                "type must be zip", "This stand-in for hashicorp/archive makes zip archives only."
+            )
             return None
         source, output = Path(config["source_dir"]), Path(config["output_path"])
         if not source.is_dir():

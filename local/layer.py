@@ -13,12 +13,29 @@ from local import BUILD, EMBEDDED_PYTHON, ROOT, LocalError
 UV = BUILD / "venv-uv" / "bin" / "uv"
 PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
 # Not needed to run: what pip would use to uninstall, and what only a type checker reads.
-LEFT_OUT = ("**/__pycache__", "bin", "**/*.dist-info/RECORD", "**/*.dist-info/direct_url.json", "**/*.pyi", "*.lock", ".lock")
+LEFT_OUT = (
+    "**/__pycache__",
+    "bin",
+    "**/*.dist-info/RECORD",
+    "**/*.dist-info/direct_url.json",
+    "**/*.pyi",
+    "*.lock",
+    ".lock",
+)
 
 
 def requirements() -> str:
     """Return the layer's packages with their versions and hashes, as the lock has them."""
-    command = [str(UV), "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--format", "requirements-txt"]
+    command = [
+        str(UV),
+        "export",
+        "--frozen",
+        "--no-dev",
+        "--no-emit-project",
+        "--no-header",
+        "--format",
+        "requirements-txt",
+    ]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
 
 
@@ -45,7 +62,17 @@ def build(folder: Path, options: list[str]) -> bool:
     packages.mkdir(parents=True)
     listed = folder / "requirements.partial"
     listed.write_text(wanted, encoding="utf-8")
-    command = [str(UV), "pip", "install", "--quiet", "--target", str(packages), "--only-binary", ":all:", "--no-compile-bytecode"]
+    command = [
+        str(UV),
+        "pip",
+        "install",
+        "--quiet",
+        "--target",
+        str(packages),
+        "--only-binary",
+        ":all:",
+        "--no-compile-bytecode",
+    ]
     subprocess.run([*command, "--require-hashes", *options, "-r", str(listed)], cwd=ROOT, check=True)  # noqa: S603
     for pattern in LEFT_OUT:
         for path in list(packages.glob(pattern)):

@@ -23,7 +23,7 @@ ARCHIVE_VERSION = "2.7.1"
 def registry_answers() -> bool:
     """Say whether Terraform's registry can be reached from here."""
     try:
-        with urllib.request.urlopen(f"https://{REGISTRY}/.well-known/terraform.json", timeout=3) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"https://{REGISTRY}/.well-known/terraform.json", timeout=3) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004
     except (urllib.error.URLError, OSError):
         return False

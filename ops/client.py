@@ -69,7 +69,7 @@ class Api:
             SigV4Auth(credentials, "execute-api", self.region).add_auth(wanted)
         return requests.request(
             method,
-            wanted.url,
+            f"{self.url}{path}",
             data=body.encode() if body is not None else None,
             headers=dict(wanted.headers.items()),
             timeout=_TIMEOUT_SECONDS,

@@ -28,7 +28,7 @@ class Milestone:
     detail: str
 
 
-def new_payment(**changes: Any) -> dict[str, Any]:
+def new_payment(**changes: object) -> dict[str, Any]:
     """Return a payment with an id of its own that the simulator approves."""
     return {
         "transaction_id": f"demo-{uuid.uuid4().hex[:12]}",
@@ -52,7 +52,8 @@ def until_final(api: Api, transaction_id: str, seconds: float) -> dict[str, Any]
             payment: dict[str, Any] = answer.json()
             return payment
         if time.monotonic() > deadline:
-            raise LocalError(f"{transaction_id} has no outcome after {seconds:.0f} s: {answer.status_code} {answer.text}")
+            said = f"{answer.status_code} {answer.text}"
+            raise LocalError(f"{transaction_id} has no outcome after {seconds:.0f} s: {said}")
         time.sleep(_POLL_SECONDS)
 
 

@@ -147,14 +147,17 @@ class Terraform:
 
     def _interrupt(self, process: subprocess.Popen[str]) -> bool:
         """Stop Terraform; say whether it ended in order, with its state saved."""
-        send = lambda number: _signal_group(process.pid, number)  # noqa: E731
-        with shield(again=lambda: send(signal.SIGINT)):
-            send(signal.SIGINT)
+
+        def interrupt() -> None:
+            _signal_group(process.pid, signal.SIGINT)
+
+        with shield(again=interrupt):
+            interrupt()
             try:
                 # Its output must be read to the end, or it waits for us for ever.
                 process.communicate(timeout=self.patience)
             except subprocess.TimeoutExpired:
-                send(signal.SIGKILL)
+                _signal_group(process.pid, signal.SIGKILL)
                 process.communicate()
                 return False
         return True
@@ -186,8 +189,11 @@ class _Told:
                 self.changes = {name: summary.get(name, 0) for name in ("add", "change", "remove")}
             case "diagnostic" if message["diagnostic"]["severity"] == "error":
                 told = message["diagnostic"]
-                where = f" ({told['address']})" if told.get("address") else ""
-                self.errors.append(f"{told['summary']}{where}\n{told.get('detail', '')}".strip())
+                where = [told.get("address")]
+                if told.get("range"):
+                    where.append(f"{told['range']['filename']}:{told['range']['start']['line']}")
+                place = ", ".join(part for part in where if part)
+                self.errors.append(f"{told['summary']} ({place})\n{told.get('detail', '')}".strip())
 
 
 def _lines(stream: IO[str] | None) -> Iterator[str]:

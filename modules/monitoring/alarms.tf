@@ -1,70 +1,77 @@
 # One map of alarms, made from the topology. Each says what it means and names its page in the runbooks. None is raised by
-# an idle system: silence is never a breach.
+# an idle system: silence is never a breach. What stands still or fails is told at once (after one period); what may come
+# and go with the traffic must last for two periods of three.
 locals {
-  seconds = 300
+  at_once = { period = 300, periods = 1, breaching = 1 }
+  minute  = { period = 60, periods = 1, breaching = 1 }
+  lasting = { period = 300, periods = 3, breaching = 2 }
 
+  # The stack's parts have names with underscores where they are keys, and with hyphens where people read them.
   function_alarms = merge([
     for key, function in var.functions : {
-      "${key}-errors" = {
-        runbook   = "function-errors", text = "${function.name} failed."
+      "${replace(key, "_", "-")}-errors" = {
+        runbook   = "function-errors", text = "Calls of ${function.name} failed."
         metric    = { namespace = "AWS/Lambda", name = "Errors", stat = "Sum", dimensions = { FunctionName = function.name } }
-        threshold = var.thresholds.errors
+        threshold = var.thresholds.errors, when = local.at_once
       }
-      "${key}-logged-errors" = {
+      "${replace(key, "_", "-")}-logged-errors" = {
         runbook   = "logged-errors", text = "${function.name} logged an error."
         metric    = { namespace = "${var.metrics_namespace}/${var.suffix}", name = "LoggedErrors-${key}", stat = "Sum", dimensions = {} }
-        threshold = var.thresholds.errors
+        threshold = var.thresholds.errors, when = local.at_once
       }
-      "${key}-throttles" = {
+      "${replace(key, "_", "-")}-throttles" = {
         runbook   = "function-throttles", text = "${function.name} was throttled."
         metric    = { namespace = "AWS/Lambda", name = "Throttles", stat = "Sum", dimensions = { FunctionName = function.name } }
-        threshold = var.thresholds.throttles
+        threshold = var.thresholds.throttles, when = local.at_once
       }
-      "${key}-duration" = {
+      "${replace(key, "_", "-")}-duration" = {
         runbook   = "function-duration", text = "${function.name} came near its time-out of ${function.timeout_seconds} s."
         metric    = { namespace = "AWS/Lambda", name = "Duration", stat = "Maximum", dimensions = { FunctionName = function.name } }
-        threshold = function.timeout_seconds * 1000 * var.thresholds.duration_share
+        threshold = function.timeout_seconds * 1000 * var.thresholds.duration_share, when = local.at_once
       }
     }
   ]...)
 
+  # A reserve of one is full whenever the function runs at all; there the throttles tell.
   concurrency_alarms = {
-    for key, function in var.functions : "${key}-concurrency" => {
+    for key, function in var.functions : "${replace(key, "_", "-")}-concurrency" => {
       runbook   = "function-concurrency", text = "${function.name} came near its reserve of ${function.reserved_concurrency}."
       metric    = { namespace = "AWS/Lambda", name = "ConcurrentExecutions", stat = "Maximum", dimensions = { FunctionName = function.name } }
-      threshold = function.reserved_concurrency * var.thresholds.concurrency_share
-    } if function.reserved_concurrency > 0
+      threshold = function.reserved_concurrency * var.thresholds.concurrency_share, when = local.at_once
+    } if function.reserved_concurrency > 1
   }
 
   stream_alarms = {
-    "${var.stream_function}-iterator-age" = {
-      runbook   = "stream-age", text = "The table's stream is not being kept up with."
+    "${replace(var.stream_function, "_", "-")}-iterator-age" = {
+      runbook   = "stream-age", text = "${var.functions[var.stream_function].name} does not keep up with the table's stream."
       metric    = { namespace = "AWS/Lambda", name = "IteratorAge", stat = "Maximum", dimensions = { FunctionName = var.functions[var.stream_function].name } }
-      threshold = var.thresholds.iterator_age_ms
+      threshold = var.thresholds.iterator_age_ms, when = local.minute
     }
   }
 
-  queue_alarms = merge([
-    for key, queue in var.queues : {
-      "${replace(key, "_", "-")}-depth" = {
-        runbook   = "queue-depth", text = "Messages pile up in ${queue.name}."
-        metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = queue.name } }
-        threshold = var.thresholds.waiting_messages
-      }
-      "${replace(key, "_", "-")}-age" = {
-        runbook   = "queue-age", text = "The oldest message in ${queue.name} has waited too long."
-        metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = queue.name } }
-        threshold = var.thresholds.oldest_message_second
-      }
+  queue_depth_alarms = {
+    for key, queue in var.queues : "${replace(key, "_", "-")}-depth" => {
+      runbook   = "queue-depth", text = "Messages pile up in ${queue.name}."
+      metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = queue.name } }
+      threshold = var.thresholds.waiting_messages, when = local.lasting
     }
-  ]...)
+  }
 
+  queue_age_alarms = {
+    for key, queue in var.queues : "${replace(key, "_", "-")}-age" => {
+      runbook   = "queue-age", text = "The oldest message in ${queue.name} has waited too long."
+      metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = queue.name } }
+      threshold = coalesce(queue.maximum_age_seconds, var.thresholds.oldest_message_seconds), when = local.minute
+    }
+  }
+
+  dead_letter_queues = merge({ for key, queue in var.queues : key => queue.dead_letter_queue_name }, var.dead_letter_queues)
   dead_letter_alarms = {
-    for key, name in merge({ for key, queue in var.queues : key => queue.dead_letter_queue_name }, var.dead_letter_queues) :
-    "${replace(key, "_", "-")}-dead-letters" => {
-      runbook   = "dead-letters", text = "Something is in ${name}: it will not be tried again until someone acts."
+    for key, name in local.dead_letter_queues : "${replace(key, "_", "-")}-dead-letters" => {
+      runbook = "dead-letters", text = "Something is in ${name}: it is not tried again until someone acts."
+      # Not NumberOfMessagesSent: it does not count what SQS itself moves to a dead-letter queue.
       metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = name } }
-      threshold = 1
+      threshold = 1, when = local.minute
     }
   }
 
@@ -73,47 +80,50 @@ locals {
     "api-5xx" = {
       runbook   = "api-5xx", text = "${var.api.name} answered 5XX."
       metric    = { namespace = "AWS/ApiGateway", name = "5XXError", stat = "Sum", dimensions = local.api_dimensions }
-      threshold = var.thresholds.api_5xx
+      threshold = var.thresholds.api_5xx, when = local.at_once
     }
     "api-4xx" = {
-      runbook   = "api-4xx", text = "${var.api.name} refused unusually much."
+      runbook   = "api-4xx", text = "${var.api.name} refuses unusually many requests."
       metric    = { namespace = "AWS/ApiGateway", name = "4XXError", stat = "Sum", dimensions = local.api_dimensions }
-      threshold = var.thresholds.api_4xx
+      threshold = var.thresholds.api_4xx, when = local.lasting
     }
     "api-latency" = {
       runbook   = "api-latency", text = "${var.api.name} answers slowly."
       metric    = { namespace = "AWS/ApiGateway", name = "Latency", stat = "p99", dimensions = local.api_dimensions }
-      threshold = var.thresholds.api_p99_ms
+      threshold = var.thresholds.api_p99_ms, when = local.lasting
     }
   }
 
   table_alarms = merge(flatten([
     for key, table in var.tables : concat(
-      [{
-        "${key}-system-errors" = {
-          runbook   = "table-errors", text = "DynamoDB failed on ${table.name}."
-          metric    = { namespace = "AWS/DynamoDB", name = "SystemErrors", stat = "Sum", dimensions = { TableName = table.name } }
-          threshold = var.thresholds.table_errors
+      # DynamoDB reports its own failures per operation only: an alarm on the table's name alone would never see one.
+      [for operation in table.operations : {
+        "table-${replace(key, "_", "-")}-${operation}-system-errors" = {
+          runbook   = "table-errors", text = "DynamoDB failed at ${operation} on ${table.name}."
+          metric    = { namespace = "AWS/DynamoDB", name = "SystemErrors", stat = "Sum", dimensions = { TableName = table.name, Operation = operation } }
+          threshold = var.thresholds.table_errors, when = local.at_once
         }
-        "${key}-throttles" = {
-          runbook   = "table-throttles", text = "${table.name} was throttled."
-          metric    = { namespace = "AWS/DynamoDB", name = "ThrottledRequests", stat = "Sum", dimensions = { TableName = table.name } }
-          threshold = var.thresholds.throttles
+      }],
+      [for kind in ["Read", "Write"] : {
+        "table-${replace(key, "_", "-")}-${lower(kind)}-throttles" = {
+          runbook   = "table-throttles", text = "${kind}s of ${table.name} were throttled."
+          metric    = { namespace = "AWS/DynamoDB", name = "${kind}ThrottleEvents", stat = "Sum", dimensions = { TableName = table.name } }
+          threshold = var.thresholds.throttles, when = local.at_once
         }
       }],
       [for index in table.indexes : {
-        "${key}-${index}-throttles" = {
-          runbook   = "table-throttles", text = "The index ${index} of ${table.name} was throttled, and holds up the table's writes."
+        "table-${replace(key, "_", "-")}-${index}-throttles" = {
+          runbook   = "table-throttles", text = "Writes of the index ${index} of ${table.name} were throttled, which holds up the table's own."
           metric    = { namespace = "AWS/DynamoDB", name = "WriteThrottleEvents", stat = "Sum", dimensions = { TableName = table.name, GlobalSecondaryIndexName = index } }
-          threshold = var.thresholds.throttles
+          threshold = var.thresholds.throttles, when = local.at_once
         }
       }],
     )
   ])...)
 
   alarms = merge(
-    local.function_alarms, local.concurrency_alarms, local.stream_alarms, local.queue_alarms, local.dead_letter_alarms,
-    local.api_alarms, local.table_alarms,
+    local.function_alarms, local.concurrency_alarms, local.stream_alarms, local.queue_depth_alarms, local.queue_age_alarms,
+    local.dead_letter_alarms, local.api_alarms, local.table_alarms,
   )
 }
 
@@ -129,24 +139,27 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   extended_statistic  = startswith(each.value.metric.stat, "p") ? each.value.metric.stat : null
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = each.value.threshold
-  period              = local.seconds
-  evaluation_periods  = 1
+  period              = each.value.when.period
+  evaluation_periods  = each.value.when.periods
+  datapoints_to_alarm = each.value.when.breaching
   treat_missing_data  = "notBreaching"
   alarm_actions       = [var.alarm_topic_arn]
   ok_actions          = [var.alarm_topic_arn]
 }
 
 locals {
-  # Raised together, they say that money stands still: letters given up, a stream or a queue that is not kept up with.
-  flow_alarms = sort(concat(
-    keys(local.stream_alarms), keys(local.dead_letter_alarms), [for key in keys(local.queue_alarms) : key if endswith(key, "-age")],
-  ))
+  alarm_names     = { for key in keys(local.alarms) : key => "${var.name}-${key}-${var.suffix}" }
+  flow_alarm_name = "${var.name}-flow-${var.suffix}"
+
+  # Any of these says that accepted payments stand still: the stream or a queue is not kept up with, or a letter was given up.
+  flow_alarms = sort(concat(keys(local.stream_alarms), keys(local.queue_age_alarms), keys(local.dead_letter_alarms)))
 }
 
+# One name to page on: whoever wants every detail listens to the rest as well.
 resource "aws_cloudwatch_composite_alarm" "flow" {
-  alarm_name        = "${var.name}-flow-${var.suffix}"
+  alarm_name        = local.flow_alarm_name
   alarm_description = "Payments are not flowing. Runbook: ${var.runbooks}/flow.md"
-  alarm_rule        = join(" OR ", [for key in local.flow_alarms : "ALARM(\"${var.name}-${key}-${var.suffix}\")"])
+  alarm_rule        = join(" OR ", [for key in local.flow_alarms : "ALARM(\"${local.alarm_names[key]}\")"])
   alarm_actions     = [var.alarm_topic_arn]
   ok_actions        = [var.alarm_topic_arn]
 

@@ -1,9 +1,21 @@
+output "alarm_arns" {
+  description = "Every alarm's ARN by its name, known at plan."
+  value       = local.alarm_arns
+  depends_on  = [aws_cloudwatch_composite_alarm.flow]
+}
+
 output "alarm_names" {
   description = "Every alarm's name."
-  value       = sort(concat([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name], [aws_cloudwatch_composite_alarm.flow.alarm_name]))
+  value       = sort(keys(local.alarm_arns))
+  depends_on  = [aws_cloudwatch_composite_alarm.flow]
 }
 
 output "dashboard_name" {
   description = "The dashboard that shows a payment's way from left to right."
   value       = aws_cloudwatch_dashboard.this.dashboard_name
+}
+
+output "flow_alarm_name" {
+  description = "The composite alarm to page on: accepted payments stand still."
+  value       = aws_cloudwatch_composite_alarm.flow.alarm_name
 }

@@ -24,10 +24,15 @@ variable "api" {
 }
 
 variable "dead_letter_queues" {
-  description = "Further queues that should stay empty, by a name of your choice."
+  description = "Further queues that should stay empty, by a name of your choice (the key); the value is the queue's full name."
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = length(setintersection(keys(var.dead_letter_queues), keys(var.queues))) == 0
+    error_message = "dead_letter_queues and queues must not share a key: the alarms are named by it. Choose another key."
+  }
 }
 
 variable "functions" {
@@ -39,6 +44,11 @@ variable "functions" {
     timeout_seconds      = number
   }))
   nullable = false
+
+  validation {
+    condition     = alltrue([for function in values(var.functions) : function.timeout_seconds > 0])
+    error_message = "functions: timeout_seconds must be above 0; give the function's own time-out."
+  }
 }
 
 variable "metrics_namespace" {
@@ -49,15 +59,21 @@ variable "metrics_namespace" {
 }
 
 variable "name" {
-  description = "The beginning of every alarm's name."
+  description = "The beginning of every alarm's name and of the dashboard's."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", var.name))
+    error_message = "name must be 1 to 64 letters, digits, hyphens and underscores, as a dashboard's name allows."
+  }
 }
 
 variable "queues" {
-  description = "The queues by a name of your choice: full name, and the dead-letter queue's."
+  description = "The queues by a name of your choice: full name, the dead-letter queue's, and how old a message may grow in seconds (null: thresholds.oldest_message_seconds)."
   type = map(object({
     dead_letter_queue_name = string
+    maximum_age_seconds    = optional(number)
     name                   = string
   }))
   nullable = false
@@ -82,38 +98,45 @@ variable "stream_function" {
 }
 
 variable "suffix" {
-  description = "The end of every alarm's name."
+  description = "The end of every alarm's name and of the dashboard's: the environment."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", var.suffix))
+    error_message = "suffix must be 1 to 64 letters, digits, hyphens and underscores, as a dashboard's name allows."
+  }
 }
 
 variable "tables" {
-  description = "The tables by a name of your choice: full name and indexes."
+  description = "The tables by a name of your choice: full name, indexes, and the operations that the functions use (DynamoDB reports its failures by operation)."
   type = map(object({
-    indexes = optional(list(string), [])
-    name    = string
+    indexes    = optional(list(string), [])
+    name       = string
+    operations = optional(list(string), ["BatchGetItem", "GetItem", "PutItem", "Query", "UpdateItem"])
   }))
   nullable = false
 }
 
 variable "thresholds" {
   description = <<-EOT
-    When to wake someone: errors and throttles of a function in five minutes; the share of its time-out and of its
-    reserve (0 to 1) that is too near; messages waiting, and the age of the oldest and of the stream in milliseconds
-    and seconds; 5XX, 4XX answers in five minutes; the API's slow tail in milliseconds; throttles and system errors of a table.
+    When to raise an alarm. In five minutes: errors and throttles of a function (throttles also of a table), table_errors,
+    api_5xx, api_4xx. duration_share and concurrency_share: which share, above 0 and up to 1, of a function's time-out and
+    of its reserve is too near. waiting_messages in a queue, and oldest_message_seconds. iterator_age_ms: how far the
+    stream may lag, and api_p99_ms: the API's slow tail, both in milliseconds.
   EOT
   type = object({
-    api_4xx               = optional(number, 100)
-    api_5xx               = optional(number, 1)
-    api_p99_ms            = optional(number, 3000)
-    concurrency_share     = optional(number, 0.8)
-    duration_share        = optional(number, 0.8)
-    errors                = optional(number, 1)
-    iterator_age_ms       = optional(number, 60000)
-    oldest_message_second = optional(number, 600)
-    table_errors          = optional(number, 1)
-    throttles             = optional(number, 1)
-    waiting_messages      = optional(number, 1000)
+    api_4xx                = optional(number, 100)
+    api_5xx                = optional(number, 1)
+    api_p99_ms             = optional(number, 3000)
+    concurrency_share      = optional(number, 0.8)
+    duration_share         = optional(number, 0.8)
+    errors                 = optional(number, 1)
+    iterator_age_ms        = optional(number, 60000)
+    oldest_message_seconds = optional(number, 600)
+    table_errors           = optional(number, 1)
+    throttles              = optional(number, 1)
+    waiting_messages       = optional(number, 1000)
   })
   default  = {}
   nullable = false

@@ -1,0 +1,298 @@
+"""The stack on this machine: what runs, what is left of earlier runs, and how it is brought up and down."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shlex
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local import BUILD, LocalError
+from local.server import EmbeddedAWS, aws_environment, is_healthy, process_exists, stop_process
+from ops.client import Keys, create_client
+from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
+from ops.interrupt import shield
+from ops.stack import Stack
+from ops.terraform import Terraform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ops.display import Display, Step
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a local stack keeps its state."""
+
+    folder: Path = FOLDER
+
+    @property
+    def record(self) -> Path:
+        """Which server was started."""
+        return self.folder / "server.json"
+
+    @property
+    def applying(self) -> Path:
+        """The process id of the Terraform that changes the stack; there only meanwhile."""
+        return self.folder / "applying.pid"
+
+    @property
+    def state(self) -> Path:
+        """Terraform's state."""
+        return self.folder / "terraform.tfstate"
+
+    @property
+    def data_dir(self) -> Path:
+        """Terraform's own folder."""
+        return self.folder / "terraform"
+
+    @property
+    def client(self) -> Path:
+        """The client's keys."""
+        return self.folder / "client.json"
+
+    @property
+    def variables(self) -> Path:
+        """What a shell reads to speak to the stack."""
+        return self.folder / "env"
+
+
+@dataclass(frozen=True)
+class Server:
+    """The record of a server that was started."""
+
+    pid: int
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its endpoint."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def runs(self) -> bool:
+        """Say whether its process is there; another program may have got its process id since."""
+        return is_process(self.pid, "ministack")
+
+
+def is_process(pid: int, name: str) -> bool:
+    """Say whether the process ``pid`` is there and has ``name`` in its command line."""
+    try:
+        if not process_exists(pid):
+            return False
+    except PermissionError:
+        return False  # somebody else's: the id was given out again
+    listed = Path(f"/proc/{pid}/cmdline")
+    if listed.parent.is_dir():
+        return name in listed.read_bytes().decode(errors="replace")
+    said = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)  # noqa: S603, S607
+    return name in said.stdout
+
+
+def recorded(place: Place) -> Server | None:
+    """Return the server that an earlier run has recorded."""
+    try:
+        return Server(**json.loads(place.record.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, TypeError) as error:
+        raise LocalError(f"{place.record} cannot be read: {error}. Run: make down") from error
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Keep a second ``up`` or ``down`` out while one is at work."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "ops.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LocalError("another `make up` or `make down` is at work here. Wait for it, or stop it.") from error
+        yield
+
+
+def terraform(place: Place, url: str) -> Terraform:
+    """Return Terraform for the local stack."""
+
+    def on_process(pid: int | None) -> None:
+        if pid is None:
+            place.applying.unlink(missing_ok=True)
+        else:
+            place.applying.write_text(str(pid), encoding="utf-8")
+
+    place.folder.mkdir(parents=True, exist_ok=True)
+    environment = {**bare_environment(), **provider_environment(place.folder), **aws_environment(url)}
+    return Terraform(environment, variables(LOCAL), place.data_dir, place.state, on_process=on_process)
+
+
+def has_lost_its_state(place: Place, url: str) -> bool:
+    """Say whether the server does not hold what Terraform's state says it made."""
+    made = tables_in_state(place)
+    if made is None:
+        return False
+    held = set(Stack({"region": "ap-southeast-1"}, url).dynamodb.list_tables()["TableNames"])
+    return not made <= held
+
+
+def tables_in_state(place: Place) -> set[str] | None:
+    """Return the names of the tables in Terraform's state, None where there is no state or it is empty."""
+    try:
+        state = json.loads(place.state.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    made = [resource for resource in state.get("resources", []) if resource["mode"] == "managed"]
+    if not made:
+        return None
+    return {
+        str(instance["attributes"]["name"])
+        for resource in made
+        if resource["type"] == "aws_dynamodb_table"
+        for instance in resource["instances"]
+    }
+
+
+def remains(place: Place, port: int) -> str | None:
+    """Say why what an earlier run left cannot be gone on with, or None where it can."""
+    if place.applying.exists():
+        return "an earlier run was cut off while it deployed"
+    server = recorded(place)
+    if server is None:
+        return "an earlier run left a state without a server" if place.state.exists() else None
+    if server.runs():
+        return _why_useless(place, server)
+    if tables_in_state(place) is None:
+        return None
+    if not (place.folder / "aws").is_dir():
+        return "the embedded AWS has ended without saving its state"
+    return f"the stack was made for port {server.port}" if server.port != port else None
+
+
+def _why_useless(place: Place, server: Server) -> str | None:
+    if not is_healthy(server.url):
+        return f"the embedded AWS (process {server.pid}) does not answer"
+    return "the embedded AWS has lost its state" if has_lost_its_state(place, server.url) else None
+
+
+def remove(place: Place) -> bool:
+    """Stop what runs and remove the stack's state; say whether there was anything."""
+    try:
+        deploying = int(place.applying.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        deploying = None
+    if deploying is not None and is_process(deploying, "terraform"):
+        stop_process(deploying)
+    try:
+        server = recorded(place)
+    except LocalError:
+        server = None  # an unreadable record tells of no process that could be stopped
+    if server is not None and server.runs():
+        stop_process(server.pid)
+    there = place.folder.exists()
+    shutil.rmtree(place.folder, ignore_errors=True)
+    return there
+
+
+@dataclass
+class Bringing:
+    """What a run of ``up`` has got hold of: the server, and whether this run started it."""
+
+    url: str
+    started: EmbeddedAWS | None
+
+
+def bring_up_server(place: Place, port: int, display: Display) -> Bringing:
+    """Go on with the server of an earlier run, or start one."""
+    why_not = remains(place, port)
+    if why_not:
+        display.line(f"Starting afresh: {why_not}.", style="yellow")
+        remove(place)
+    server = recorded(place)
+    if server is not None and server.runs():
+        display.line(f"The embedded AWS runs already: {server.url} (process {server.pid})")
+        return Bringing(server.url, None)
+    with display.step("Starting the embedded AWS") as step, shield():
+        embedded = EmbeddedAWS(place.folder, port=port, auth=True, persist=True).start()
+        if embedded.pid is None:
+            raise LocalError("the embedded AWS has ended at once")
+        record = Server(embedded.pid, port)
+        place.record.write_text(json.dumps(asdict(record)), encoding="utf-8")
+        restored = server is not None and tables_in_state(place) is not None
+        step.result = f"the embedded AWS {'is back with its state' if restored else 'is up'}: {embedded.url}"
+    if has_lost_its_state(place, embedded.url):
+        display.line("Starting afresh: the embedded AWS could not restore its state.", style="yellow")
+        embedded.stop()
+        remove(place)
+        return bring_up_server(place, port, display)
+    return Bringing(embedded.url, embedded)
+
+
+def deploy(terraform: Terraform, url: str, step: Step) -> Stack:
+    """Apply the configuration to an embedded AWS and return the stack."""
+    terraform.init()
+    changes = terraform.apply(step.progress)
+    told = ", ".join(f"{count} {what}" for what, count in _told(changes) if count)
+    step.result = f"deployed: {told or 'nothing to change'}"
+    return Stack(terraform.outputs(), url)
+
+
+def _told(changes: dict[str, int]) -> list[tuple[str, int]]:
+    return [
+        ("resources added", changes.get("add", 0)),
+        ("changed", changes.get("change", 0)),
+        ("removed", changes.get("remove", 0)),
+    ]
+
+
+def client_keys(place: Place, stack: Stack) -> Keys:
+    """Return the keys of the stack's client, made at the first time and kept."""
+    kept = Keys(**json.loads(place.client.read_text(encoding="utf-8"))) if place.client.exists() else None
+    keys = create_client(stack, kept)
+    write_private(place.client, json.dumps(asdict(keys)))
+    return keys
+
+
+def shell_variables(place: Place, stack: Stack, keys: Keys, url: str) -> dict[str, str]:
+    """Return what a shell needs to speak to the stack with any AWS tool, with Terraform and as the API's client."""
+    state = f"-state={place.state}"
+    files = provider_environment(place.folder)
+    with_variables = f"{state} -var-file={variables(LOCAL)}"
+    return {
+        **aws_environment(url),
+        **files,
+        "TF_DATA_DIR": str(place.data_dir),
+        "TF_CLI_ARGS_plan": with_variables,
+        "TF_CLI_ARGS_apply": with_variables,
+        "TF_CLI_ARGS_destroy": with_variables,
+        "TF_CLI_ARGS_output": state,
+        "API_URL": stack.api_url,
+        "PAYMENTS_CLIENT_ACCESS_KEY_ID": keys.access_key_id,
+        "PAYMENTS_CLIENT_SECRET_ACCESS_KEY": keys.secret_access_key,
+    }
+
+
+def write_shell_variables(place: Place, values: dict[str, str]) -> None:
+    """Write the file that a shell reads."""
+    lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    write_private(place.variables, f"# Written by `make up`. In a shell: . {place.variables}\n{lines}")
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
+
+
+def running_server(place: Place) -> Server:
+    """Return the local stack's server.
+
+    Raises LocalError where it does not run.
+    """
+    server = recorded(place)
+    if server is None or not server.runs():
+        raise LocalError("the local stack does not run. Start it with: make up")
+    return server

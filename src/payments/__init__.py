@@ -1,0 +1,1 @@
+"""Payments: accept once, charge once, announce always."""

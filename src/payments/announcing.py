@@ -1,0 +1,75 @@
+"""Announce an outcome as a CloudEvent (CloudEvents 1.0, structured JSON) on an SNS topic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from payments.aws import available
+
+if TYPE_CHECKING:
+    from payments.model import Message
+
+
+def cloud_event(message: Message, source: str) -> dict[str, Any]:
+    """Return the CloudEvent of a message.
+
+    Its id is made of the payment's id and version: every repeat of the announcement has the same one.
+    """
+    payment = message.payment
+    data = {
+        "transaction_id": payment.transaction_id,
+        "customer_id": payment.customer_id,
+        "amount": str(payment.money),
+        "currency": payment.currency,
+        "status": payment.status,
+        "version": payment.version,
+        "created_at": payment.created_at,
+        "gateway_reference": payment.gateway_reference,
+        "failure_code": payment.failure_code,
+        "metadata": payment.metadata,
+    }
+    return {
+        "specversion": "1.0",
+        "id": f"{payment.transaction_id}.{payment.version}",
+        "source": source,
+        "type": message.event,
+        "subject": payment.transaction_id,
+        "time": payment.updated_at,
+        "datacontenttype": "application/json",
+        "data": {name: value for name, value in data.items() if value is not None},
+    }
+
+
+class Announcer:
+    """Publishes announcements behind an SNS client."""
+
+    def __init__(self, client: Any, topic_arn: str, source: str) -> None:  # noqa: ANN401 - botocore's
+        self._client = client
+        self._topic_arn = topic_arn
+        self._source = source
+
+    def announce(self, messages: dict[str, Message]) -> dict[str, str]:
+        """Publish up to ten messages, by a name of the caller's, and return why any was not taken, by its name."""
+        names = list(messages)
+        with available():
+            answer = self._client.publish_batch(
+                TopicArn=self._topic_arn,
+                PublishBatchRequestEntries=[
+                    {
+                        "Id": str(number),
+                        "Message": msgspec.json.encode(cloud_event(messages[name], self._source)).decode(),
+                        "MessageAttributes": {
+                            key: {"DataType": "String", "StringValue": value}
+                            for key, value in (
+                                ("event_type", messages[name].event),
+                                ("currency", messages[name].payment.currency),
+                                ("status", messages[name].payment.status),
+                            )
+                        },
+                    }
+                    for number, name in enumerate(names)
+                ],
+            )
+        return {names[int(failure["Id"])]: failure["Code"] for failure in answer.get("Failed", [])}

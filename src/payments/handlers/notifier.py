@@ -1,0 +1,44 @@
+"""The queue of outcomes to the announcements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from payments import aws, settings
+from payments.announcing import Announcer
+from payments.model import Message, PoisonError
+from payments.once import once
+from payments.telemetry import flush, logger, measure
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@once
+def wired() -> Announcer:
+    """Return the announcer."""
+    return Announcer(aws.client("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE"))
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """Announce a batch in one call, and return the records that must come again."""
+    messages: dict[str, Message] = {}
+    failures: dict[str, str] = {}
+    for record in event["Records"]:
+        try:
+            messages[record["messageId"]] = Message.decode(record["body"])
+        except PoisonError as error:
+            failures[record["messageId"]] = str(error)
+    if messages:
+        try:
+            failures |= wired().announce(messages)
+        except aws.UnavailableError as error:
+            failures |= dict.fromkeys(messages, str(error))
+    for message_id, reason in failures.items():
+        logger.warning("not announced", message_id=message_id, reason=reason)
+    for message_id in messages.keys() - failures.keys():
+        measure("Announced")
+        message = messages[message_id]
+        logger.info("announced", transaction_id=message.payment.transaction_id, event=message.event)
+    flush()
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}

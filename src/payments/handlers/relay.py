@@ -1,0 +1,28 @@
+"""The table's stream to the queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from payments import aws, settings
+from payments.once import once
+from payments.relaying import Relay
+from payments.telemetry import flush, logger, measure
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@once
+def wired() -> Relay:
+    """Return the relay."""
+    return Relay(aws.client("sqs"), settings.text("PROCESSOR_QUEUE_URL"), settings.text("NOTIFIER_QUEUE_URL"))
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """Send a batch of stream records. Raises where anything was not sent, so that the batch comes again."""
+    sent = wired().send(event["Records"])
+    measure("Relayed", sent)
+    logger.info("relayed", records=len(event["Records"]), sent=sent)
+    flush()
+    return {"batchItemFailures": []}

@@ -1,0 +1,39 @@
+"""The functions' settings: environment variables, read once, each missing one named."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class SettingsError(RuntimeError):
+    """A setting is missing or wrong; the message names the variable."""
+
+
+def text(name: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return a variable's value; raises SettingsError where it is missing or empty."""
+    value = environment.get(name)
+    if not value:
+        raise SettingsError(
+            f"the environment variable {name} is not set: the function's `environment` in Terraform sets it"
+        )
+    return value
+
+
+def count(name: str, environment: Mapping[str, str] = os.environ) -> int:
+    """Return a variable's value as a number from 1; raises SettingsError where it is missing or none."""
+    value = text(name, environment)
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise SettingsError(f"the environment variable {name} must be a whole number from 1, not {value!r}")
+    return int(value)
+
+
+def choice(name: str, choices: tuple[str, ...], environment: Mapping[str, str] = os.environ) -> str:
+    """Return a variable's value; raises SettingsError where it is none of ``choices``."""
+    value = text(name, environment)
+    if value not in choices:
+        raise SettingsError(f"the environment variable {name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
