@@ -5,7 +5,7 @@ locals {
   function_settings = {
     for function in keys(local.function_names) : function => {
       for setting in ["maximum_concurrency", "memory_mb", "reserved_concurrency", "timeout_seconds"] :
-      setting => try(coalesce(var.functions[function][setting], var.function_defaults[setting]), var.functions[function][setting], null)
+      setting => try(coalesce(try(var.functions[function][setting], null), try(var.function_defaults[setting], null)), null)
     }
   }
 
@@ -13,6 +13,11 @@ locals {
   queue_consumers = {
     validator_to_processor = "processor"
     processor_to_notifier  = "notifier"
+  }
+
+  # Who works on which table's stream.
+  stream_consumers = {
+    payments = "relay"
   }
 
   # A key is allowed by its alias, since its id is known only after the first apply, and through one service only.
@@ -53,16 +58,6 @@ locals {
       statements = {
         send = { actions = ["sqs:SendMessage"], resources = values(local.queue_arns) }
         key  = local.key_statements.sqs
-      }
-      stream_sources = {
-        payments = {
-          stream_arn           = module.table.stream_arn
-          stream_arn_pattern   = module.table.stream_arn_pattern
-          kms_alias            = local.key_aliases.dynamodb
-          filters              = [jsonencode({ eventName = ["INSERT", "MODIFY"] })]
-          on_failure_queue_arn = local.relay_dead_letter_arn
-          on_failure_kms_alias = local.key_aliases.sqs
-        }
       }
     }
 

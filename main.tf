@@ -190,7 +190,16 @@ module "function" {
       maximum_concurrency = local.function_settings[each.key].maximum_concurrency
     } if consumer == each.key
   }
-  stream_sources = try(each.value.stream_sources, {})
+  stream_sources = {
+    for stream, consumer in local.stream_consumers : stream => {
+      stream_arn           = module.table.stream_arn
+      stream_arn_pattern   = module.table.stream_arn_pattern
+      kms_alias            = local.key_aliases.dynamodb
+      filters              = [jsonencode({ eventName = ["INSERT", "MODIFY"] })]
+      on_failure_queue_arn = module.relay_dead_letter_queue.arn
+      on_failure_kms_alias = local.key_aliases.sqs
+    } if consumer == each.key
+  }
 }
 
 module "api" {
@@ -235,7 +244,7 @@ module "monitoring" {
       log_group_name       = module.function[function].log_group_name
     }
   }
-  stream_function = "relay"
+  stream_function = local.stream_consumers.payments
   queues = {
     for queue, name in local.queue_names : queue => {
       name                   = name

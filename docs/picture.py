@@ -42,9 +42,8 @@ def edges() -> list[str]:
     topology, routes = locals_of("functions.tf"), locals_of("routes.tf")["routes"]
     drawn = [f'client -- "{bare(route["method"])} {bare(route["path"])}" --> api' for route in routes.values()]
     drawn += [f"api --> {name}" for name in dict.fromkeys(bare(route["function"]) for route in routes.values())]
+    drawn += [f'{table} -- "stream" --> {bare(name)}' for table, name in topology["stream_consumers"].items()]
     for name, function in topology["functions"].items():
-        if "stream_sources" in function:
-            drawn.append(f'payments -- "stream" --> {name}')
         for expression in function["environment"].values():
             queue = QUEUE.search(expression)
             target = queue.group(1) if queue else TARGETS.get(expression.strip('"${}'))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from local import EMBEDDED_PYTHON, LocalError
+from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +37,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def url_of(port: int) -> str:
+    """Return the endpoint of the embedded AWS on a port."""
+    return f"https://{HOST}:{port}"
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,13 +61,16 @@ def aws_environment(url: str) -> dict[str, str]:
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CA_BUNDLE": str(AUTHORITY),
+        "CURL_CA_BUNDLE": str(AUTHORITY),
     }
 
 
 def is_healthy(url: str) -> bool:
     """Say whether an embedded AWS answers at ``url``."""
     try:
-        with urllib.request.urlopen(f"{url}/_ministack/health", timeout=2) as answer:  # noqa: S310 - loopback
+        context = ssl.create_default_context(cafile=str(AUTHORITY))
+        with urllib.request.urlopen(f"{url}/_ministack/health", timeout=2, context=context) as answer:  # noqa: S310 - loopback
             return bool(answer.status == 200)  # noqa: PLR2004
     except (urllib.error.URLError, OSError):
         return False
@@ -84,10 +95,9 @@ def stop_process(pid: int) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             # A child of ours stays a zombie until it is waited for.
-            try:
+            # Where another run of ours started it, its parent is gone, and init reaps it.
+            with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                pass  # started by another run of ours: its parent is gone, and init reaps it
             if not process_exists(pid):
                 return
             time.sleep(0.05)
@@ -113,7 +123,9 @@ class EmbeddedAWS:
     @property
     def url(self) -> str:
         """The endpoint."""
-        return f"http://{HOST}:{self.port}"
+        if self.port is None:
+            raise LocalError("the embedded AWS has no address before it is started")
+        return url_of(self.port)
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point AWS tools at this server, as its root."""
@@ -127,9 +139,11 @@ class EmbeddedAWS:
             self.port = free_port()
         elif not _is_free(self.port):
             raise LocalError(
-                f"port {self.port} is taken by another program. Stop it, or choose another port: make up PORT={self.port + 1}"
+                f"port {self.port} is taken by another program. "
+                f"Stop it, or choose another port: make up PORT={self.port + 1}"
             )
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        make_certificate()
         log = self.state_dir / "embedded-aws.log"
         with log.open("ab") as out:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
@@ -180,4 +194,9 @@ class EmbeddedAWS:
             "PERSIST_STATE": "1" if self.persist else "0",
             "STATE_DIR": str(self.state_dir / "aws"),
             "LOG_LEVEL": "INFO",
+            "USE_SSL": "1",
+            "MINISTACK_SSL_CERT": str(CERTIFICATE),
+            "MINISTACK_SSL_KEY": str(KEY),
+            # The functions inherit it, and so trust the endpoint that they call.
+            "AWS_CA_BUNDLE": str(AUTHORITY),
         }

@@ -53,7 +53,7 @@ def _bring_up(place: Place, url: str, display: Display) -> None:
     display.line()
     payment = new_payment()
     display.line(f"A payment: {payment['amount']} {payment['currency']}, {payment['transaction_id']}", style="bold")
-    api = Api(stack.api_url, stack.region, keys)
+    api = Api(stack.api_url, stack.region, keys, stack.trusted)
     with Inbox(stack) as inbox:
         for milestone in follow(api, inbox, payment):
             display.milestone(milestone.seconds, f"{milestone.what:<10} {milestone.detail}")

@@ -56,6 +56,7 @@ class Api:
     url: str
     region: str
     keys: Keys | None
+    trusted: str | None = None
 
     def request(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
@@ -73,6 +74,7 @@ class Api:
             data=body.encode() if body is not None else None,
             headers=dict(wanted.headers.items()),
             timeout=_TIMEOUT_SECONDS,
+            verify=self.trusted or True,
         )
 
     def post(self, payment: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> requests.Response:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local import BUILD, LocalError
-from local.server import EmbeddedAWS, aws_environment, is_healthy, process_exists, stop_process
+from local.server import EmbeddedAWS, aws_environment, is_healthy, process_exists, stop_process, url_of
 from ops.client import Keys, create_client
 from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
 from ops.interrupt import shield
@@ -73,7 +73,7 @@ class Server:
     @property
     def url(self) -> str:
         """Its endpoint."""
-        return f"http://127.0.0.1:{self.port}"
+        return url_of(self.port)
 
     def runs(self) -> bool:
         """Say whether its process is there; another program may have got its process id since."""

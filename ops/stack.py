@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from local.server import ROOT_KEY
+from local.tls import AUTHORITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +45,11 @@ class Stack:
             return str(self.outputs["api_gateway_url"])
         return f"{self.endpoint}/_aws/execute-api/{self.outputs['api_gateway_id']}/{self.outputs['api_stage_name']}"
 
+    @property
+    def trusted(self) -> str | None:
+        """The authority that vouches for an embedded AWS; None leaves it to the system."""
+        return str(AUTHORITY) if self.endpoint else None
+
     def session(self) -> boto3.Session:
         """Return a session for the operator's own calls."""
         if self.endpoint is None:
@@ -53,19 +59,19 @@ class Stack:
     @property
     def sqs(self) -> SQSClient:
         """An SQS client."""
-        return self.session().client("sqs", endpoint_url=self.endpoint)
+        return self.session().client("sqs", endpoint_url=self.endpoint, verify=self.trusted)
 
     @property
     def sns(self) -> SNSClient:
         """An SNS client."""
-        return self.session().client("sns", endpoint_url=self.endpoint)
+        return self.session().client("sns", endpoint_url=self.endpoint, verify=self.trusted)
 
     @property
     def iam(self) -> IAMClient:
         """An IAM client."""
-        return self.session().client("iam", endpoint_url=self.endpoint)
+        return self.session().client("iam", endpoint_url=self.endpoint, verify=self.trusted)
 
     @property
     def dynamodb(self) -> DynamoDBClient:
         """A DynamoDB client."""
-        return self.session().client("dynamodb", endpoint_url=self.endpoint)
+        return self.session().client("dynamodb", endpoint_url=self.endpoint, verify=self.trusted)
