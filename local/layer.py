@@ -6,9 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local import BUILD, EMBEDDED_PYTHON, ROOT, LocalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UV = BUILD / "venv-uv" / "bin" / "uv"
 PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}

@@ -66,7 +66,8 @@ def install_archive_provider(mirror: Path = BUILD / "mirror") -> Path:
     folder = mirror / ARCHIVE / ARCHIVE_VERSION / f"{sys.platform}_{machine}"
     folder.mkdir(parents=True, exist_ok=True)
     executable = folder / f"terraform-provider-archive_v{ARCHIVE_VERSION}_x5"
-    script = f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(str(EMBEDDED_PYTHON))} -m local.archive_provider\n"
+    root, python = shlex.quote(str(ROOT)), shlex.quote(str(EMBEDDED_PYTHON))
+    script = f"#!/bin/sh\nPYTHONPATH={root} exec {python} -m local.archive_provider\n"
     if not executable.exists() or executable.read_text(encoding="utf-8") != script:
         executable.write_text(script, encoding="utf-8")
         executable.chmod(executable.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)

@@ -9,22 +9,19 @@ PYTHON = (3, 11)
 TERRAFORM = (1, 11)
 
 
-def complaint():
+def complaint():  # type: ignore[no-untyped-def]  # noqa: ANN201 - annotations of today fail on the Pythons that this must refuse
     """Return what is missing and the way out, or None."""
     if sys.version_info < PYTHON:
-        return "Python %d.%d or newer is needed; this is %s. Name another: make PYTHON=python3.13 ..." % (
-            *PYTHON,
-            sys.version.split()[0],
-        )
+        return "Python 3.11 or newer is needed; this is %s. Name another: make PYTHON=python3.13 up" % sys.version[:6]  # noqa: UP031
     path = shutil.which("terraform")
     if path is None:
-        return "Terraform %d.%d or newer is needed and is not on the PATH. Install it, then run make again." % TERRAFORM
-    said = subprocess.run([path, "version"], stdout=subprocess.PIPE, check=False).stdout.decode()
+        return "Terraform 1.11 or newer is needed and is not on the PATH. Install it, then run make again."
+    said = subprocess.check_output([path, "version"], stderr=subprocess.DEVNULL).decode()  # noqa: S603 - found above
     version = re.search(r"Terraform v(\d+)\.(\d+)", said)
     if version is None or tuple(map(int, version.groups())) < TERRAFORM:
-        return "Terraform %d.%d or newer is needed; %s is %s." % (*TERRAFORM, path, said.split("\n")[0])
+        return "Terraform 1.11 or newer is needed; {} is {}.".format(path, said.split("\n")[0])
     return None
 
 
 if __name__ == "__main__":
-    sys.exit(complaint())
+    sys.exit(complaint())  # type: ignore[no-untyped-call]

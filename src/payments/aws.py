@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,5 +58,5 @@ def available() -> Iterator[None]:
         if _is_busy(error):
             raise UnavailableError(error.response["Error"]["Code"]) from error
         raise
-    except (ConnectionError, HTTPClientError) as error:
+    except (NoConnectionError, HTTPClientError) as error:
         raise UnavailableError(type(error).__name__) from error

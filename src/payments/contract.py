@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from payments.cards import has_card
 from payments.money import Money, MoneyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MAX_METADATA = 20
 MAX_METADATA_KEY = 40
@@ -151,6 +153,26 @@ def _metadata_errors(metadata: dict[str, Raw], accepted: dict[str, str]) -> Iter
         accepted[key] = text
 
 
+def _member_errors(members: dict[str, Raw], values: dict[str, Any]) -> Iterator[FieldError]:
+    """Put every member that is right into ``values`` and yield what is wrong with the others."""
+    for name in _FIELDS.keys() - _OPTIONAL - members.keys():
+        yield FieldError(pointer(name), "is required")
+    for name, raw in members.items():
+        try:
+            if name == "metadata":
+                accepted: dict[str, str] = {}
+                yield from _metadata_errors(msgspec.json.decode(raw, type=dict[str, Raw]), accepted)
+                values[name] = accepted or None
+            elif name in _FIELDS:
+                values[name] = _FIELDS[name](raw)
+            else:
+                yield FieldError("" if has_card(name) else pointer(name), "is not a field of a payment")
+        except msgspec.MsgspecError:
+            yield FieldError(pointer(name), "must be an object of strings")
+        except _InvalidError as error:
+            yield FieldError(pointer(name), str(error))
+
+
 def parse(body: bytes, default_currency: str) -> PaymentRequest:
     """Read the body of ``POST /payments``.
 
@@ -164,25 +186,8 @@ def parse(body: bytes, default_currency: str) -> PaymentRequest:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NotJsonError from error
 
-    errors: list[FieldError] = []
     values: dict[str, Any] = {}
-    for name in _FIELDS.keys() - _OPTIONAL - members.keys():
-        errors.append(FieldError(pointer(name), "is required"))
-    for name, raw in members.items():
-        try:
-            if name == "metadata":
-                accepted: dict[str, str] = {}
-                errors.extend(_metadata_errors(msgspec.json.decode(raw, type=dict[str, Raw]), accepted))
-                values[name] = accepted or None
-            elif name in _FIELDS:
-                values[name] = _FIELDS[name](raw)
-            else:
-                errors.append(FieldError("" if has_card(name) else pointer(name), "is not a field of a payment"))
-        except msgspec.MsgspecError:
-            errors.append(FieldError(pointer(name), "must be an object of strings"))
-        except _InvalidError as error:
-            errors.append(FieldError(pointer(name), str(error)))
-
+    errors = list(_member_errors(members, values))
     money: Money | None = None
     if "amount" in values and ("currency" in values or "currency" not in members):
         currency = values.get("currency", default_currency)

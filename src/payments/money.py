@@ -1,107 +1,62 @@
-"""Money: a whole number of minor units and a currency. No float, anywhere.
+"""Exact money: a count of minor units and a currency. There is no float here, and no rounding.
 
-What an amount may look like is decided here, once:
-
-- A JSON number stands for its value, so ``10.5``, ``10.50`` and ``1.05e1`` are the same amount, read exactly.
-- A string is plain decimal notation: digits, and optionally a point and digits. No sign, exponent, space or leading zero.
-- The value has to be above zero (``-0`` is zero), a whole number of minor units (``10.001`` is no amount of USD, ``10.500``
-  is), and at most ``MAX_MINOR`` of them. Nothing is ever rounded.
+An amount is read from its decimal text. ``10``, ``10.0``, ``10.00`` and ``1e1`` are the same amount; zero, ``-0`` and
+anything below zero are refused, and so are more decimals than the currency has, unless they are zeros, and more than
+12 digits of minor units.
 """
 
-from __future__ import annotations
-
 import re
-from decimal import Decimal
 from typing import Self
 
-import msgspec
+from msgspec import Struct
 
-from payments.currencies import EXPONENTS, WITHOUT_MINOR_UNIT
+from payments.currencies import EXPONENTS
 
-MAX_MINOR = 999_999_999_999
-"""Twelve digits: what card networks carry in an amount."""
+MAX_DIGITS = 12
 
-# Longer than any amount in range; it keeps the arithmetic below small whatever is sent.
-_MAX_TEXT = 40
-_STRING = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-# At most two digits of exponent: enough for every amount in range, and no number that takes memory to write out.
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
+# JSON's grammar for a number.
+_NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))?")
 
 
-class AmountError(ValueError):
-    """The amount cannot be one. The message is for the client and does not repeat it."""
+class MoneyError(ValueError):
+    """An amount or a currency that cannot be charged; the message is fit for the caller, and repeats no value."""
 
 
-class CurrencyError(ValueError):
-    """The currency cannot be charged in. The message is for the client and does not repeat it."""
-
-
-def exponent(currency: str) -> int:
-    """Return how many decimals a currency has."""
-    try:
-        return EXPONENTS[currency]
-    except KeyError:
-        if currency in WITHOUT_MINOR_UNIT:
-            raise CurrencyError("has no minor unit in ISO 4217, so no exact amount can be charged in it") from None
-        raise CurrencyError("must be an ISO 4217 code of three capital letters, such as USD") from None
-
-
-def decimal_from_string(text: str) -> Decimal:
-    """Read an amount that was sent as a string."""
-    return _decimal(text, _STRING, 'must be a plain decimal such as "10.50": digits, and a point and digits if need be')
-
-
-def decimal_from_number(text: str) -> Decimal:
-    """Read an amount that was sent as a JSON number, from the very characters that were sent."""
-    return _decimal(text, _NUMBER, "must be a JSON number or a decimal string")
-
-
-def _decimal(text: str, pattern: re.Pattern[str], otherwise: str) -> Decimal:
-    if len(text) > _MAX_TEXT:
-        raise AmountError("is too long to be an amount")
-    if not pattern.fullmatch(text):
-        raise AmountError(otherwise)
-    value = Decimal(text)
-    if value <= 0:
-        raise AmountError("must be greater than zero")
-    return value
-
-
-class Money(msgspec.Struct, frozen=True):
-    """An exact amount: ``minor`` minor units (cents, yen, fils) of ``currency``."""
+class Money(Struct, frozen=True):
+    """An amount in minor units (cents, yen, fils) of an ISO 4217 currency."""
 
     minor: int
     currency: str
 
     @classmethod
-    def of(cls, value: Decimal, currency: str) -> Self:
-        """Return the money that a decimal amount stands for, or raise: never a rounded one."""
-        decimals = exponent(currency)
-        # Whole-number arithmetic: a Decimal operation would round to its context's precision.
-        sign, digits, power = value.as_tuple()
-        if not isinstance(power, int):
-            raise AmountError("must be a number")
-        if sign or value == 0:
-            raise AmountError("must be greater than zero")
-        if value.adjusted() > _MAX_TEXT or power < -2 * _MAX_TEXT:
-            raise AmountError("is out of range")
-        minor = int("".join(map(str, digits)))
-        power += decimals
-        if power >= 0:
-            minor *= 10**power
-        else:
-            minor, remainder = divmod(minor, 10**-power)
-            if remainder:
-                allowed = {0: "no decimals", 1: "at most 1 decimal"}.get(decimals, f"at most {decimals} decimals")
-                raise AmountError(f"has more decimals than its currency, which has {allowed}")
-        if minor > MAX_MINOR:
-            raise AmountError("is out of range: at most 12 digits of minor units")
-        return cls(minor, currency)
+    def parse(cls, text: str, currency: str) -> Self:
+        """Read a decimal number.
 
-    def decimal_string(self) -> str:
-        """Return the amount in major units, with exactly its currency's decimals: ``10.50``."""
-        decimals = exponent(self.currency)
-        if decimals == 0:
+        Raises MoneyError where it is no number, not above zero, finer than the currency or too large.
+        """
+        exponent = EXPONENTS.get(currency)
+        if exponent is None:
+            raise MoneyError("is not the code of an ISO 4217 currency")
+        match = _NUMBER.fullmatch(text) if len(text) <= 64 else None  # noqa: PLR2004 - far beyond 12 digits
+        if match is None:
+            raise MoneyError("must be a decimal number")
+        sign, whole, fraction, power = match.groups(default="")
+        digits = (whole + fraction).lstrip("0")
+        if sign or not digits:
+            raise MoneyError("must be above zero")
+        significant = digits.rstrip("0")
+        # The amount is significant * 10 ** shift minor units.
+        shift = exponent + int(power or 0) - len(fraction) + len(digits) - len(significant)
+        if shift < 0:
+            raise MoneyError(f"has more than the {exponent} decimals that {currency} has")
+        if len(significant) + shift > MAX_DIGITS:
+            raise MoneyError(f"has more than {MAX_DIGITS} digits in the currency's minor unit")
+        return cls(int(significant) * 10**shift, currency)
+
+    def __str__(self) -> str:
+        """Return the amount as a decimal, with as many decimals as the currency has."""
+        exponent = EXPONENTS[self.currency]
+        if exponent == 0:
             return str(self.minor)
-        whole, part = divmod(self.minor, 10**decimals)
-        return f"{whole}.{part:0{decimals}d}"
+        digits = str(self.minor).rjust(exponent + 1, "0")
+        return f"{digits[:-exponent]}.{digits[-exponent:]}"

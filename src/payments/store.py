@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -57,7 +57,8 @@ class Table:
         except ClientError as error:
             if error.response["Error"]["Code"] != _CONDITION_FAILED:
                 raise
-            return from_item(error.response["Item"])
+            # The stubs do not know of the item that ReturnValuesOnConditionCheckFailure adds.
+            return from_item(cast("dict[str, Any]", error.response)["Item"])
         return payment
 
     def get(self, transaction_id: str) -> Payment | None:

@@ -1,1 +1,1 @@
-"""The functions' entry points: each turns an event into a call of a use case, and the result into an answer."""
+"""The Lambda functions: thin, one module each."""

@@ -1,1 +1,0 @@
-"""The ports, kept on DynamoDB, SQS and SNS, and a payment gateway that moves no money."""
