@@ -45,7 +45,9 @@ def requirements() -> str:
 def target() -> tuple[str, str]:
     """Return the processor architecture and Python version that the functions run on in AWS: the root's defaults."""
     runtime = re.search(
-        r'variable "runtime".*?architecture = optional\(string, "(\w+)"\).*?name\s+= optional\(string, "python([\d.]+)"\)',
+        # The two defaults, in the order in which the variable has them.
+        r'variable "runtime".*?architecture = optional\(string, "(\w+)"\)'
+        r'.*?name\s+= optional\(string, "python([\d.]+)"\)',
         (ROOT / "variables.tf").read_text(encoding="utf-8"),
         re.DOTALL,
     )

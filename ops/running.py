@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local import BUILD, LocalError
+from local.iam import allow_batch_calls
 from local.server import EmbeddedAWS, aws_environment, is_healthy, process_exists, stop_process, url_of
 from ops.client import Keys, create_client
 from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
@@ -237,7 +238,9 @@ def deploy(terraform: Terraform, url: str, step: Step) -> Stack:
     changes = terraform.apply(step.progress)
     told = ", ".join(f"{count} {what}" for what, count in _told(changes) if count)
     step.result = f"deployed: {told or 'nothing to change'}"
-    return Stack(terraform.outputs(), url)
+    stack = Stack(terraform.outputs(), url)
+    allow_batch_calls(stack.iam, stack.outputs["function_names"].values())
+    return stack
 
 
 def _told(changes: dict[str, int]) -> list[tuple[str, int]]:

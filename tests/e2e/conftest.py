@@ -1,0 +1,63 @@
+"""One stack for the whole session: an embedded AWS of its own, one apply, IAM in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.server import EmbeddedAWS
+from ops import running
+from ops.client import Api, Keys, create_client
+from ops.display import Step
+from ops.inbox import Inbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ops.stack import Stack
+    from ops.terraform import Terraform
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A running stack and the Terraform that made it."""
+
+    stack: Stack
+    terraform: Terraform
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    place = running.Place(tmp_path_factory.mktemp("stack"))
+    with EmbeddedAWS(place.folder) as embedded:
+        terraform = running.terraform(place, embedded.url)
+        yield Deployed(running.deploy(terraform, embedded.url, Step("Deploying")), terraform)
+
+
+@pytest.fixture(scope="session")
+def stack(deployed: Deployed) -> Stack:
+    return deployed.stack
+
+
+@pytest.fixture(scope="session")
+def api(stack: Stack) -> Api:
+    """The API, called by a user that may do nothing but call it."""
+    return Api(stack.api_url, stack.region, create_client(stack), stack.trusted)
+
+
+@pytest.fixture(scope="session")
+def api_unsigned(stack: Stack) -> Api:
+    return Api(stack.api_url, stack.region, None, stack.trusted)
+
+
+@pytest.fixture(scope="session")
+def api_with_wrong_keys(stack: Stack) -> Api:
+    return Api(stack.api_url, stack.region, Keys("AKIAIOSFODNN7EXAMPLE", "not-the-secret"), stack.trusted)
+
+
+@pytest.fixture(scope="session")
+def inbox(stack: Stack) -> Iterator[Inbox]:
+    with Inbox(stack) as inbox:
+        yield inbox

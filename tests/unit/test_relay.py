@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payments.handlers import relay
+from payments.model import Message, PoisonError
+from payments.relaying import MAX_BYTES, Relay, RelayError, batches
+from tests.unit.conftest import Context, payment, stream_record
+
+
+class Queue:
+    """An SQS that remembers, and refuses what it is told to."""
+
+    def __init__(self, refuse: int | None = None) -> None:
+        self.sent: dict[str, list[str]] = {}
+        self.calls = 0
+        self.refuse = refuse
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        self.calls += 1
+        assert 1 <= len(Entries) <= 10
+        failed = [{"Id": entry["Id"], "Code": "InternalError"} for entry in Entries if entry["Id"] == str(self.refuse)]
+        self.sent.setdefault(QueueUrl, []).extend(e["MessageBody"] for e in Entries if e["Id"] != str(self.refuse))
+        return {"Successful": [], "Failed": failed}
+
+
+def test_each_news_goes_to_its_queue() -> None:
+    queue = Queue()
+    old = payment()
+    Relay(queue, "to-processor", "to-notifier").send(
+        [
+            stream_record(payment()),
+            stream_record(payment(transaction_id="b", status="processed", version=2), old),
+            stream_record(payment(transaction_id="c", status="unknown", version=2), old),
+            stream_record(payment(version=2), old),
+            stream_record(None, old),
+        ]
+    )
+    sent = {name: [Message.decode(body) for body in bodies] for name, bodies in queue.sent.items()}
+    assert [(m.event, m.payment.transaction_id) for m in sent["to-processor"]] == [("payment.validated", "order-1")]
+    assert [(m.event, m.payment.transaction_id) for m in sent["to-notifier"]] == [("payment.processed", "b"), ("payment.unknown", "c")]
+    assert sent["to-processor"][0].payment == payment()
+    assert queue.calls == 2
+
+
+def test_what_is_not_taken_brings_the_batch_back() -> None:
+    with pytest.raises(RelayError, match="InternalError"):
+        Relay(Queue(refuse=1), "p", "n").send([stream_record(payment(transaction_id=name)) for name in "abc"])
+
+
+def test_a_record_that_is_no_payment_is_named() -> None:
+    record = stream_record(payment())
+    del record["dynamodb"]["NewImage"]["amount_minor"]
+    with pytest.raises(PoisonError, match="amount_minor"):
+        Relay(Queue(), "p", "n").send([record])
+
+
+@given(st.lists(st.integers(0, MAX_BYTES).map(lambda size: "x" * size), max_size=25))
+def test_batches_fit_a_call_and_lose_nothing(bodies: list[str]) -> None:
+    cut = list(batches(bodies))
+    assert [body for batch in cut for body in batch] == bodies
+    assert all(len(batch) <= 10 and (sum(map(len, batch)) <= MAX_BYTES or len(batch) == 1) for batch in cut)
+
+
+def test_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue()
+    monkeypatch.setattr(relay, "wired", lambda: Relay(queue, "p", "n"))
+    answer = relay.handler({"Records": [stream_record(payment())]}, Context())  # type: ignore[arg-type]
+    assert answer == {"batchItemFailures": []}
+    assert len(queue.sent["p"]) == 1
