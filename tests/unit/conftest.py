@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import logging
+import threading
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,11 +73,36 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def one_at_a_time(client: Any) -> None:
+    """Moto checks a condition and then writes; the table that it stands for does both at once."""
+    lock = threading.Lock()
+    call = client._make_api_call  # noqa: SLF001
+
+    def locked(*arguments: Any) -> Any:
+        with lock:
+            return call(*arguments)
+
+    client._make_api_call = locked  # noqa: SLF001
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the functions log meanwhile, as it is written."""
+    written = io.StringIO()
+    handlers = [handler for handler in logging.getLogger("test").handlers if isinstance(handler, logging.StreamHandler)]
+    assert handlers
+    streams = [handler.setStream(written) for handler in handlers]
+    yield written
+    for handler, stream in zip(handlers, streams, strict=True):
+        handler.setStream(stream)
+
+
 @pytest.fixture
 def dynamodb() -> Iterator[Any]:
     """A DynamoDB with both tables, behind the client that the functions use."""
     with mock_aws():
         client = aws.client("dynamodb")
+        one_at_a_time(client)
         client.create_table(
             TableName=TABLE,
             KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],

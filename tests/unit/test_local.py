@@ -1,0 +1,110 @@
+"""What a laptop has instead of AWS: the archive provider's stand-in, the mirror, the server's complaints."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local import EMBEDDED_PYTHON, ROOT, LocalError, mirror
+from local.iam import batch_statements
+from local.server import EmbeddedAWS
+
+PACK = (
+    "import base64, json, sys; from pathlib import Path; from local.archive_provider import archive, results;"
+    "print(json.dumps(results(archive(Path(sys.argv[1]), sys.argv[2:], 0o644)) ))"
+)
+
+
+def packed(source: Path, *excludes: str) -> dict[str, str]:
+    """Pack a folder as the stand-in does, under the Python that runs it."""
+    said = subprocess.run(
+        [str(EMBEDDED_PYTHON), "-c", PACK, str(source), *excludes], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    result: dict[str, str] = json.loads(said)
+    return result
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "src"
+    (folder / "b" / "deep").mkdir(parents=True)
+    for name, text in {"z.py": "z = 1\n", "a.py": "a = 1\n", "b/deep/c.py": "c = 1\n"}.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_the_zip_is_the_same_whatever_the_machine_does(source: Path) -> None:
+    before = packed(source, "**/__pycache__/**", "**/*.pyc")
+    for path in source.rglob("*"):
+        path.chmod(0o700)
+        os.utime(path, (1, 1))
+    cache = source / "b" / "__pycache__"
+    cache.mkdir()
+    (cache / "c.pyc").write_bytes(b"x")
+    (source / "stray.pyc").write_bytes(b"x")
+    assert packed(source, "**/__pycache__/**", "**/*.pyc") == before
+
+
+def test_the_zip_changes_with_the_sources(source: Path) -> None:
+    before = packed(source)
+    (source / "a.py").write_text("a = 2\n")
+    assert packed(source)["output_base64sha256"] != before["output_base64sha256"]
+
+
+@pytest.mark.parametrize("glob", ["b/**", "b", "**/c.py", "*/deep/?.py", "b/deep/[a-c].py"])
+def test_excludes(source: Path, glob: str) -> None:
+    without = packed(source, glob)
+    (source / "b" / "deep" / "c.py").unlink()
+    assert packed(source) == without
+
+
+def test_a_mirror_is_named_by_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / mirror.AWS).mkdir(parents=True)
+    monkeypatch.setenv(mirror.VARIABLE, str(tmp_path))
+    assert mirror.find_mirror() == tmp_path
+    config = mirror.cli_config(tmp_path / "made")
+    assert config
+    text = config.read_text()
+    assert f'path    = "{tmp_path}"' in text
+    assert f'exclude = ["{mirror.AWS}", "{mirror.ARCHIVE}"]' in text
+
+
+def test_without_a_mirror_the_message_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(mirror.VARIABLE, str(tmp_path / "nowhere"))
+    with pytest.raises(LocalError, match=mirror.VARIABLE) as raised:
+        mirror.cli_config(tmp_path)
+    assert str(tmp_path / "nowhere") in str(raised.value)
+
+
+def test_a_registry_that_answers_needs_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(mirror.VARIABLE, raising=False)
+    monkeypatch.setattr(mirror, "registry_answers", lambda: True)
+    assert mirror.cli_config(tmp_path) is None
+
+
+def test_a_busy_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalError, match=f"port {port} is taken.*PORT={port + 1}"):
+            EmbeddedAWS(tmp_path, port=port).start()
+
+
+def test_batch_calls_are_allowed_where_the_call_is_and_nowhere_else() -> None:
+    policy = {
+        "Statement": [
+            {"Sid": "Send", "Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["q"], "Condition": {"a": "b"}},
+            {"Sid": "Read", "Effect": "Allow", "Action": ["dynamodb:GetItem"], "Resource": ["t"]},
+        ]
+    }
+    assert batch_statements(policy) == [
+        {"Effect": "Allow", "Action": ["sqs:SendMessageBatch"], "Resource": ["q"], "Condition": {"a": "b"}}
+    ]

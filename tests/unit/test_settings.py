@@ -1,0 +1,24 @@
+import pytest
+
+from payments.settings import SettingsError, choice, count, text
+
+
+@pytest.mark.parametrize("environment", [{}, {"NAME": ""}])
+def test_a_missing_setting_is_named(environment: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="NAME is not set"):
+        text("NAME", environment)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "\u0661"])
+def test_a_count_is_a_whole_number_from_1(value: str) -> None:
+    with pytest.raises(SettingsError, match="NAME must be a whole number"):
+        count("NAME", {"NAME": value})
+
+
+def test_what_is_set_is_read() -> None:
+    assert (text("N", {"N": "x"}), count("N", {"N": "3"}), choice("N", ("a",), {"N": "a"})) == ("x", 3, "a")
+
+
+def test_a_choice_names_the_choices() -> None:
+    with pytest.raises(SettingsError, match="must be one of a, b"):
+        choice("NAME", ("a", "b"), {"NAME": "c"})

@@ -1,0 +1,12 @@
+import io
+
+from payments.telemetry import logger
+
+
+def test_a_card_number_never_reaches_a_log(log: io.StringIO) -> None:
+    try:
+        raise ValueError("4242-4242-4242-4242")
+    except ValueError:
+        logger.exception("failed on 4242424242424242", extra={"field": ["4242 4242 4242 4242"]})
+    assert "[card number]" in log.getvalue()
+    assert "4242" not in log.getvalue()
