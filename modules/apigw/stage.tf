@@ -29,6 +29,7 @@ resource "aws_cloudwatch_log_group" "access" {
 }
 
 resource "aws_api_gateway_stage" "this" {
+  #checkov:skip=CKV2_AWS_4:execution logs need the account-wide role, so they are on where manage_account_logging sets it; access logs always are
   #checkov:skip=CKV_AWS_120:answers about money must not come from a cache
   #checkov:skip=CKV2_AWS_29:a web ACL is an option of the account, not of every API
   #checkov:skip=CKV2_AWS_51:callers sign their requests; client certificates are for custom domains

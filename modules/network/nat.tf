@@ -75,6 +75,7 @@ resource "aws_network_interface" "nat" {
 }
 
 resource "aws_eip" "nat_instance" {
+  #checkov:skip=CKV2_AWS_19:it belongs to the network interface, which outlives the instances behind it
   for_each = local.nat_instance
 
   domain            = "vpc"

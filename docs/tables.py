@@ -1,0 +1,59 @@
+"""Write the tables of inputs and outputs into the modules' READMEs, from the Terraform itself.
+
+``python docs/tables.py`` writes them between the markers; with ``--check`` it only says which are stale, and fails then.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import hcl2
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- begin generated -->", "<!-- end generated -->"
+
+
+def _blocks(file: Path, kind: str) -> dict[str, dict[str, Any]]:
+    parsed = hcl2.loads(file.read_text(encoding="utf-8"))
+    return {name.strip('"'): body for block in parsed.get(kind, []) for name, body in block.items()}
+
+
+def _sentence(text: str) -> str:
+    """Return a description in one line, whether it was a string or a here-document."""
+    lines = text.strip('"').splitlines()
+    if lines and lines[0].startswith("<<"):
+        lines = lines[1:-1]
+    return " ".join(" ".join(lines).split()).replace("|", "\\|")
+
+
+def tables(module: Path) -> str:
+    """Return a module's tables in Markdown."""
+    rows = ["### Inputs", "", "| name | what | needed |", "|---|---|---|"]
+    for name, body in sorted(_blocks(module / "variables.tf", "variable").items()):
+        rows.append(f"| `{name}` | {_sentence(body['description'])} | {'no' if 'default' in body else 'yes'} |")
+    rows += ["", "### Outputs", "", "| name | what |", "|---|---|"]
+    for name, body in sorted(_blocks(module / "outputs.tf", "output").items()):
+        rows.append(f"| `{name}` | {_sentence(body['description'])} |")
+    return "\n".join([BEGIN, *rows, END])
+
+
+def main() -> int:
+    """Write or check the tables; return the process's exit status."""
+    stale = []
+    for readme in sorted(ROOT.glob("modules/*/README.md")):
+        text = readme.read_text(encoding="utf-8")
+        head, rest = text.split(BEGIN, 1)
+        fresh = head + tables(readme.parent) + rest.split(END, 1)[1]
+        if fresh != text:
+            stale.append(readme)
+            if "--check" not in sys.argv:
+                readme.write_text(fresh, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        names = ", ".join(str(readme.relative_to(ROOT)) for readme in stale)
+        sys.stderr.write(f"stale: {names}. Run: make fmt\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.80, < 7.0"
+    }
+  }
+}
+
+provider "aws" {
+  region = "ap-southeast-1"
+}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  context = {
+    account_id = data.aws_caller_identity.current.account_id
+    partition  = data.aws_partition.current.partition
+    region     = "ap-southeast-1"
+  }
+}
+
+resource "aws_kms_key" "example" {
+  description         = "The example's key"
+  enable_key_rotation = true
+}
+
+variable "throttle" {
+  description = "The example's throttle, to show that a change of it makes no new deployment."
+  type        = object({ rate_limit = number, burst_limit = number })
+  default     = { rate_limit = 100, burst_limit = 200 }
+}
+
+variable "path" {
+  description = "The example's path, to show that a change of it makes a new deployment."
+  type        = string
+  default     = "/payments/{transaction_id}"
+}
+
+module "api" {
+  source = "../.."
+
+  context     = local.context
+  name        = "payment-example"
+  description = "An example"
+  logs        = { retention_days = 14, kms_key_arn = aws_kms_key.example.arn }
+  throttle    = var.throttle
+  usage_plan  = { quota_limit = 1000000 }
+  routes = {
+    create = {
+      method         = "POST"
+      path           = "/payments"
+      function_name  = "payment-example"
+      alias_name     = "live"
+      invoke_arn     = "arn:aws:apigateway:ap-southeast-1:lambda:path/2015-03-31/functions/example/invocations"
+      request_schema = jsonencode({ type = "object" })
+      headers        = { "Idempotency-Key" = false }
+    }
+    read = {
+      method        = "GET"
+      path          = var.path
+      function_name = "payment-example"
+      alias_name    = "live"
+      invoke_arn    = "arn:aws:apigateway:ap-southeast-1:lambda:path/2015-03-31/functions/example/invocations"
+    }
+  }
+}

@@ -1,0 +1,43 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.80, < 7.0"
+    }
+  }
+}
+
+provider "aws" {
+  region = "ap-southeast-1"
+}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  context = {
+    account_id = data.aws_caller_identity.current.account_id
+    partition  = data.aws_partition.current.partition
+    region     = "ap-southeast-1"
+  }
+}
+
+resource "aws_kms_key" "example" {
+  description         = "The example's key"
+  enable_key_rotation = true
+}
+
+module "table" {
+  source = "../.."
+
+  context          = local.context
+  name             = "payment-example"
+  hash_key         = "transaction_id"
+  attributes       = { transaction_id = "S", customer_id = "S", created_at = "S" }
+  indexes          = { customer-index = { hash_key = "customer_id", range_key = "created_at" } }
+  stream_view_type = "NEW_AND_OLD_IMAGES"
+  kms_key_arn      = aws_kms_key.example.arn
+}
