@@ -41,6 +41,7 @@ test: layer check ## Run every check; pytest's summary comes last
 
 check: layer
 	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy
+	@build/venv-scan/bin/checkov --config-file .checkov.yaml
 
 fmt: setup ## Format the HCL and the Python, and refresh what is generated
 	@terraform fmt -recursive && $(RUN) ruff format && $(RUN) ruff check --fix && .venv/bin/python docs/picture.py && .venv/bin/python docs/tables.py

@@ -59,6 +59,7 @@ module "network" {
   az_count              = var.network.availability_zone_count
   availability_zone_ids = var.network.availability_zone_ids
   nat                   = var.network.nat
+  gateway_endpoints     = var.network.gateway_endpoints
   interface_endpoints   = var.network.interface_endpoints
   flow_logs = {
     retention_days = var.log_retention_days

@@ -196,6 +196,7 @@ variable "network" {
     availability_zone_count = optional(number, 3)
     availability_zone_ids   = optional(list(string), [])
     cidr_block              = optional(string, "10.0.0.0/16")
+    gateway_endpoints       = optional(set(string), ["dynamodb", "s3"])
     interface_endpoints     = optional(set(string), ["sns", "sqs"])
     nat = optional(object({
       mode          = optional(string, "none")
@@ -213,6 +214,11 @@ variable "network" {
   validation {
     condition     = contains(["none", "instance", "gateway", "gateway_per_az"], var.network.nat.mode)
     error_message = "network.nat.mode must be none, instance, gateway or gateway_per_az."
+  }
+
+  validation {
+    condition     = var.network.nat.mode != "none" || contains(var.network.gateway_endpoints, "dynamodb")
+    error_message = "network.nat.mode is none, so the functions reach DynamoDB by its gateway endpoint only: add dynamodb to network.gateway_endpoints, or choose a NAT mode."
   }
 
   validation {

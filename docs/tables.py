@@ -1,6 +1,7 @@
 """Write the tables of inputs and outputs into the modules' READMEs, from the Terraform itself.
 
-``python docs/tables.py`` writes them between the markers; with ``--check`` it only says which are stale, and fails then.
+``python docs/tables.py`` writes them between the markers; with ``--check`` it only says
+which are stale, and fails then.
 """
 
 import sys

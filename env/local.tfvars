@@ -9,6 +9,12 @@ functions = {
   notifier  = { timeout_seconds = 5 }
 }
 
+# The embedded AWS forgets a rule's prefix list, by which a security group names a gateway endpoint.
+network = {
+  gateway_endpoints = []
+  nat               = { mode = "gateway" }
+}
+
 table = {
   deletion_protection = false
 }

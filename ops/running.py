@@ -106,10 +106,10 @@ def recorded(place: Place) -> Server | None:
 
 
 @contextmanager
-def only_one() -> Iterator[None]:
+def only_one(file: Path = BUILD / "ops.lock") -> Iterator[None]:
     """Keep a second ``up`` or ``down`` out while one is at work."""
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / "ops.lock").open("w") as lock:
+    file.parent.mkdir(exist_ok=True)
+    with file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

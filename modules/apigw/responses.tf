@@ -8,8 +8,8 @@ locals {
     AUTHORIZER_FAILURE             = { status = 500, type = "internal-error", title = "Internal error", detail = "The credentials could not be checked. Repeat the request later." }
     BAD_REQUEST_BODY               = { status = 400, type = "malformed-request", title = "Malformed request", detail = "The body must be a JSON object as the API describes it." }
     BAD_REQUEST_PARAMETERS         = { status = 400, type = "malformed-request", title = "Malformed request", detail = "A header or a parameter that the API requires is missing." }
-    DEFAULT_4XX                    = { status = 400, type = "bad-request", title = "Bad request", detail = "The request cannot be served as it is." }
-    DEFAULT_5XX                    = { status = 500, type = "internal-error", title = "Internal error", detail = "The request could not be served. It is safe to repeat it." }
+    DEFAULT_4XX                    = { status = null, type = "refused", title = "Refused", detail = "The request cannot be served as it is." }
+    DEFAULT_5XX                    = { status = null, type = "internal-error", title = "Internal error", detail = "The request could not be served. It is safe to repeat it." }
     EXPIRED_TOKEN                  = { status = 403, type = "forbidden", title = "Forbidden", detail = "The request's credentials have expired." }
     INTEGRATION_FAILURE            = { status = 503, type = "unavailable", title = "Unavailable", detail = "The request could not be served now. It is safe to repeat it.", retry_after = 1 }
     INTEGRATION_TIMEOUT            = { status = 503, type = "unavailable", title = "Unavailable", detail = "The answer took too long. It is safe to repeat the request.", retry_after = 1 }
@@ -27,14 +27,17 @@ locals {
 
   gateway_responses = {
     for response, problem in local.problems : response => {
-      status_code = tostring(problem.status)
-      body = jsonencode({
-        type     = "/problems/${problem.type}"
-        title    = problem.title
-        status   = problem.status
-        detail   = problem.detail
-        instance = "urn:uuid:$context.requestId"
-      })
+      # The defaults stand for several statuses: each keeps its own, and the document names none.
+      status_code = problem.status
+      body = jsonencode(merge(
+        { for status in problem.status[*] : "status" => status },
+        {
+          type     = "/problems/${problem.type}"
+          title    = problem.title
+          detail   = problem.detail
+          instance = "urn:uuid:$context.requestId"
+        },
+      ))
       headers = merge(
         { "gatewayresponse.header.Content-Type" = "'application/problem+json'" },
         { for seconds in try([problem.retry_after], []) : "gatewayresponse.header.Retry-After" => "'${seconds}'" },

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,7 +39,13 @@ def terraform_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def initialised(terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The root, initialised in a data folder of the tests' own."""
     environment = terraform_environment | {"TF_DATA_DIR": str(tmp_path_factory.mktemp("root"))}
-    subprocess.run(["terraform", "init", "-input=false", "-backend=false"], cwd=ROOT, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        ["terraform", "init", "-input=false", "-backend=false"],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
     return environment
 
 
@@ -51,10 +58,25 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
     def plan(environment: str) -> Plan:
         file = folder / environment
         state = f"-state={folder / 'none.tfstate'}"
-        command = ["terraform", "plan", "-input=false", "-no-color", state, f"-var-file=env/{environment}.tfvars", f"-out={file}"]
+        command = [
+            "terraform",
+            "plan",
+            "-input=false",
+            "-no-color",
+            state,
+            f"-var-file=env/{environment}.tfvars",
+            f"-out={file}",
+        ]
         made = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
         assert made.returncode == 0, made.stderr
-        shown = subprocess.run(["terraform", "show", "-json", str(file)], cwd=ROOT, env=initialised, check=True, capture_output=True, text=True)
+        shown = subprocess.run(
+            ["terraform", "show", "-json", str(file)],
+            cwd=ROOT,
+            env=initialised,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         planned: Plan = json.loads(shown.stdout)
         return planned
 
@@ -62,14 +84,23 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def root_errors(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], str]:
+def root_errors(
+    initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[dict[str, Any]], str]:
     """Plan the root with values that it refuses, and return what it says."""
     folder = tmp_path_factory.mktemp("root-errors")
 
     def plan(values: dict[str, Any]) -> str:
         file = folder / "bad.tfvars.json"
         file.write_text(json.dumps(values), encoding="utf-8")
-        command = ["terraform", "plan", "-input=false", "-no-color", f"-state={folder / 'none.tfstate'}", f"-var-file={file}"]
+        command = [
+            "terraform",
+            "plan",
+            "-input=false",
+            "-no-color",
+            f"-state={folder / 'none.tfstate'}",
+            f"-var-file={file}",
+        ]
         made = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
         assert made.returncode == 1, made.stdout
         return said(made.stderr)
@@ -99,12 +130,37 @@ def module_test(
 
 
 @pytest.fixture(scope="session")
-def module_plan(module_test: Callable[[str], tftest.TerraformTest]) -> Callable[[str], Plan]:
-    """Plan a module's example; each plan is made once."""
+def module_plan(module_test: Callable[[str], tftest.TerraformTest]) -> Callable[..., Plan]:
+    """Plan a module's example, with variables of the example's own; each plan is made once."""
 
     @cache
-    def plan(module: str) -> Plan:
-        planned: Plan = dict(module_test(module).plan(output=True))
+    def plan(module: str, **variables: str) -> Plan:
+        planned: Plan = module_test(module).plan(output=True, tf_vars=variables)._raw  # noqa: SLF001 - the whole of it
         return planned
 
     return plan
+
+
+@pytest.fixture
+def changed_example(
+    terraform_environment: dict[str, str], tmp_path: Path
+) -> Callable[[str, str, str], tftest.TerraformTest]:
+    """Return a module's example with one more, or another, argument of the module."""
+
+    def changed(module: str, argument: str, value: str) -> tftest.TerraformTest:
+        text = (ROOT / "modules" / module / "examples" / "basic" / "main.tf").read_text(encoding="utf-8")
+        head, body = text.split('  source = "../.."\n', 1)
+        kept: list[str] = []
+        open_braces = 0
+        for line in body.splitlines():
+            if open_braces or line.startswith(f"  {argument} "):
+                open_braces += sum(line.count(brace) for brace in "{[(") - sum(line.count(brace) for brace in ")]}")
+            else:
+                kept.append(line)
+        source = f'  source = "{ROOT / "modules" / module}"\n  {argument} = {value}\n'
+        (tmp_path / "main.tf").write_text(head + source + "\n".join(kept) + "\n", encoding="utf-8")
+        test = tftest.TerraformTest(str(tmp_path), env=terraform_environment)
+        test.init(input=False)
+        return test
+
+    return changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from local import ROOT
 from tests.plan.graph import Plan, resources, statements
 
 pytestmark = pytest.mark.plan
@@ -84,10 +86,22 @@ def test_the_parts_of_the_design(environment: str, root: Plan) -> None:
     names = {r["values"].get("name") or r["values"].get("function_name") for r in resources(root)}
     assert {
         f"payment-{part}-{environment}"
-        for part in (
-            "validator relay processor notifier reader transactions validator-to-processor processor-to-notifier "
-            "validator-dlq processor-dlq relay-dlq announcements alarms api"
-        ).split()
+        for part in [
+            "validator",
+            "relay",
+            "processor",
+            "notifier",
+            "reader",
+            "transactions",
+            "validator-to-processor",
+            "processor-to-notifier",
+            "validator-dlq",
+            "processor-dlq",
+            "relay-dlq",
+            "announcements",
+            "alarms",
+            "api",
+        ]
     } <= names
 
 
@@ -189,7 +203,9 @@ def test_everything_at_rest_is_encrypted_with_our_keys(root: Plan) -> None:
     holders = [r for r in resources(root) if r["type"] in keyed]
     assert len(holders) > 15
     # A key's ARN is known after the apply only: that it will be set is what a plan can say.
-    assert [r["address"] for r in holders if not (r["values"].get(keyed[r["type"]]) or r["unknown"].get(keyed[r["type"]]))] == []
+    for holder in holders:
+        field = keyed[holder["type"]]
+        assert holder["values"].get(field) or holder["unknown"].get(field), holder["address"]
     for table in resources(root, "aws_dynamodb_table"):
         assert table["values"]["server_side_encryption"][0]["enabled"] is True
     keys = resources(root, "aws_kms_key")
@@ -238,3 +254,11 @@ def test_bad_values_are_refused_by_name(root_errors: Any) -> None:
 def test_a_missing_layer_says_which_command_builds_it(root_errors: Any) -> None:
     said = " ".join(root_errors({"environment_suffix": "dev", "layer_dir": "build/no-such-layer"}).split())
     assert "Build it with `make layer`" in said
+
+
+def test_terraform_validates_the_root(initialised: dict[str, str]) -> None:
+    checked = subprocess.run(
+        ["terraform", "validate", "-json"], cwd=ROOT, env=initialised, check=False, capture_output=True, text=True
+    )
+    said = json.loads(checked.stdout)
+    assert (said["valid"], said["diagnostics"]) == (True, [])

@@ -107,7 +107,8 @@ def dynamodb() -> Iterator[Any]:
             TableName=TABLE,
             KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
             AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"} for name in ("transaction_id", "customer_id", "created_at")
+                {"AttributeName": name, "AttributeType": "S"}
+                for name in ("transaction_id", "customer_id", "created_at")
             ],
             GlobalSecondaryIndexes=[
                 {

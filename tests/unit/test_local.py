@@ -101,7 +101,13 @@ def test_a_busy_port_is_named(tmp_path: Path) -> None:
 def test_batch_calls_are_allowed_where_the_call_is_and_nowhere_else() -> None:
     policy = {
         "Statement": [
-            {"Sid": "Send", "Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": ["q"], "Condition": {"a": "b"}},
+            {
+                "Sid": "Send",
+                "Effect": "Allow",
+                "Action": ["sqs:SendMessage"],
+                "Resource": ["q"],
+                "Condition": {"a": "b"},
+            },
             {"Sid": "Read", "Effect": "Allow", "Action": ["dynamodb:GetItem"], "Resource": ["t"]},
         ]
     }

@@ -73,7 +73,9 @@ def live(table: Table, *methods: str, **changes: Any) -> list[str]:
     """Accept payments now and return their messages."""
     moment = timestamp(datetime.now(UTC))
     accepted = [
-        payment(transaction_id=f"order-{number}", payment_method=method, created_at=moment, updated_at=moment, **changes)
+        payment(
+            transaction_id=f"order-{number}", payment_method=method, created_at=moment, updated_at=moment, **changes
+        )
         for number, method in enumerate(methods)
     ]
     return [body(table.accept(one)) for one in accepted]
@@ -89,7 +91,10 @@ def statuses(dynamodb: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("outcome", "status", "field", "value"),
-    [(Approved("ref"), "processed", "gateway_reference", "ref"), (Declined("stolen_card"), "failed", "failure_code", "stolen_card")],
+    [
+        (Approved("ref"), "processed", "gateway_reference", "ref"),
+        (Declined("stolen_card"), "failed", "failure_code", "stolen_card"),
+    ],
 )
 def test_a_final_answer_is_recorded(table: Table, outcome: Outcome, status: str, field: str, value: str) -> None:
     table.accept(payment())
@@ -159,7 +164,9 @@ def test_before_23_hours_the_key_is_enough(table: Table) -> None:
         ("pm_card", 1, "failed", 1),
     ],
 )
-def test_the_simulators_methods(dynamodb: Any, table: Table, method: str, deliveries: int, status: str, attempts: int) -> None:
+def test_the_simulators_methods(
+    dynamodb: Any, table: Table, method: str, deliveries: int, status: str, attempts: int
+) -> None:
     (message,) = live(table, method)
     for delivery in range(1, deliveries + 1):
         assert statuses(dynamodb) == {"order-0": "validated"}
@@ -174,7 +181,9 @@ def test_a_reused_key_for_another_amount_is_refused(dynamodb: Any) -> None:
     simulator = Simulator(dynamodb, LEDGER, lambda: NOW)
     charge = Charge("k", Money(1, "EUR"), "pm_sim_approved", "t")
     assert isinstance(simulator.charge(charge), Approved)
-    assert simulator.charge(msgspec.structs.replace(charge, money=Money(2, "EUR"))) == Declined("idempotency_key_reused")
+    assert simulator.charge(msgspec.structs.replace(charge, money=Money(2, "EUR"))) == Declined(
+        "idempotency_key_reused"
+    )
     assert simulator.lookup(charge) == simulator.charge(charge)
 
 
@@ -202,7 +211,9 @@ def test_a_bad_message_fails_alone(dynamodb: Any, table: Table, kinds: list[str]
             bodies.append(kind)
             continue
         method = "pm_sim_approved" if kind == "good" else "pm_sim_unavailable"
-        one = payment(transaction_id=f"o{number}-{moment[-7:-1]}-{len(kinds)}", payment_method=method, created_at=moment)
+        one = payment(
+            transaction_id=f"o{number}-{moment[-7:-1]}-{len(kinds)}", payment_method=method, created_at=moment
+        )
         table.accept(one)
         bodies.append(body(one))
     result = processor.handler(queue_event(bodies), Context())  # type: ignore[arg-type]
@@ -210,7 +221,9 @@ def test_a_bad_message_fails_alone(dynamodb: Any, table: Table, kinds: list[str]
     assert failed == {f"m{number}" for number, kind in enumerate(kinds) if kind != "good"}
 
 
-def test_the_last_delivery_is_still_reported_so_that_it_reaches_the_dead_letter_queue(dynamodb: Any, table: Table) -> None:
+def test_the_last_delivery_is_still_reported_so_that_it_reaches_the_dead_letter_queue(
+    dynamodb: Any, table: Table
+) -> None:
     (message,) = live(table, "pm_sim_unavailable")
     result = processor.handler(queue_event([message], 3), Context())  # type: ignore[arg-type]
     assert result == {"batchItemFailures": [{"itemIdentifier": "m0"}]}

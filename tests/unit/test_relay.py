@@ -42,7 +42,10 @@ def test_each_news_goes_to_its_queue() -> None:
     )
     sent = {name: [Message.decode(body) for body in bodies] for name, bodies in queue.sent.items()}
     assert [(m.event, m.payment.transaction_id) for m in sent["to-processor"]] == [("payment.validated", "order-1")]
-    assert [(m.event, m.payment.transaction_id) for m in sent["to-notifier"]] == [("payment.processed", "b"), ("payment.unknown", "c")]
+    assert [(m.event, m.payment.transaction_id) for m in sent["to-notifier"]] == [
+        ("payment.processed", "b"),
+        ("payment.unknown", "c"),
+    ]
     assert sent["to-processor"][0].payment == payment()
     assert queue.calls == 2
 

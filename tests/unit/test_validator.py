@@ -85,7 +85,14 @@ def test_the_answer_does_not_change_when_the_payment_does(dynamodb: Any) -> None
 
 @pytest.mark.parametrize(
     "change",
-    [{"amount": "12.51"}, {"currency": "USD"}, {"customer_id": "bob"}, {"payment_method": "pm_2"}, {"metadata": {"a": "b"}}, {"description": "x"}],
+    [
+        {"amount": "12.51"},
+        {"currency": "USD"},
+        {"customer_id": "bob"},
+        {"payment_method": "pm_2"},
+        {"metadata": {"a": "b"}},
+        {"description": "x"},
+    ],
 )
 def test_another_body_under_the_same_id(dynamodb: Any, change: dict[str, Any]) -> None:
     post(REQUEST)
@@ -128,21 +135,27 @@ def test_every_wrong_field_is_named(dynamodb: Any) -> None:
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"', "\udcff", '{"a": NaN}', "{} {}"])
 def test_malformed(dynamodb: Any, body: str) -> None:
-    event = api_event("x") | {"body": base64.b64encode(body.encode("utf-8", "surrogateescape")).decode(), "isBase64Encoded": True}
+    event = api_event("x") | {
+        "body": base64.b64encode(body.encode("utf-8", "surrogateescape")).decode(),
+        "isBase64Encoded": True,
+    }
     answer = validator.handler(event, Context())  # type: ignore[arg-type]
     assert answer["statusCode"] == 400
     assert json.loads(answer["body"])["type"] == "/problems/malformed-request"
     assert stored(dynamodb) == []
 
 
-@pytest.mark.parametrize("field", ["transaction_id", "customer_id", "amount", "payment_method", "description", "metadata", "name", "unknown"])
+@pytest.mark.parametrize(
+    "field", ["transaction_id", "customer_id", "amount", "payment_method", "description", "metadata", "name", "unknown"]
+)
 def test_a_card_number_in_any_field(dynamodb: Any, log: io.StringIO, field: str) -> None:
     digits = CARD.replace(" ", "")
-    change: dict[str, Any] = {
+    changes: dict[str, dict[str, Any]] = {
         "metadata": {"metadata": {"note": CARD}},
         "name": {"metadata": {CARD: "x"}},
         "unknown": {digits: "x"},
-    }.get(field, {field: digits})
+    }
+    change = changes.get(field, {field: digits})
     status, _, body = post(REQUEST | change)
     assert status == 400
     assert stored(dynamodb) == []
@@ -256,7 +269,9 @@ def test_any_object_is_a_request_or_refused_by_field(changes: dict[str, Any]) ->
         request = parse(json.dumps(REQUEST | changes).encode(), "USD")
     except RequestError as error:
         assert error.errors
-        assert all(wrong.pointer == "" or wrong.pointer[1:].split("/")[0] in {*REQUEST, *changes} for wrong in error.errors)
+        assert all(
+            wrong.pointer == "" or wrong.pointer[1:].split("/")[0] in {*REQUEST, *changes} for wrong in error.errors
+        )
     else:
         assert request.money.minor > 0
 

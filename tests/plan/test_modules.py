@@ -1,0 +1,220 @@
+"""Each module's example, as its plan shows it, and what each module refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import tftest
+
+from tests.plan.conftest import said
+from tests.plan.graph import Plan, resources, statements
+
+pytestmark = pytest.mark.plan
+
+ModulePlan = Callable[..., Plan]
+
+
+def one(plan: Plan, type_: str) -> dict[str, Any]:
+    (resource,) = resources(plan, type_)
+    values: dict[str, Any] = resource["values"]
+    return values
+
+
+def test_kms(module_plan: ModulePlan) -> None:
+    plan = module_plan("kms")
+    keys = {key["address"].split('"')[1]: key["values"] for key in resources(plan, "aws_kms_key")}
+    assert {key["enable_key_rotation"] for key in keys.values()} == {True}
+    assert {key["deletion_window_in_days"] for key in keys.values()} == {30}
+    assert sorted(alias["values"]["name"] for alias in resources(plan, "aws_kms_alias")) == [
+        "alias/payment-logs-example",
+        "alias/payment-sqs-example",
+    ]
+    account, grant = json.loads(keys["logs"]["policy"])["Statement"]
+    assert account["Principal"]["AWS"].endswith(":root")
+    assert grant["Principal"] == {"Service": ["logs.ap-southeast-1.amazonaws.com"]}
+    assert list(grant["Condition"]) == ["ArnLike"]
+    assert len(json.loads(keys["sqs"]["policy"])["Statement"]) == 1
+
+
+def test_network(module_plan: ModulePlan) -> None:
+    plan = module_plan("network")
+    assert one(plan, "aws_vpc")["enable_dns_hostnames"] is True
+    subnets = {subnet["values"]["cidr_block"] for subnet in resources(plan, "aws_subnet")}
+    assert subnets == {"10.0.0.0/20", "10.0.16.0/20", "10.0.128.0/20", "10.0.144.0/20"}
+    closed = one(plan, "aws_default_security_group")
+    assert not closed.get("ingress")
+    assert not closed.get("egress")
+    template = one(plan, "aws_launch_template")
+    assert template["metadata_options"][0]["http_tokens"] == "required"
+    assert template["block_device_mappings"][0]["ebs"][0]["encrypted"] == "true"
+    assert one(plan, "aws_network_interface")["source_dest_check"] is False
+    group = one(plan, "aws_autoscaling_group")
+    assert (group["min_size"], group["max_size"], group["desired_capacity"]) == (1, 1, 1)
+    endpoints = {
+        r["values"]["service_name"].rsplit(".", 1)[1]: r["values"] for r in resources(plan, "aws_vpc_endpoint")
+    }
+    assert {name: endpoint["vpc_endpoint_type"] for name, endpoint in endpoints.items()} == {
+        "dynamodb": "Gateway",
+        "s3": "Gateway",
+        "sns": "Interface",
+        "sqs": "Interface",
+    }
+    egress = [rule["values"] for rule in resources(plan, "aws_vpc_security_group_egress_rule")]
+    assert {(rule["from_port"], rule["to_port"], rule["ip_protocol"]) for rule in egress} == {(443, 443, "tcp")}
+    assert one(plan, "aws_flow_log")["traffic_type"] == "ALL"
+
+
+def test_dynamodb(module_plan: ModulePlan) -> None:
+    table = one(module_plan("dynamodb"), "aws_dynamodb_table")
+    assert table["billing_mode"] == "PAY_PER_REQUEST"
+    assert table["deletion_protection_enabled"] is True
+    assert table["point_in_time_recovery"] == [{"enabled": True, "recovery_period_in_days": 35}]
+    assert table["server_side_encryption"][0]["enabled"] is True
+    assert table["stream_view_type"] == "NEW_AND_OLD_IMAGES"
+    (index,) = table["global_secondary_index"]
+    assert (index["name"], index["projection_type"]) == ("customer-index", "KEYS_ONLY")
+
+
+def test_sqs(module_plan: ModulePlan) -> None:
+    queues = {queue["values"]["name"]: queue["values"] for queue in resources(module_plan("sqs"), "aws_sqs_queue")}
+    queue, dead_letter = queues["payment-example"], queues["payment-example-dlq"]
+    redrive = json.loads(queue["redrive_policy"])
+    assert redrive["deadLetterTargetArn"].endswith(":payment-example-dlq")
+    assert redrive["maxReceiveCount"] == 3
+    allowed = json.loads(dead_letter["redrive_allow_policy"])
+    assert allowed["redrivePermission"] == "byQueue"
+    assert allowed["sourceQueueArns"][0].endswith(":payment-example")
+    assert (queue["visibility_timeout_seconds"], queue["receive_wait_time_seconds"]) == (180, 20)
+    assert (queue["message_retention_seconds"], dead_letter["message_retention_seconds"]) == (345600, 1209600)
+    for values in queues.values():
+        (statement,) = json.loads(values["policy"])["Statement"]
+        assert statement["Effect"] == "Deny"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert statement["Resource"].endswith(f":{values['name']}")
+
+
+def test_sns(module_plan: ModulePlan) -> None:
+    plan = module_plan("sns")
+    deny, publisher = [statement for _, statement in statements(plan, "aws_sns_topic_policy")]
+    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert publisher["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert list(publisher["Condition"]["StringEquals"]) == ["aws:SourceAccount"]
+    assert json.loads(one(plan, "aws_sns_topic_subscription")["filter_policy"]) == {"status": ["processed"]}
+
+
+def test_lambda(module_plan: ModulePlan) -> None:
+    plan = module_plan("lambda")
+    function = one(plan, "aws_lambda_function")
+    assert function["publish"] is True
+    assert function["architectures"] == ["arm64"]
+    assert function["logging_config"][0]["log_format"] == "JSON"
+    assert function["tracing_config"] == [{"mode": "Active"}]
+    assert one(plan, "aws_cloudwatch_log_group")["name"] == "/aws/lambda/payment-example"
+    assert one(plan, "aws_lambda_alias")["name"] == "live"
+    (trust,) = json.loads(one(plan, "aws_iam_role")["assume_role_policy"])["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert list(trust["Condition"]["StringEquals"]) == ["aws:SourceAccount"]
+    mappings = {
+        mapping["address"].split(".")[-1].split("[")[0]: mapping["values"]
+        for mapping in resources(plan, "aws_lambda_event_source_mapping")
+    }
+    assert mappings["queue"]["function_response_types"] == ["ReportBatchItemFailures"]
+    assert mappings["queue"]["scaling_config"] == [{"maximum_concurrency": 5}]
+    stream = mappings["stream"]
+    assert stream["bisect_batch_on_function_error"] is True
+    assert stream["starting_position"] == "TRIM_HORIZON"
+    assert stream["maximum_record_age_in_seconds"] == 82800
+    assert stream["destination_config"][0]["on_failure"][0]["destination_arn"].endswith(":payment-example-dlq")
+    assert json.loads(stream["filter_criteria"][0]["filter"][0]["pattern"]) == {"eventName": ["INSERT"]}
+
+
+def test_apigw(module_plan: ModulePlan) -> None:
+    plan = module_plan("apigw")
+    methods = {
+        method["values"]["http_method"]: method["values"] for method in resources(plan, "aws_api_gateway_method")
+    }
+    assert {method["authorization"] for method in methods.values()} == {"AWS_IAM"}
+    assert methods["GET"]["request_parameters"] == {"method.request.path.transaction_id": True}
+    responses = {r["values"]["response_type"]: r["values"] for r in resources(plan, "aws_api_gateway_gateway_response")}
+    assert len(responses) == 21
+    for response in responses.values():
+        problem = json.loads(response["response_templates"]["application/json"])
+        assert problem["type"].startswith("/problems/")
+        assert {"title", "detail", "instance"} <= set(problem)
+        assert str(problem.get("status", "")) == (response["status_code"] or "")
+        assert response["response_parameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        # What the request held must not come back.
+        assert "validationErrorString" not in json.dumps(response)
+    for throttled in ("THROTTLED", "QUOTA_EXCEEDED"):
+        assert responses[throttled]["status_code"] == "429"
+        assert "gatewayresponse.header.Retry-After" in responses[throttled]["response_parameters"]
+    settings = one(plan, "aws_api_gateway_method_settings")["settings"][0]
+    assert (settings["throttling_rate_limit"], settings["data_trace_enabled"]) == (100, False)
+    stage = one(plan, "aws_api_gateway_stage")
+    assert stage["xray_tracing_enabled"] is True
+    assert json.loads(stage["access_log_settings"][0]["format"])["requestId"] == "$context.requestId"
+
+
+def test_a_new_deployment_exactly_when_something_served_has_changed(module_plan: ModulePlan) -> None:
+    def served(**variables: Any) -> str:
+        triggers: dict[str, str] = one(module_plan("apigw", **variables), "aws_api_gateway_deployment")["triggers"]
+        return triggers["served"]
+
+    assert served(throttle='{"rate_limit":1,"burst_limit":1}') == served()
+    assert served(path="/payments/{id}") != served()
+
+
+def test_monitoring(module_plan: ModulePlan) -> None:
+    plan = module_plan("monitoring")
+    alarms = resources(plan, "aws_cloudwatch_metric_alarm")
+    assert len(alarms) > 10
+    for alarm in alarms:
+        assert alarm["values"]["treat_missing_data"] == "notBreaching", alarm["address"]
+        assert alarm["values"]["threshold"] > 0, alarm["address"]
+        assert "docs/runbooks/" in alarm["values"]["alarm_description"]
+    dead = [alarm["values"] for alarm in alarms if alarm["address"].endswith('dead-letters"]')]
+    assert dead
+    assert {(alarm["metric_name"], alarm["threshold"]) for alarm in dead} == {("ApproximateNumberOfMessagesVisible", 1)}
+    assert len(resources(plan, "aws_cloudwatch_composite_alarm")) == 1
+    assert json.loads(one(plan, "aws_cloudwatch_dashboard")["dashboard_body"])["widgets"]
+
+
+def test_no_module_has_a_star_action(module_plan: ModulePlan) -> None:
+    found = [
+        (module, action)
+        for module in ("lambda", "network", "sns")
+        for type_ in ("aws_iam_role_policy", "aws_sns_topic_policy")
+        for _, statement in statements(module_plan(module), type_)
+        for action in statement["Action"]
+    ]
+    assert len(found) > 10
+    assert [pair for pair in found if "*" in pair[1]] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "argument", "value", "message"),
+    [
+        ("sqs", "visibility_timeout_seconds", "100", "must be at least 6 × consumer_timeout_seconds"),
+        ("sqs", "dead_letter_retention_seconds", "345600", "must be more than retention_seconds"),
+        ("kms", "keys", '{ a = { alias = "alias/x", description = "x" } }', "is written without the leading alias/"),
+        ("dynamodb", "hash_key", '"nobody"', "hash_key must be one of attributes"),
+        ("network", "nat", '{ mode = "magic" }', "nat.mode must be none, instance, gateway or gateway_per_az"),
+        ("lambda", "statements", '{ a = { actions = ["s3:*"], resources = ["a"] } }', "a star is refused"),
+        ("lambda", "statements", '{ a = { actions = ["s3:GetObject"], resources = ["*"] } }', "a bare star is refused"),
+        ("apigw", "authorization", '"TRUST"', "authorization must be AWS_IAM"),
+        ("sns", "publishers", '{ a = "nobody" }', "publishers must be service principals"),
+    ],
+)
+def test_bad_values_are_refused(
+    changed_example: Callable[[str, str, str], tftest.TerraformTest],
+    module: str,
+    argument: str,
+    value: str,
+    message: str,
+) -> None:
+    with pytest.raises(tftest.TerraformTestError) as raised:
+        changed_example(module, argument, value).plan()
+    assert message in said(" ".join(map(str, raised.value.args)))

@@ -1,0 +1,361 @@
+"""The operator's commands: what they say, what they leave behind, how they recover."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local import ROOT, LocalError
+from ops import environments, interrupt, running
+from ops.client import Api, Keys
+from ops.display import Display
+from ops.stack import Stack
+from ops.terraform import Terraform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OUTPUTS = {
+    "announcements_topic_arn": "arn:aws:sns:ap-southeast-1:000000000000:payment-announcements-local",
+    "api_gateway_id": "abc123",
+    "api_gateway_url": "https://abc123.execute-api.ap-southeast-1.amazonaws.com/prod",
+    "api_stage_name": "prod",
+    "region": "ap-southeast-1",
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> running.Place:
+    return running.Place(tmp_path / "stack")
+
+
+@pytest.fixture
+def a_process() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is somebody else's."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def ops(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ops", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+# Environments
+
+
+def test_an_unknown_environment_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(LocalError, match=r"no environment 'staging'. Known are: dev, local, prod.*env/staging.tfvars"):
+        environments.variables("staging")
+
+
+@pytest.mark.parametrize("command", ["deploy", "outputs", "plan"])
+def test_every_command_refuses_an_unknown_environment(command: str) -> None:
+    answer = ops(command, "--env", "staging")
+    assert answer.returncode == 1
+    assert "Known are: dev, local, prod" in answer.stderr
+    assert answer.stdout == ""
+    assert "Traceback" not in answer.stderr
+
+
+def test_the_local_environment_is_not_deployed_to_an_account() -> None:
+    answer = ops("deploy", "--env", "local")
+    assert answer.returncode == 1
+    assert "make deploy ENV=dev or prod" in answer.stderr
+
+
+def test_a_wrong_option_is_answered_with_the_usage() -> None:
+    answer = ops("up", "--port", "0")
+    assert answer.returncode == 2
+    assert "Traceback" not in answer.stderr
+
+
+def test_nothing_of_an_account_reaches_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "https://elsewhere")
+    monkeypatch.setenv("TF_WORKSPACE", "prod")
+    monkeypatch.setenv("TF_CLI_ARGS_apply", f"-state={environments.FOLDER}/terraform.tfstate")
+    kept = environments.bare_environment()
+    assert not [name for name in kept if name.startswith(("AWS_", "TF_WORKSPACE", "TF_CLI_ARGS"))]
+
+
+def test_an_account_does_not_get_the_local_stacks_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_DATA_DIR", f"{environments.FOLDER}/terraform")
+    monkeypatch.setenv("TF_CLI_ARGS_apply", f"-state={environments.FOLDER}/terraform.tfstate")
+    monkeypatch.setenv("TF_CLI_ARGS_plan", "-compact-warnings")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    kept = environments.outside_environment()
+    assert "TF_DATA_DIR" not in kept
+    assert "TF_CLI_ARGS_apply" not in kept
+    assert kept["TF_CLI_ARGS_plan"] == "-compact-warnings"
+    assert kept["AWS_PROFILE"] == "production"
+
+
+def test_an_operators_own_provider_configuration_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "terraformrc.own"
+    own.write_text("provider_installation {\n  direct {}\n}\n")
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(own))
+    assert environments.provider_environment(tmp_path / "made") == {"TF_CLI_CONFIG_FILE": str(own)}
+
+
+# The stack as a client sees it
+
+
+def test_the_apis_address_is_awss_or_the_embedded_ones() -> None:
+    assert Stack(OUTPUTS).api_url == OUTPUTS["api_gateway_url"]
+    embedded = Stack(OUTPUTS, "https://127.0.0.1:4566")
+    assert embedded.api_url == "https://127.0.0.1:4566/_aws/execute-api/abc123/prod"
+
+
+def test_a_client_may_invoke_this_api_only() -> None:
+    assert Stack(OUTPUTS).stage_arn == "arn:aws:execute-api:ap-southeast-1:000000000000:abc123/prod/*"
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+
+    def request(self, _method: str, _url: str, *, headers: dict[str, str], **_options: object) -> None:
+        self.headers = headers
+
+
+@pytest.mark.parametrize("keys", [Keys("AKID", "secret"), None])
+def test_a_request_is_signed_where_there_are_keys(keys: Keys | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = _Recorder()
+    monkeypatch.setattr("ops.client.requests", recorder)
+    Api("https://127.0.0.1:4566/x", "ap-southeast-1", keys).post({"amount": "1"}, {"Idempotency-Key": "a"})
+    signed = recorder.headers.get("Authorization", "")
+    assert signed.startswith("AWS4-HMAC-SHA256 Credential=AKID/") if keys else signed == ""
+    assert recorder.headers["Idempotency-Key"] == "a"
+    assert recorder.headers["content-type"] == "application/json"
+
+
+# What earlier runs left
+
+
+def write_state(place: running.Place) -> None:
+    place.folder.mkdir(exist_ok=True)
+    table = {"mode": "managed", "type": "aws_dynamodb_table", "instances": [{"attributes": {"name": "payments"}}]}
+    place.state.write_text(json.dumps({"resources": [table]}))
+
+
+def write_record(place: running.Place, pid: int, port: int = 4566) -> None:
+    place.folder.mkdir(exist_ok=True)
+    place.record.write_text(json.dumps({"pid": pid, "port": port}))
+
+
+def a_dead_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_nothing_left_is_nothing_to_recover_from(place: running.Place) -> None:
+    assert running.remains(place, 4566) is None
+
+
+def test_a_run_that_was_cut_off_is_begun_anew(place: running.Place) -> None:
+    write_state(place)
+    write_record(place, a_dead_pid())
+    place.applying.write_text("1")
+    assert running.remains(place, 4566) == "an earlier run was cut off while it deployed"
+
+
+def test_a_state_without_a_server_is_begun_anew(place: running.Place) -> None:
+    write_state(place)
+    assert running.remains(place, 4566) == "an earlier run left a state without a server"
+
+
+def test_a_server_that_died_without_saving_is_begun_anew(place: running.Place) -> None:
+    write_state(place)
+    write_record(place, a_dead_pid())
+    assert running.remains(place, 4566) == "the embedded AWS has ended without saving its state"
+
+
+def test_a_server_that_saved_its_state_is_gone_on_with_on_its_port(place: running.Place) -> None:
+    write_state(place)
+    write_record(place, a_dead_pid())
+    (place.folder / "aws").mkdir()
+    assert running.remains(place, 4566) is None
+    assert running.remains(place, 4567) == "the stack was made for port 4566"
+
+
+def test_another_programs_process_is_not_taken_for_the_server(
+    place: running.Place, a_process: subprocess.Popen[bytes]
+) -> None:
+    """The system gives process ids out again: down must not stop what is not ours."""
+    write_record(place, a_process.pid)
+    assert running.remove(place)
+    assert a_process.poll() is None
+    assert not place.folder.exists()
+
+
+def test_down_without_a_stack_says_so(place: running.Place) -> None:
+    assert not running.remove(place)
+
+
+def test_an_unreadable_record_names_the_way_out(place: running.Place) -> None:
+    place.folder.mkdir()
+    place.record.write_text("{")
+    with pytest.raises(LocalError, match="Run: make down"):
+        running.recorded(place)
+    assert running.remove(place)
+
+
+def test_outputs_without_a_stack_say_how_to_start_it(place: running.Place) -> None:
+    with pytest.raises(LocalError, match="make up"):
+        running.running_server(place)
+
+
+def test_a_busy_port_is_named_before_anything_is_left(place: running.Place) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalError, match=f"port {port} is taken.*make up PORT={port + 1}"):
+            running.bring_up_server(place, port, Display())
+    assert running.recorded(place) is None
+
+
+def test_two_at_once_are_kept_apart(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with running.only_one(lock), pytest.raises(LocalError, match="another `make up`"), running.only_one(lock):
+        pass
+    with running.only_one(lock):
+        pass
+
+
+def test_the_shells_variables_can_be_read_by_a_shell(place: running.Place) -> None:
+    place.folder.mkdir()
+    wanted = {"API_URL": "https://127.0.0.1:4566/x", "TF_CLI_ARGS_plan": "-state=a b -var-file=c", "QUOTE": "it's"}
+    running.write_shell_variables(place, wanted)
+    script = f". {shlex.quote(str(place.variables))}; env -0"
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    read = dict(line.split("=", 1) for line in said.split("\0") if line)
+    assert {name: read[name] for name in wanted} == wanted
+    assert place.variables.stat().st_mode & 0o077 == 0
+
+
+# Terraform, and stopping it
+
+FAKE = """#!/usr/bin/env python3
+import json, signal, sys, time
+print(json.dumps({"type": "change_summary", "changes": {"add": 2, "change": 0, "remove": 0}}), flush=True)
+if "SLEEP":
+    signal.signal(signal.SIGINT, lambda *_: (open("INTERRUPTED", "w").close(), sys.exit(1)))
+    open("STARTED", "w").close()
+    time.sleep(60)
+"""
+
+
+def fake_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Terraform:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    executable = folder / "terraform"
+    executable.write_text(script)
+    executable.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return Terraform({"PATH": os.environ["PATH"]}, tmp_path / "x.tfvars", state=tmp_path / "terraform.tfstate")
+
+
+def test_progress_and_summary_are_read_from_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        {"type": "planned_change"},
+        {"type": "planned_change"},
+        {"type": "change_summary", "changes": {"add": 2, "change": 0, "remove": 0, "operation": "plan"}},
+        {"type": "apply_complete"},
+        {"type": "apply_complete"},
+        {"type": "change_summary", "changes": {"add": 2, "change": 0, "remove": 0, "operation": "apply"}},
+    ]
+    script = "#!/bin/sh\n" + "".join(f"echo {shlex.quote(json.dumps(line))}\n" for line in lines)
+    seen: list[tuple[int, int]] = []
+    changes = fake_terraform(tmp_path, monkeypatch, script).apply(lambda done, total: seen.append((done, total)))
+    assert changes == {"add": 2, "change": 0, "remove": 0}
+    assert seen[-1] == (2, 2)
+
+
+def test_what_terraform_complains_of_is_shown_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    diagnostic = {
+        "severity": "error",
+        "summary": "Invalid name",
+        "detail": "It is too long.",
+        "address": "module.queue.aws_sqs_queue.this",
+        "range": {"filename": "modules/sqs/main.tf", "start": {"line": 20}},
+    }
+    line = json.dumps({"type": "diagnostic", "diagnostic": diagnostic})
+    terraform = fake_terraform(tmp_path, monkeypatch, f"#!/bin/sh\necho {shlex.quote(line)}\nexit 1\n")
+    with pytest.raises(LocalError) as caught:
+        terraform.apply(lambda _done, _total: None)
+    assert "Invalid name (module.queue.aws_sqs_queue.this, modules/sqs/main.tf:20)\nIt is too long." in str(
+        caught.value
+    )
+
+
+INTERRUPTED_RUN = """
+import sys
+from pathlib import Path
+from ops import interrupt
+from ops.terraform import Terraform
+interrupt.install()
+folder = Path(sys.argv[1])
+terraform = Terraform({"PATH": sys.argv[2]}, folder / "x.tfvars", state=folder / "terraform.tfstate", patience=5.0)
+try:
+    terraform.apply(lambda done, total: None)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_command_stops_terraform_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    script = FAKE.replace("INTERRUPTED", str(tmp_path / "interrupted")).replace("STARTED", str(tmp_path / "started"))
+    terraform = fake_terraform(tmp_path, monkeypatch, script)
+    command = [sys.executable, "-c", INTERRUPTED_RUN, str(tmp_path), terraform.environment["PATH"]]
+    process = subprocess.Popen(command, cwd=ROOT)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(20) == 130
+    assert (tmp_path / "interrupted").exists()
+
+
+def test_a_shielded_step_ends_before_it_is_stopped() -> None:
+    before = [signal.getsignal(number) for number in interrupt.SIGNALS]
+    interrupt.install()
+    steps = []
+
+    def step() -> None:
+        with interrupt.shield():
+            os.kill(os.getpid(), signal.SIGINT)
+            steps.append("went on")
+        steps.append("went too far")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            step()
+    finally:
+        for number, handler in zip(interrupt.SIGNALS, before, strict=True):
+            signal.signal(number, handler)
+    assert steps == ["went on"]
