@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from payments.aws import available
+from payments.aws import UnavailableError, available
+from payments.relaying import batches
 
 if TYPE_CHECKING:
     from payments.model import Message
@@ -51,25 +52,31 @@ class Announcer:
         self._source = source
 
     def announce(self, messages: dict[str, Message]) -> dict[str, str]:
-        """Publish up to ten messages, by a name of the caller's, and return why any was not taken, by its name."""
-        names = list(messages)
-        with available():
-            answer = self._client.publish_batch(
-                TopicArn=self._topic_arn,
-                PublishBatchRequestEntries=[
-                    {
-                        "Id": str(number),
-                        "Message": msgspec.json.encode(cloud_event(messages[name], self._source)).decode(),
-                        "MessageAttributes": {
-                            key: {"DataType": "String", "StringValue": value}
-                            for key, value in (
-                                ("event_type", messages[name].event),
-                                ("currency", messages[name].payment.currency),
-                                ("status", messages[name].payment.status),
-                            )
-                        },
-                    }
-                    for number, name in enumerate(names)
-                ],
-            )
+        """Publish messages, by a name of the caller's, and return why any was not taken, by its name."""
+        names = iter(messages)
+        events = [msgspec.json.encode(cloud_event(message, self._source)).decode() for message in messages.values()]
+        refused: dict[str, str] = {}
+        for bodies in batches(events):
+            refused |= self._publish({next(names): body for body in bodies}, messages)
+        return refused
+
+    def _publish(self, bodies: dict[str, str], messages: dict[str, Message]) -> dict[str, str]:
+        names = list(bodies)
+        try:
+            with available():
+                answer = self._client.publish_batch(
+                    TopicArn=self._topic_arn,
+                    PublishBatchRequestEntries=[
+                        {"Id": str(number), "Message": bodies[name], "MessageAttributes": _attributes(messages[name])}
+                        for number, name in enumerate(names)
+                    ],
+                )
+        except UnavailableError as error:
+            return dict.fromkeys(names, str(error))
         return {names[int(failure["Id"])]: failure["Code"] for failure in answer.get("Failed", [])}
+
+
+def _attributes(message: Message) -> dict[str, Any]:
+    """Return what subscribers can filter by."""
+    values = {"event_type": message.event, "currency": message.payment.currency, "status": message.payment.status}
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}

@@ -37,8 +37,9 @@ def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' t
     """Return a client of an AWS service: botocore's own, which takes half the time of boto3 to import."""
     config = Config(
         connect_timeout=1,
-        read_timeout=2,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        read_timeout=1,
+        # One repeat: who called comes again by itself, a client by the contract, a message by its queue.
+        retries={"mode": "standard", "total_max_attempts": 2},
         max_pool_connections=CONCURRENCY,
     )
     return botocore.session.get_session().create_client(service, config=config)

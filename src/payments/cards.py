@@ -1,9 +1,15 @@
-"""Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1)."""
+"""Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
+
+Digits that stand together are a group; groups may be set apart by a few spaces, dots and hyphens. Any neighbouring
+groups that make up a card number count, whatever other numbers stand before or after them.
+"""
 
 import re
+from collections.abc import Iterator
 
-# Digits with at most one space or hyphen between two of them.
-_CANDIDATE = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
+_GROUP = re.compile(r"\d+")
+_GAP = re.compile(r"[\s.\u2010-\u2015-]{1,3}")
+_LENGTHS = range(13, 20)
 MASK = "[card number]"
 
 
@@ -16,15 +22,34 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-def _is_card(text: str) -> bool:
-    return luhn(text.replace(" ", "").replace("-", ""))
+def _cards(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where card numbers begin and end, from left to right; they may overlap."""
+    groups = [(match.start(), match.end()) for match in _GROUP.finditer(text)]
+    for first, (start, _) in enumerate(groups):
+        digits = ""
+        end = start
+        for at, until in groups[first:]:
+            if digits and not _GAP.fullmatch(text, end, at):
+                break
+            digits += text[at:until]
+            end = until
+            if len(digits) >= _LENGTHS.stop:
+                break
+            if len(digits) in _LENGTHS and luhn(digits):
+                yield start, end
 
 
 def has_card(text: str) -> bool:
     """Say whether a text holds a card number."""
-    return any(_is_card(match.group()) for match in _CANDIDATE.finditer(text))
+    return next(_cards(text), None) is not None
 
 
 def redact(text: str) -> str:
     """Return the text with every card number masked."""
-    return _CANDIDATE.sub(lambda match: MASK if _is_card(match.group()) else match.group(), text)
+    kept: list[str] = []
+    done = 0
+    for start, end in _cards(text):
+        if start >= done:
+            kept += [text[done:start], MASK]
+        done = max(done, end)
+    return "".join(kept) + text[done:]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from payments.aws import UnavailableError
 from payments.gateway import (
     Approved,
     Charge,
@@ -52,7 +53,8 @@ class Charging:
         """Bring a payment to its end.
 
         ``deliveries`` counts this one; ``last`` says that the next failure sends the message to the dead-letter queue:
-        the payment is then marked unknown. Raises RetryError, or UnavailableError, where the message must come again.
+        the payment is then marked unknown. Raises RetryError, or UnavailableError where the table does not answer: the
+        message must come again.
         """
         charge = Charge(
             idempotency_key(payment.transaction_id), payment.money, payment.payment_method, payment.transaction_id
@@ -60,13 +62,12 @@ class Charging:
         age = payment.age(self._clock())
         if deliveries > 1 or age > FRESH:
             stored = self._table.get(payment.transaction_id)
-            if stored is None or stored.status in FINAL:
+            if stored is None:
+                raise RetryError("the payment is not in the table")
+            if stored.status in FINAL:
                 logger.info("nothing left to charge", transaction_id=payment.transaction_id)
                 return
-        outcome: Outcome | None = self._gateway.lookup(charge) if age > BLIND_CHARGE_WINDOW else None
-        if outcome is None:
-            outcome = self._gateway.charge(charge)
-        match outcome:
+        match self._ask(charge, blind=age < BLIND_CHARGE_WINDOW):
             case Approved(reference):
                 self._record(payment, "approve", gateway_reference=reference)
             case Declined(code):
@@ -75,6 +76,13 @@ class Charging:
                 self._unresolved(payment, reason, last=last)
             case RateLimited():
                 self._unresolved(payment, "the gateway wants to be asked later", last=last)
+
+    def _ask(self, charge: Charge, *, blind: bool) -> Outcome:
+        """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""
+        try:
+            return (None if blind else self._gateway.lookup(charge)) or self._gateway.charge(charge)
+        except UnavailableError as error:
+            return Unknown(str(error))
 
     def _unresolved(self, payment: Payment, reason: str, *, last: bool) -> None:
         logger.warning("no answer from the gateway", transaction_id=payment.transaction_id, reason=reason, last=last)

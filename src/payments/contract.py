@@ -23,7 +23,8 @@ TRANSACTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")
 CURRENCY = re.compile(r"[A-Z]{3}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# SQS and SNS take no U+FFFE and U+FFFF: such a payment would be stored, and could never be relayed.
+_CONTROL = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 
 
 class FieldError(Struct, frozen=True):

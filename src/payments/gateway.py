@@ -53,7 +53,10 @@ class Gateway(Protocol):
     """A payment gateway that honours idempotency keys."""
 
     def charge(self, charge: Charge) -> Outcome:
-        """Charge once for each key; a repeat gets the first call's answer."""
+        """Charge once for each key; a repeat gets the first call's answer.
+
+        Raises UnavailableError where the gateway does not answer: the charge may or may not have happened.
+        """
 
     def lookup(self, charge: Charge) -> Approved | Declined | None:
         """Return what became of a charge, or None where the gateway knows of none.

@@ -26,7 +26,6 @@ INVALID = Kind("invalid-request", 400, "Invalid request")
 NOT_FOUND = Kind("not-found", 404, "Not found")
 MISMATCH = Kind("idempotency-mismatch", 422, "Idempotency mismatch")
 UNAVAILABLE = Kind("unavailable", 503, "Unavailable", retry_after=1)
-INTERNAL = Kind("internal-error", 500, "Internal error")
 
 
 def response(status: int, body: object, headers: dict[str, str] | None = None) -> Response:

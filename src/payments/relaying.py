@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from payments.aws import available
-from payments.model import Message, Status, from_item
+from payments.model import Message, PoisonError, Status, from_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # SQS takes ten messages, and 256 KB of them, in a call.
 MAX_ENTRIES = 10
 MAX_BYTES = 256 * 1024
+# What goes with a body: its id, its attributes, their names.
+OVERHEAD = 512
 
 
 class RelayError(Exception):
@@ -32,6 +34,9 @@ def message_of(record: dict[str, Any]) -> Message | None:
     payment = from_item(change["NewImage"])
     if change.get("OldImage", {}).get("status", {}).get("S") == payment.status:
         return None
+    if payment.status != Status.VALIDATED:
+        # Who announces an outcome needs no means to charge.
+        payment = msgspec.structs.replace(payment, payment_method="", fingerprint="")
     return Message(f"payment.{payment.status}", payment)
 
 
@@ -50,14 +55,20 @@ class Relay:
         mapping does not heed it.
         """
         queues: dict[str, list[Message]] = {self._processor_queue: [], self._notifier_queue: []}
+        refused: list[str] = []
         for record in records:
-            message = message_of(record)
+            try:
+                message = message_of(record)
+            except PoisonError as error:
+                refused.append(str(error))
+                continue
             if message is not None:
                 wanted = message.payment.status == Status.VALIDATED
                 queues[self._processor_queue if wanted else self._notifier_queue].append(message)
-        refused = [failure for queue, messages in queues.items() for failure in self._send(queue, messages)]
+        # Its neighbours do not wait for what cannot be sent.
+        refused += [failure for queue, messages in queues.items() for failure in self._send(queue, messages)]
         if refused:
-            raise RelayError(f"{len(refused)} messages were not taken: {sorted(set(refused))}")
+            raise RelayError(f"{len(refused)} records were not relayed: {sorted(set(refused))}")
         return sum(map(len, queues.values()))
 
     def _send(self, queue: str, messages: list[Message]) -> Iterator[str]:
@@ -75,7 +86,7 @@ def batches(bodies: list[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     size = 0
     for body in bodies:
-        length = len(body.encode())
+        length = len(body.encode()) + OVERHEAD
         if batch and (len(batch) == MAX_ENTRIES or size + length > MAX_BYTES):
             yield batch
             batch, size = [], 0

@@ -161,6 +161,6 @@ def _read_token(token: str, customer_id: str) -> dict[str, Any]:
         values = msgspec.json.decode(decoded, type=tuple[str, str, str])
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise TokenError from error
-    if values[0] != customer_id:
+    if values[0] != customer_id or not all(values):
         raise TokenError
     return {name: {"S": value} for name, value in zip(_KEYS, values, strict=True)}

@@ -19,6 +19,17 @@ def test_every_card_number_is_found(card: str, separator: str) -> None:
     assert redact(f"my card {grouped}, thanks") == f"my card {MASK}, thanks"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["order 123 {}", "{} 12/27", "{}-123", "1.{}", "{} {}", "\uff14" + "{}"[:0] + "{}"],
+)
+def test_other_numbers_beside_it_do_not_hide_it(text: str) -> None:
+    card = "4242424242424242"
+    written = text.format(card, card) if "\uff14" not in text else card.replace("4", "\uff14")
+    assert has_card(written)
+    assert card not in redact(written)
+
+
 @given(cards)
 def test_one_wrong_digit_is_no_card(card: str) -> None:
     wrong = card[:-1] + str((int(card[-1]) + 1) % 10)

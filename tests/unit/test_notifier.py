@@ -18,11 +18,14 @@ class Topic:
 
     def __init__(self, refuse: set[int] | None = None, error: ClientError | None = None) -> None:
         self.published: list[dict[str, Any]] = []
+        self.calls = 0
         self.refuse = refuse or set()
         self.error = error
 
     def publish_batch(self, TopicArn: str, PublishBatchRequestEntries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         assert TopicArn == "topic"
+        self.calls += 1
+        assert sum(len(entry["Message"].encode()) for entry in PublishBatchRequestEntries) < 256 * 1024
         if self.error:
             raise self.error
         self.published += [entry for entry in PublishBatchRequestEntries if int(entry["Id"]) not in self.refuse]
@@ -81,6 +84,15 @@ def test_what_is_not_taken_and_what_is_poison_comes_again_alone(monkeypatch: pyt
     topic = Topic(refuse={1})
     assert sorted(announce(monkeypatch, topic, [body(), body(transaction_id="b"), "poison"])) == ["m1", "m2"]
     assert len(topic.published) == 1
+
+
+def test_large_announcements_go_in_several_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = Topic()
+    metadata = {f"key-{number}": "x" * 500 for number in range(20)}
+    bodies = [body(transaction_id=f"t{number}", metadata=metadata | {"more": "\u20ac" * 9000}) for number in range(10)]
+    assert announce(monkeypatch, topic, bodies) == []
+    assert len(topic.published) == 10
+    assert topic.calls > 1
 
 
 def test_a_busy_topic_brings_all_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from payments import batch
+from payments.aws import UnavailableError
 from payments.charging import Charging, RetryError
 from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, RateLimited, Unknown
 from payments.handlers import processor
@@ -50,7 +51,7 @@ class Scripted:
         self.charges.append(charge)
         return self.outcomes.pop(0)
 
-    def lookup(self, charge: Charge) -> Approved | Declined | None:  # noqa: ARG002
+    def lookup(self, charge: Charge) -> Approved | Declined | None:
         self.lookups += 1
         return self.known
 
@@ -235,6 +236,28 @@ def test_with_too_little_time_nothing_is_started(dynamodb: Any, table: Table) ->
     result = processor.handler(queue_event(messages), Context(remaining=1000))  # type: ignore[arg-type]
     assert [item["itemIdentifier"] for item in result["batchItemFailures"]] == ["m0", "m1"]
     assert ledger(dynamodb) == {}
+
+
+def test_a_gateway_that_cannot_be_reached_leaves_the_payment_unknown(table: Table) -> None:
+    class Silent(Scripted):
+        def charge(self, charge: Charge) -> Outcome:
+            raise UnavailableError("no answer")
+
+        def lookup(self, charge: Charge) -> Approved | Declined | None:
+            raise UnavailableError("no answer")
+
+    for now in (NOW, NOW + timedelta(days=2)):
+        table.accept(payment())
+        with pytest.raises(RetryError):
+            charging(table, Silent(), now).work(payment(), deliveries=3, last=True)
+        assert state(table).status == "unknown"
+
+
+def test_a_repeat_of_a_payment_that_is_not_in_the_table_is_not_dropped(table: Table) -> None:
+    gateway = Scripted()
+    with pytest.raises(RetryError):
+        charging(table, gateway).work(payment(), deliveries=2, last=False)
+    assert gateway.charges == []
 
 
 def test_a_batch_is_worked_on_at_once() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.handlers import relay
-from payments.model import Message, PoisonError
+from payments.model import Message
 from payments.relaying import MAX_BYTES, Relay, RelayError, batches
 from tests.unit.conftest import Context, payment, stream_record
 
@@ -48,6 +48,7 @@ def test_each_news_goes_to_its_queue() -> None:
     ]
     assert sent["to-processor"][0].payment == payment()
     assert queue.calls == 2
+    assert "pm_sim_approved" not in "".join(queue.sent["to-notifier"])
 
 
 def test_what_is_not_taken_brings_the_batch_back() -> None:
@@ -58,8 +59,10 @@ def test_what_is_not_taken_brings_the_batch_back() -> None:
 def test_a_record_that_is_no_payment_is_named() -> None:
     record = stream_record(payment())
     del record["dynamodb"]["NewImage"]["amount_minor"]
-    with pytest.raises(PoisonError, match="amount_minor"):
-        Relay(Queue(), "p", "n").send([record])
+    queue = Queue()
+    with pytest.raises(RelayError, match="amount_minor"):
+        Relay(queue, "p", "n").send([record, stream_record(payment(transaction_id="neighbour"))])
+    assert "neighbour" in queue.sent["p"][0]
 
 
 @given(st.lists(st.integers(0, MAX_BYTES).map(lambda size: "x" * size), max_size=25))

@@ -30,10 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         except PoisonError as error:
             failures[record["messageId"]] = str(error)
     if messages:
-        try:
-            failures |= wired().announce(messages)
-        except aws.UnavailableError as error:
-            failures |= dict.fromkeys(messages, str(error))
+        failures |= wired().announce(messages)
     for message_id, reason in failures.items():
         logger.warning("not announced", message_id=message_id, reason=reason)
     for message_id in messages.keys() - failures.keys():

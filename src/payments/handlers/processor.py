@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# A charge is two calls of at most one second to connect and two to answer, or a little more with a retry.
+# Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: it comes again with the same key.
 CHARGE_SECONDS = 3.0
 
 

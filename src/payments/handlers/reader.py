@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
-from payments.contract import FieldError
+from payments.contract import CUSTOMER_ID, TRANSACTION_ID, FieldError
 from payments.once import once
 from payments.problems import INVALID, NOT_FOUND, UNAVAILABLE, Response, problem, response
 from payments.store import Table, TokenError
@@ -42,13 +42,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
 
 
 def _one(transaction_id: str, request_id: str) -> Response:
-    payment = wired().get(transaction_id)
+    payment = wired().get(transaction_id) if TRANSACTION_ID.fullmatch(transaction_id) else None
     if payment is None:
         return problem(NOT_FOUND, "There is no payment with this transaction_id.", request_id)
     return response(200, view(payment))
 
 
 def _list(customer_id: str, query: dict[str, str], request_id: str) -> Response:
+    if not CUSTOMER_ID.fullmatch(customer_id):
+        return _wrong("customer_id", f"must match ^{CUSTOMER_ID.pattern}$", request_id)
     limit = query.get("limit", str(DEFAULT_LIMIT))
     if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 1 <= int(limit) <= MAX_LIMIT):  # noqa: PLR2004
         return _wrong("limit", f"must be a whole number from 1 to {MAX_LIMIT}", request_id)
@@ -64,7 +66,7 @@ def _list(customer_id: str, query: dict[str, str], request_id: str) -> Response:
 
 def _wrong(parameter: str, detail: str, request_id: str) -> Response:
     error = FieldError(f"/{parameter}", detail)
-    return problem(INVALID, "A query parameter is wrong.", request_id, [error])
+    return problem(INVALID, "A parameter is wrong.", request_id, [error])
 
 
 def view(payment: Payment) -> dict[str, Any]:
