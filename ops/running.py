@@ -128,7 +128,7 @@ def terraform(place: Place, url: str) -> Terraform:
 
     place.folder.mkdir(parents=True, exist_ok=True)
     environment = {**bare_environment(), **provider_environment(place.folder), **aws_environment(url)}
-    return Terraform(environment, variables(LOCAL), place.data_dir, place.state, on_process=on_process)
+    return Terraform(environment, variables(LOCAL), place.data_dir, place.state, refresh=False, on_process=on_process)
 
 
 def has_lost_its_state(place: Place, url: str) -> bool:

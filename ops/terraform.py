@@ -36,6 +36,9 @@ class Terraform:
     data_dir: Path | None = None
     state: Path | None = None
     workspace: str | None = None
+    # Whether an apply asks AWS first what is there. The embedded AWS does not give everything back as it was set, and
+    # would be deployed in part again each time.
+    refresh: bool = True
     patience: float | None = _PATIENCE_SECONDS
     # Called with the process's id when a process that changes something starts, and with None when it has ended.
     on_process: Callable[[int | None], None] = field(default=lambda _pid: None)
@@ -52,6 +55,8 @@ class Terraform:
         Raises LocalError with Terraform's own diagnostics where it fails.
         """
         arguments = ["apply", "-json", "-input=false", "-auto-approve", f"-parallelism={LOCAL_PARALLELISM}"]
+        if not self.refresh:
+            arguments.append("-refresh=false")
         told = _Told()
         lines: list[str] = []
 

@@ -35,7 +35,28 @@ AFTER_THE_RETRIES = 150.0
 
 # What the embedded AWS does not give back as it was set, so that Terraform sees a difference at once.
 # It is closed: anything else in a second plan is a defect of the modules.
-NOT_READ_BACK: dict[str, set[str]] = {}
+NOT_READ_BACK = {
+    "aws_cloudwatch_composite_alarm": {
+        "actions_enabled",
+        "alarm_description",
+        "insufficient_data_actions",
+        "tags",
+    },
+    "aws_cloudwatch_metric_alarm": {
+        "actions_enabled",
+        "alarm_actions",
+        "alarm_description",
+        "dimensions",
+        "extended_statistic",
+        "ok_actions",
+        "period",
+        "statistic",
+        "treat_missing_data",
+    },
+    "aws_dynamodb_table": {"point_in_time_recovery"},
+    "aws_flow_log": {"deliver_cross_account_role", "iam_role_arn", "max_aggregation_interval"},
+    "aws_vpc_endpoint": {"private_dns_enabled", "security_group_ids"},
+}
 
 
 def unique(what: str) -> str:
