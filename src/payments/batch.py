@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.batch import (
-    AsyncBatchProcessor,
-    EventType,
-    async_process_partial_response,
-)
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from payments.aws import CONCURRENCY
 from payments.telemetry import logger
@@ -18,7 +14,6 @@ from payments.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 # What the function needs to say which records are done, once it stops waiting for the others.
@@ -58,18 +53,18 @@ def work(
             logger.warning("not done", message_id=record.message_id, error=type(error).__name__, reason=str(error))
             raise
 
-    async def in_a_thread(record: SQSRecord) -> None:
-        working = asyncio.get_running_loop().run_in_executor(pool, one, record)
+    def outcome(record: SQSRecord) -> None:
         try:
-            await asyncio.wait_for(working, max(left() - ANSWER_SECONDS, 0))
+            working[record.message_id].result(timeout=max(left() - ANSWER_SECONDS, 0))
         except TimeoutError:
             logger.warning("not done in time", message_id=record.message_id)
             raise DeadlineError("not done in time") from None
 
     pool = ThreadPoolExecutor(CONCURRENCY)
     try:
-        processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-        result = async_process_partial_response(event, in_a_thread, processor, context)
+        working = {record["messageId"]: pool.submit(one, SQSRecord(record)) for record in event["Records"]}
+        processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+        result = process_partial_response(event, outcome, processor, context)
     finally:
         # A thread that hangs is not waited for. What it still does is done once, by its idempotency key.
         pool.shutdown(wait=False)
