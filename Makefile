@@ -1,7 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup layer up down deploy outputs openapi test check fmt lock
+.PHONY: help setup layer up down deploy outputs openapi chaos test check fmt lock
 ENV ?= local
 PORT ?= 4566
+PAYMENTS ?= 1000
+SEED ?= 7
 PYTHON ?= python3
 UV := build/venv-uv/bin/uv
 RUN := .venv/bin/python -m
@@ -38,6 +40,9 @@ outputs: setup ## Print terraform output as JSON: ENV=local, dev or prod
 
 openapi: setup ## Write docs/openapi.json, of which the API's routes are made, from the contract in src/payments
 	@.venv/bin/python docs/openapi.py
+
+chaos: layer ## Post payments under faults and audit what became of them (PAYMENTS=1000 SEED=7)
+	@$(RUN) chaos --payments $(PAYMENTS) --seed $(SEED)
 
 test: layer check ## Run every check; pytest's summary comes last
 	@$(RUN) pytest
