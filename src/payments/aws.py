@@ -1,17 +1,21 @@
-"""The one client that a function has, with time-outs that fit inside its own."""
+"""The one client that a function has, with time-outs that fit inside its own, and made in little time."""
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+import msgspec
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.loaders import JSONFileLoader, Loader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
 # Up to ten records are worked on at once, each over a connection of its own.
 CONCURRENCY = 10
@@ -33,6 +37,29 @@ class UnavailableError(Exception):
     """AWS did not serve a call; it is safe to repeat it."""
 
 
+class _Files(JSONFileLoader):
+    """Reads botocore's descriptions of AWS, over a megabyte of JSON, with msgspec: several times as fast."""
+
+    def _load_file(self, full_path: str, open_method: Callable[[str, str], BinaryIO]) -> Any:  # noqa: ANN401 - JSON
+        if not os.path.isfile(full_path):  # noqa: PTH113 - botocore's paths are strings, and pathlib takes time to import
+            return None
+        with open_method(full_path, "rb") as file:
+            return msgspec.json.decode(file.read())
+
+
+class _OneService(Loader):
+    """Takes it that botocore knows the service, and does not look through its 400 others, twice, to see."""
+
+    FILE_LOADER_CLASS = _Files
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - botocore's signature
+        return [self._service]
+
+
 def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' types at run time
     """Return a client of an AWS service: botocore's own, which takes half the time of boto3 to import."""
     config = Config(
@@ -42,7 +69,9 @@ def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' t
         retries={"mode": "standard", "total_max_attempts": 2},
         max_pool_connections=CONCURRENCY,
     )
-    return botocore.session.get_session().create_client(service, config=config)
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _OneService(service))
+    return session.create_client(service, config=config)
 
 
 def _is_busy(error: ClientError) -> bool:
