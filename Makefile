@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup layer up down deploy outputs test check fmt lock
+.PHONY: help setup layer up down deploy outputs openapi test check fmt lock
 ENV ?= local
 PORT ?= 4566
 PYTHON ?= python3
@@ -36,6 +36,9 @@ deploy: layer ## Deploy to an AWS account: ENV=dev or ENV=prod
 outputs: setup ## Print terraform output as JSON: ENV=local, dev or prod
 	@$(RUN) ops outputs --env $(ENV)
 
+openapi: setup ## Write docs/openapi.json, of which the API's routes are made, from the contract in src/payments
+	@.venv/bin/python docs/openapi.py
+
 test: layer check ## Run every check; pytest's summary comes last
 	@$(RUN) pytest
 
@@ -44,7 +47,7 @@ check: layer
 	@build/venv-scan/bin/checkov --config-file .checkov.yaml
 
 fmt: setup ## Format the HCL and the Python, and refresh what is generated
-	@terraform fmt -recursive && $(RUN) ruff format && $(RUN) ruff check --fix && .venv/bin/python docs/picture.py && .venv/bin/python docs/tables.py
+	@terraform fmt -recursive && $(RUN) ruff format && $(RUN) ruff check --fix && .venv/bin/python docs/openapi.py && .venv/bin/python docs/picture.py && .venv/bin/python docs/tables.py
 
 lock: setup ## Renew the lock of the Python packages
 	@$(UV) lock --upgrade

@@ -36,15 +36,32 @@ locals {
     }
   }
 
+  gateway_environment = {
+    GATEWAY              = var.gateway
+    SIMULATOR_TABLE_NAME = local.simulator_ledger_name
+  }
+
   functions = {
     validator = {
       description = "Accepts a payment: one conditional put decides new, repeat or mismatch."
       environment = {
+        AMOUNT_LIMITS    = jsonencode(var.amount_limits)
         DEFAULT_CURRENCY = var.default_currency
         TABLE_NAME       = local.table_name
       }
       statements = {
         accept = { actions = ["dynamodb:PutItem"], resources = [local.table_arn] }
+        key    = local.key_statements.dynamodb
+      }
+    }
+
+    refunder = {
+      description = "Accepts a refund into its payment: one conditional update, never more than was charged."
+      environment = {
+        TABLE_NAME = local.table_name
+      }
+      statements = {
+        accept = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
         key    = local.key_statements.dynamodb
       }
     }
@@ -62,13 +79,11 @@ locals {
     }
 
     processor = {
-      description = "Charges a payment through the gateway, once, and records the outcome."
-      environment = {
-        GATEWAY              = var.gateway
-        MAX_RECEIVE_COUNT    = tostring(var.queues.max_receive_count)
-        SIMULATOR_TABLE_NAME = local.simulator_ledger_name
-        TABLE_NAME           = local.table_name
-      }
+      description = "Charges a payment, or gives it back, through the gateway, once, and records the outcome."
+      environment = merge(local.gateway_environment, {
+        MAX_RECEIVE_COUNT = tostring(var.queues.max_receive_count)
+        TABLE_NAME        = local.table_name
+      })
       statements = {
         record = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
         charge = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.ledger_arn] }
@@ -92,12 +107,30 @@ locals {
       description = "Answers for one payment, or for a customer's payments."
       environment = {
         CUSTOMER_INDEX_NAME = local.customer_index_name
-        TABLE_NAME          = local.table_name
+        # Known to nobody who calls the API, and no secret: a token opens nothing (docs/decisions/0008).
+        PAGE_TOKEN_SEAL = sha256(module.keys.keys["dynamodb"].arn)
+        TABLE_NAME      = local.table_name
       }
       statements = {
         read = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem"], resources = [local.table_arn] }
         list = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.customer_index_name}"] }
         key  = local.key_statements.dynamodb
+      }
+    }
+
+    reconciler = {
+      description = "Asks the gateway about what has not become final for too long, and finishes it or sends it on again."
+      environment = merge(local.gateway_environment, {
+        OPEN_INDEX_NAME         = local.open_index_name
+        RECONCILE_AFTER_SECONDS = tostring(60 * var.reconciler.older_than_minutes)
+        TABLE_NAME              = local.table_name
+      })
+      schedule = "rate(${var.reconciler.interval_minutes} minute${var.reconciler.interval_minutes == 1 ? "" : "s"})"
+      statements = {
+        find   = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.open_index_name}"] }
+        settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
+        ask    = { actions = ["dynamodb:GetItem"], resources = [local.ledger_arn] }
+        key    = local.key_statements.dynamodb
       }
     }
   }

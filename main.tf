@@ -73,10 +73,12 @@ module "table" {
   context    = local.context
   name       = local.table_name
   hash_key   = "transaction_id"
-  attributes = { transaction_id = "S", customer_id = "S", created_at = "S" }
+  attributes = { transaction_id = "S", customer_shard = "S", created_at = "S", open_shard = "S", open_from = "S" }
   indexes = {
-    # Keys only: a change of state then never writes the index.
-    (local.customer_index_name) = { hash_key = "customer_id", range_key = "created_at", projection_type = "KEYS_ONLY" }
+    # Keys only: a change of state then never writes the index. Sharded: no customer is too hot (docs/decisions/0006).
+    (local.customer_index_name) = { hash_key = "customer_shard", range_key = "created_at", projection_type = "KEYS_ONLY" }
+    # Sparse: it holds what is not final, for the reconciler (docs/decisions/0007).
+    (local.open_index_name) = { hash_key = "open_shard", range_key = "open_from", projection_type = "KEYS_ONLY" }
   }
   stream_view_type            = "NEW_AND_OLD_IMAGES"
   point_in_time_recovery_days = var.table.point_in_time_recovery_days
@@ -183,6 +185,7 @@ module "function" {
     security_group_ids = [module.network.function_security_group_id]
   }
   statements = each.value.statements
+  schedule   = try(each.value.schedule, null)
   queue_sources = {
     for queue, consumer in local.queue_consumers : queue => {
       queue_arn           = module.queue[queue].arn
@@ -253,6 +256,6 @@ module "monitoring" {
     }
   }
   dead_letter_queues = { relay = local.dead_letter_queue_names.relay }
-  tables             = { payments = { name = module.table.name, indexes = [local.customer_index_name] } }
+  tables             = { payments = { name = module.table.name, indexes = [local.customer_index_name, local.open_index_name] } }
   api                = { name = local.api_name, stage = module.api.stage_name }
 }

@@ -17,7 +17,7 @@ locals {
   }
 
   function_names = {
-    for function in ["validator", "relay", "processor", "notifier", "reader"] :
+    for function in ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"] :
     function => "payment-${function}-${var.environment_suffix}"
   }
 
@@ -33,6 +33,7 @@ locals {
 
   table_name            = "payment-transactions-${var.environment_suffix}"
   customer_index_name   = "customer-index"
+  open_index_name       = "open-index"
   simulator_ledger_name = "payment-simulator-ledger-${var.environment_suffix}"
 
   topic_names = {

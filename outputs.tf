@@ -48,6 +48,11 @@ output "processor_queue_url" {
   value       = module.queue["processor_to_notifier"].url
 }
 
+output "reconciler_function_name" {
+  description = "The function that an operator can call by hand, at its alias live, to reconcile now."
+  value       = module.function["reconciler"].name
+}
+
 output "region" {
   description = "The region of the stack."
   value       = var.region

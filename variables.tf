@@ -10,6 +10,28 @@ variable "alarm_emails" {
   }
 }
 
+variable "amount_limits" {
+  description = "The largest amount that a payment may have, by currency, as a decimal in the currency's major unit, such as { EUR = \"10000.00\" }. Other currencies have no limit but 12 digits of minor units."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for currency, amount in var.amount_limits : can(regex("^[A-Z]{3}$", currency)) && can(regex("^(0|[1-9][0-9]*)(\\.[0-9]+)?$", amount))])
+    error_message = "amount_limits must map ISO 4217 codes to decimal numbers, such as { EUR = \"10000.00\" }."
+  }
+
+  validation {
+    condition     = length(setsubtract(keys(var.amount_limits), keys(local.currencies))) == 0
+    error_message = "amount_limits has a key that is not the code of an ISO 4217 currency."
+  }
+
+  validation {
+    condition     = alltrue([for currency, amount in var.amount_limits : length(try(split(".", amount)[1], "")) <= try(local.currencies[currency], 4)])
+    error_message = "amount_limits has an amount with more decimals than its currency has."
+  }
+}
+
 variable "announcement_subscriptions" {
   description = "Who receives the announcements (CloudEvents), by a name of your choice: the SNS protocol, the endpoint, and a filter policy as JSON over the message attributes event_type, currency and status."
   type = map(object({
@@ -70,6 +92,11 @@ variable "default_currency" {
     condition     = can(regex("^[A-Z]{3}$", var.default_currency))
     error_message = "default_currency must be an ISO 4217 code of three capital letters, such as USD or JPY."
   }
+
+  validation {
+    condition     = contains(keys(local.currencies), var.default_currency)
+    error_message = "default_currency is not the code of an ISO 4217 currency that payments can be made in."
+  }
 }
 
 variable "environment_suffix" {
@@ -105,7 +132,7 @@ variable "function_defaults" {
 }
 
 variable "functions" {
-  description = "Where a function differs from function_defaults, by its name: validator, relay, processor, notifier, reader. maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier)."
+  description = "Where a function differs from function_defaults, by its name: validator, refunder, relay, processor, notifier, reader, reconciler. maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier)."
   type = map(object({
     maximum_concurrency  = optional(number)
     memory_mb            = optional(number)
@@ -116,8 +143,8 @@ variable "functions" {
   nullable = false
 
   validation {
-    condition     = length(setsubtract(keys(var.functions), ["validator", "relay", "processor", "notifier", "reader"])) == 0
-    error_message = "functions has a name that is none of validator, relay, processor, notifier, reader."
+    condition     = length(setsubtract(keys(var.functions), ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"])) == 0
+    error_message = "functions has a name that is none of validator, refunder, relay, processor, notifier, reader, reconciler."
   }
 
   validation {
@@ -258,6 +285,26 @@ variable "queues" {
   validation {
     condition     = var.queues.retention_seconds >= 3600 && var.queues.retention_seconds < var.queues.dead_letter_retention_seconds && var.queues.dead_letter_retention_seconds <= 1209600
     error_message = "queues.retention_seconds must be at least 3600 and less than queues.dead_letter_retention_seconds (at most 1209600): a dead letter's age counts from its first sending."
+  }
+}
+
+variable "reconciler" {
+  description = "How often the reconciler runs, and how old a payment must be that it looks at, both in minutes. Older than a payment takes to reach its dead-letter queue: what is still on its way needs no help."
+  type = object({
+    interval_minutes   = optional(number, 5)
+    older_than_minutes = optional(number, 15)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.reconciler.interval_minutes >= 1 && var.reconciler.interval_minutes <= 1440 && floor(var.reconciler.interval_minutes) == var.reconciler.interval_minutes
+    error_message = "reconciler.interval_minutes must be a whole number from 1 to 1440."
+  }
+
+  validation {
+    condition     = var.reconciler.older_than_minutes >= 1 && var.reconciler.older_than_minutes <= 1380 && floor(var.reconciler.older_than_minutes) == var.reconciler.older_than_minutes
+    error_message = "reconciler.older_than_minutes must be a whole number from 1 to 1380: gateways forget an idempotency key after a day."
   }
 }
 

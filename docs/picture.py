@@ -4,6 +4,7 @@
 the picture there is the one that the code gives, and fails if it is not.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -12,13 +13,19 @@ from typing import Any, cast
 import hcl2
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
+    os.environ.setdefault(_name, "picture")
+
+from payments.operations import OPERATIONS  # noqa: E402 - after the path
+
 README = ROOT / "README.md"
 BEGIN, END = "<!-- begin picture -->", "<!-- end picture -->"
 
 # What a function is told about, by the expression that tells it: the node it points at.
 TARGETS = {
     "local.table_name": "payments",
-    "local.simulator_ledger_name": "gateway",
+    "local.gateway_environment": "gateway",
     "local.announcements_arn": "announcements",
 }
 QUEUE = re.compile(r'module\.queue\["(\w+)"\]')
@@ -39,16 +46,16 @@ def bare(text: str) -> str:
 
 def edges() -> list[str]:
     """Return the picture's arrows in the order in which a payment meets them."""
-    topology, routes = locals_of("functions.tf"), locals_of("routes.tf")["routes"]
-    drawn = [f'client -- "{bare(route["method"])} {bare(route["path"])}" --> api' for route in routes.values()]
-    drawn += [f"api --> {name}" for name in dict.fromkeys(bare(route["function"]) for route in routes.values())]
+    topology, operations = locals_of("functions.tf"), OPERATIONS
+    drawn = [f'client -- "{operation.method} {operation.path}" --> api' for operation in operations]
+    drawn += [f"api --> {name}" for name in dict.fromkeys(operation.function for operation in operations)]
     drawn += [f'{table} -- "stream" --> {bare(name)}' for table, name in topology["stream_consumers"].items()]
     for name, function in topology["functions"].items():
-        for expression in function["environment"].values():
-            queue = QUEUE.search(expression)
-            target = queue.group(1) if queue else TARGETS.get(expression.strip('"${}'))
-            if target:
-                drawn.append(f"{name} --> {target}")
+        if "schedule" in function:
+            drawn.append(f"schedule --> {name}")
+        told = str(function["environment"])
+        pointed = [*QUEUE.findall(told), *(node for expression, node in TARGETS.items() if expression in told)]
+        drawn += [f"{name} --> {node}" for node in pointed]
     for queue_name, consumer in topology["queue_consumers"].items():
         drawn.append(f"{queue_name} --> {bare(consumer)}")
         drawn.append(f'{queue_name} -. "given up" .-> {queue_name}_dlq')
@@ -63,6 +70,7 @@ def picture() -> str:
         "api[API Gateway]",
         "payments[(payments table)]",
         "gateway{{payment gateway}}",
+        "schedule([schedule])",
         "announcements[/announcements: SNS/]",
         *(f"{name}[{name}]" for name in topology["functions"]),
         *(f"{name}[[{name.replace('_', '-')} queue]]" for name in topology["queue_consumers"]),

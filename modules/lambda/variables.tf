@@ -161,6 +161,17 @@ variable "runtime" {
   }
 }
 
+variable "schedule" {
+  description = "When the function is called by itself, as EventBridge writes it: rate(5 minutes) or cron(0 4 * * ? *); null for never."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.schedule == null || can(regex("^(rate|cron)\\([^()]+\\)$", var.schedule))
+    error_message = "schedule must be rate(…) or cron(…), such as rate(5 minutes)."
+  }
+}
+
 variable "statements" {
   description = "What the function may do, by a name of your choice: actions, resources and conditions. Stars are refused."
   type = map(object({

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from payments.aws import UnavailableError, available
+from payments.money import Money
 from payments.relaying import batches
 
 if TYPE_CHECKING:
@@ -30,7 +31,23 @@ def cloud_event(message: Message, source: str) -> dict[str, Any]:
         "gateway_reference": payment.gateway_reference,
         "failure_code": payment.failure_code,
         "metadata": payment.metadata,
+        "amount_refunded": str(payment.refunded) if payment.refunded.minor else None,
     }
+    if message.refund_id is not None:
+        refund = payment.refunds[message.refund_id]
+        data["refund"] = {
+            name: value
+            for name, value in {
+                "refund_id": message.refund_id,
+                "amount": str(Money(refund.amount_minor, payment.currency)),
+                "status": refund.status,
+                "created_at": refund.created_at,
+                "reason": refund.reason,
+                "gateway_reference": refund.gateway_reference,
+                "failure_code": refund.failure_code,
+            }.items()
+            if value is not None
+        }
     return {
         "specversion": "1.0",
         "id": f"{payment.transaction_id}.{payment.version}",

@@ -96,10 +96,10 @@ def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' t
     )
     session = _session()
     session.register_component("data_loader", _OneService(service))
-    role = [os.environ.get(f"AWS_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")]
-    if role[0] and role[1]:
+    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if key and secret:
         # Where Lambda puts them. Without this, botocore makes itself ready to look in ten other places first.
-        session.set_credentials(*role)
+        session.set_credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN"))
     return session.create_client(service, config=config)
 
 

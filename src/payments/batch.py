@@ -1,7 +1,7 @@
 """Work on a queue's batch: every record at once, each for itself, and none started that could not be finished.
 
-Powertools' batch utility does the same in an event loop. It takes longer to import than the rest of our code together
-(docs/performance.md), and a charge runs in a thread either way.
+Powertools' batch utility brings every event source's data class with it, and takes longer to import than the rest of
+our code together (docs/performance.md). What it would do here is this loop.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from payments.aws import CONCURRENCY
-from payments.telemetry import flush, logger
+from payments.telemetry import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+# What the function needs to say which records are done, once it stops waiting for the others.
+ANSWER_SECONDS = 0.5
+
 
 class DeadlineError(Exception):
-    """Too little time is left to start this record: it comes again, untouched."""
+    """Too little time is left: the record comes again."""
 
 
 class Attributes(NamedTuple):
@@ -30,7 +34,7 @@ class Attributes(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a handler looks at of Powertools' SQSRecord, under the same names."""
+    """What is looked at of Powertools' SQSRecord, under the same names."""
 
     message_id: str
     body: str
@@ -38,29 +42,49 @@ class Record(NamedTuple):
 
 
 def work(
-    event: dict[str, Any], context: LambdaContext, handle: Callable[[SQSRecord], None], *, seconds: float
+    event: dict[str, Any],
+    context: LambdaContext,
+    handle: Callable[[SQSRecord], None],
+    skip: Callable[[SQSRecord], None],
+    *,
+    seconds: float,
 ) -> dict[str, Any]:
     """Give every record to ``handle`` and return the explicit list of those that failed (ReportBatchItemFailures).
 
-    ``seconds`` is the longest that one record may take: with less time left than that, no record is started.
+    ``seconds`` is the longest that one record should take: with less time left than that, no record is started, but
+    given to ``skip``. One that takes too long all the same does not hold up its neighbours: it is waited for until
+    the function must answer, and then counts as failed.
     """
 
-    def fails(raw: dict[str, Any]) -> bool:
+    def left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    def done(raw: dict[str, Any]) -> bool:
         try:
-            if context.get_remaining_time_in_millis() < seconds * 1000:
-                raise DeadlineError("too little time is left")  # noqa: TRY301 - reported like any other failure
             attributes = Attributes(raw["attributes"]["ApproximateReceiveCount"])
-            handle(cast("SQSRecord", Record(raw["messageId"], raw["body"], attributes)))
+            record = cast("SQSRecord", Record(raw["messageId"], raw["body"], attributes))
+            if left() < seconds:
+                skip(record)
+                raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
+            handle(record)
         except Exception as error:  # noqa: BLE001
             # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
             logger.warning("not done", message_id=raw["messageId"], error=type(error).__name__, reason=str(error))
-            return True
-        return False
+            return False
+        return True
 
-    records: list[dict[str, Any]] = event["Records"]
-    with ThreadPoolExecutor(CONCURRENCY) as pool:
-        failures = [
-            record["messageId"] for record, failed in zip(records, pool.map(fails, records), strict=True) if failed
-        ]
-    flush()
+    def done_in_time(message_id: str, working: Future[bool]) -> bool:
+        try:
+            return working.result(timeout=max(left() - ANSWER_SECONDS, 0))
+        except TimeoutError:
+            logger.warning("not done in time", message_id=message_id)
+            return False
+
+    pool = ThreadPoolExecutor(CONCURRENCY)
+    try:
+        started = [(record["messageId"], pool.submit(done, record)) for record in event["Records"]]
+        failures = [message_id for message_id, working in started if not done_in_time(message_id, working)]
+    finally:
+        # A thread that hangs is not waited for. What it still does is done once, by its idempotency key.
+        pool.shutdown(wait=False)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}

@@ -1,7 +1,8 @@
 """Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
 
 Digits that stand together are a group; groups may be set apart by a few spaces, dots and hyphens. Any neighbouring
-groups that make up a card number count, whatever other numbers stand before or after them.
+groups that make up a card number count, whatever other numbers stand before or after them. The groups of a UUID are not
+joined: one in four hundred would else be taken for a card.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 
 _GROUP = re.compile(r"\d+")
 _GAP = re.compile(r"[\s.\u2010-\u2015-]{1,3}")
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _LENGTHS = range(13, 20)
 MASK = "[card number]"
 
@@ -24,6 +26,9 @@ def luhn(digits: str) -> bool:
 
 def _cards(text: str) -> Iterator[tuple[int, int]]:
     """Yield where card numbers begin and end, from left to right; they may overlap."""
+    if "-" in text:
+        # No run of digits in a UUID is as long as a card number.
+        text = _UUID.sub(lambda match: "x" * len(match[0]), text)
     groups = [(match.start(), match.end()) for match in _GROUP.finditer(text)]
     for first, (start, _) in enumerate(groups):
         digits = ""

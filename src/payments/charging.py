@@ -1,4 +1,4 @@
-"""Charge a payment once, and record what became of it.
+"""Charge a payment once, or give back a refund once, and record what became of it.
 
 A message may come twice, late, or after the payment is final. The gateway's idempotency key makes a second call
 harmless; the conditional update makes a second record harmless; and a message that is not surely the first one is
@@ -19,11 +19,15 @@ from payments.gateway import (
     NotSent,
     Outcome,
     RateLimited,
+    Refund,
     Unknown,
     idempotency_key,
 )
+from payments.model import PoisonError, since
+from payments.money import Money
+from payments.store import SILENCE, Word
 from payments.telemetry import logger, measure
-from payments.transitions import FINAL
+from payments.transitions import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,70 +40,124 @@ if TYPE_CHECKING:
 BLIND_CHARGE_WINDOW = timedelta(hours=23)
 FRESH = timedelta(minutes=1)
 
+_METRICS = {
+    "approve": ("Processed", "Refunded"),
+    "decline": ("Failed", "RefundFailed"),
+    "lose": ("Unknown", "RefundUnknown"),
+}
+
 
 class RetryError(Exception):
     """The payment is not final: the message must come again, or go to the dead-letter queue."""
 
 
+def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
+    """Return what the gateway is asked for; raises PoisonError where the payment does not say enough."""
+    key = idempotency_key(payment.transaction_id, refund_id)
+    if refund_id is None:
+        if not payment.payment_method:
+            raise PoisonError("the payment has no payment method")
+        return Charge(key, payment.money, payment.payment_method, payment.transaction_id)
+    if not payment.gateway_reference:
+        raise PoisonError("the payment has no charge to give back")
+    money = Money(payment.refunds[refund_id].amount_minor, payment.currency)
+    return Refund(key, money, payment.gateway_reference, payment.transaction_id, refund_id)
+
+
 class Charging:
-    """Charges payments through a gateway and records the outcomes in the table."""
+    """Charges payments, and refunds them, through a gateway, and records the outcomes in the table."""
 
     def __init__(self, table: Table, gateway: Gateway, clock: Callable[[], datetime]) -> None:
         self._table = table
         self._gateway = gateway
         self._clock = clock
 
-    def work(self, payment: Payment, *, deliveries: int, last: bool) -> None:
-        """Bring a payment to its end.
+    def work(self, payment: Payment, refund_id: str | None = None, *, deliveries: int, last: bool) -> None:
+        """Bring a payment, or one of its refunds, to its end.
 
         ``deliveries`` counts this one; ``last`` says that the next failure sends the message to the dead-letter queue:
         the payment is then marked unknown. Raises RetryError, or UnavailableError where the table does not answer: the
         message must come again.
         """
-        charge = Charge(
-            idempotency_key(payment.transaction_id), payment.money, payment.payment_method, payment.transaction_id
-        )
-        age = payment.age(self._clock())
+        request = request_of(payment, refund_id)
+        begun = payment.created_at if refund_id is None else payment.refunds[refund_id].created_at
+        age = since(begun, self._clock())
         if deliveries > 1 or age > FRESH:
             stored = self._table.get(payment.transaction_id)
-            if stored is None:
+            if stored is None or (refund_id is not None and refund_id not in stored.refunds):
                 raise RetryError("the payment is not in the table")
-            if stored.status in FINAL:
-                logger.info("nothing left to charge", transaction_id=payment.transaction_id)
+            if (stored.status if refund_id is None else stored.refunds[refund_id].status) not in OPEN:
+                logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
                 return
-        match self._ask(charge, blind=age < BLIND_CHARGE_WINDOW):
-            case Approved(reference):
-                self._record(payment, "approve", gateway_reference=reference)
-            case Declined(code):
-                self._record(payment, "decline", failure_code=code)
+        match self._ask(request, blind=age < BLIND_CHARGE_WINDOW):
+            case Approved() | Declined() as outcome:
+                self.settle(payment.transaction_id, refund_id, outcome)
             case Unknown(reason) | NotSent(reason):
-                self._unresolved(payment, reason, last=last)
+                self._unresolved(payment, refund_id, reason, last=last)
             case RateLimited():
-                self._unresolved(payment, "the gateway wants to be asked later", last=last)
+                self._unresolved(payment, refund_id, "the gateway wants to be asked later", last=last)
 
-    def _ask(self, charge: Charge, *, blind: bool) -> Outcome:
+    def give_up(self, payment: Payment, refund_id: str | None, reason: str) -> None:
+        """Mark as unknown what cannot be worked on any more before its message goes to the dead-letter queue."""
+        logger.warning("given up", transaction_id=payment.transaction_id, refund_id=refund_id, reason=reason)
+        self._record(payment.transaction_id, refund_id, "lose")
+
+    def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | None:
+        """Ask the gateway what became of a charge or a refund. Raises UnavailableError where it does not answer."""
+        return self._gateway.lookup(request_of(payment, refund_id))
+
+    def settle(self, transaction_id: str, refund_id: str | None, outcome: Approved | Declined) -> None:
+        """Record the gateway's last word. Raises UnavailableError where the table does not answer."""
+        match outcome:
+            case Approved(reference):
+                self._record(transaction_id, refund_id, "approve", Word(gateway_reference=reference))
+            case Declined(code):
+                self._record(transaction_id, refund_id, "decline", Word(failure_code=code))
+
+    def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
         """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""
         try:
-            return (None if blind else self._gateway.lookup(charge)) or self._gateway.charge(charge)
+            known = None if blind else self._gateway.lookup(request)
+            if known is not None:
+                return known
+            return self._gateway.charge(request) if isinstance(request, Charge) else self._gateway.refund(request)
         except UnavailableError as error:
             return Unknown(str(error))
 
-    def _unresolved(self, payment: Payment, reason: str, *, last: bool) -> None:
-        logger.warning("no answer from the gateway", transaction_id=payment.transaction_id, reason=reason, last=last)
+    def _unresolved(self, payment: Payment, refund_id: str | None, reason: str, *, last: bool) -> None:
+        logger.warning(
+            "no answer from the gateway",
+            transaction_id=payment.transaction_id,
+            refund_id=refund_id,
+            reason=reason,
+            last=last,
+        )
         if last:
-            self._record(payment, "lose")
+            self._record(payment.transaction_id, refund_id, "lose")
         raise RetryError(reason)
 
-    def _record(
-        self, payment: Payment, event: str, *, gateway_reference: str | None = None, failure_code: str | None = None
-    ) -> None:
-        made = self._table.record(
-            payment.transaction_id,
-            event,
-            self._clock(),
-            gateway_reference=gateway_reference,
-            failure_code=failure_code,
-        )
+    def _record(self, transaction_id: str, refund_id: str | None, event: str, word: Word = SILENCE) -> None:
+        if refund_id is None:
+            made = self._table.record(transaction_id, event, self._clock(), word)
+        else:
+            made = self._table.record_refund(transaction_id, refund_id, event, self._clock(), word)
         if made:
-            measure({"approve": "Processed", "decline": "Failed", "lose": "Unknown"}[event])
-        logger.info("recorded" if made else "already recorded", transaction_id=payment.transaction_id, event=event)
+            measure(_METRICS[event][refund_id is not None])
+        elif event != "lose":
+            self._check(transaction_id, refund_id, event)
+        logger.info(
+            "recorded" if made else "already recorded", transaction_id=transaction_id, refund_id=refund_id, event=event
+        )
+
+    def _check(self, transaction_id: str, refund_id: str | None, event: str) -> None:
+        """Raise the alarm where the table holds another last word than the gateway's."""
+        stored = self._table.get(transaction_id)
+        if stored is None:
+            raise RetryError("the payment is not in the table")
+        refund = stored.refunds.get(refund_id) if refund_id else None
+        failed = (refund.failure_code if refund else stored.failure_code) is not None
+        if failed != (event == "decline"):
+            measure("Contradicted")
+            logger.error(
+                "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
+            )

@@ -1,30 +1,54 @@
-"""The API's requests: what a payment may say, checked field by field, so that every wrong one is named at once."""
+"""The API's contract, once: what a request may say, and what an answer looks like.
+
+The functions read requests by it and write answers in its types; the OpenAPI document, and through it API Gateway's
+models and the tests, are made from it (``payments.operations``). A request is checked field by field, so that every
+wrong one is named at once, and no value is ever repeated.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Struct
 
 from payments.cards import has_card
-from payments.money import Money, MoneyError
+from payments.currencies import EXPONENTS, WITHDRAWN
+from payments.money import UNKNOWN_CURRENCY, Money, MoneyError
+from payments.transitions import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
+
+    from payments.model import Payment, RefundRecord
 
 MAX_METADATA = 20
 MAX_METADATA_KEY = 40
 MAX_TEXT = 500
+# The errors that one answer names. A request with more has the rest named when these are mended.
+MAX_ERRORS = 50
+# One refund an entry in its payment's item, which DynamoDB bounds to 400 KB.
+MAX_REFUNDS = 50
 
 TRANSACTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+REFUND_ID = TRANSACTION_ID
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")
 CURRENCY = re.compile(r"[A-Z]{3}")
-# SQS and SNS take no U+FFFE and U+FFFF: such a payment would be stored, and could never be relayed.
-_CONTROL = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+# No control character of either set (C0, C1), nor U+FFFE and U+FFFF, which SQS and SNS do not take: such a payment
+# would be stored, and could never be relayed.
+_PLAIN = r"[^\x00-\x1f\x7f-\x9f\ufffe\uffff]"
+DESCRIPTION = re.compile(rf"{_PLAIN}{{1,{MAX_TEXT}}}")
+METADATA_KEY = re.compile(rf"{_PLAIN}{{1,{MAX_METADATA_KEY}}}")
+METADATA_VALUE = re.compile(rf"{_PLAIN}{{0,{MAX_TEXT}}}")
+DECIMAL = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+
+DEFAULT_LIMIT = 20
+# What BatchGetItem takes in one call.
+MAX_LIMIT = 100
 
 
 class FieldError(Struct, frozen=True):
@@ -39,11 +63,22 @@ class RequestError(Exception):
 
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__(", ".join(error.pointer for error in errors))
-        self.errors = errors
+        self.errors = sorted(errors, key=lambda error: error.pointer)[:MAX_ERRORS]
 
 
 class NotJsonError(Exception):
     """A body that is not a JSON object in UTF-8."""
+
+
+# --- Requests ---------------------------------------------------------------------------------------------------------
+
+
+class Field(Struct, frozen=True):
+    """A member of a request: its JSON Schema, and what reads it. ``read`` raises ``_InvalidError``."""
+
+    schema: dict[str, Any]
+    read: Callable[[Any], Any]
+    required: bool = True
 
 
 class PaymentRequest(Struct, frozen=True):
@@ -58,18 +93,44 @@ class PaymentRequest(Struct, frozen=True):
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of what the request asks for: equal for two ways to write the same request."""
-        canonical = msgspec.json.encode(
-            [
-                self.transaction_id,
-                self.customer_id,
-                self.money.minor,
-                self.money.currency,
-                self.payment_method,
-                self.description,
-                sorted((self.metadata or {}).items()),
-            ]
+        return _fingerprint(
+            self.transaction_id,
+            self.customer_id,
+            self.money.minor,
+            self.money.currency,
+            self.payment_method,
+            self.description,
+            sorted((self.metadata or {}).items()),
         )
-        return hashlib.sha256(canonical).hexdigest()
+
+
+class RefundRequest(Struct, frozen=True):
+    """A request for a refund, checked as far as it can be without its payment. No amount means all that is left."""
+
+    refund_id: str
+    amount: str | None
+    currency: str | None
+    reason: str | None
+
+    def money(self, payment: Payment) -> Money:
+        """Return the amount to give back; raises RequestError where it is none of the payment's currency."""
+        if self.currency not in (None, payment.currency):
+            raise RequestError([FieldError("/currency", "must be the payment's currency, where it is given")])
+        if self.amount is None:
+            return payment.refundable
+        try:
+            return Money.parse(self.amount, payment.currency)
+        except MoneyError as error:
+            raise RequestError([FieldError("/amount", str(error))]) from error
+
+    def fingerprint(self, payment: Payment) -> str:
+        """Return the SHA-256 of what the request asks for: equal for two ways to write the same request."""
+        amount = None if self.amount is None else self.money(payment).minor
+        return _fingerprint(payment.transaction_id, self.refund_id, amount, self.reason)
+
+
+def _fingerprint(*asked: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 
 def pointer(*parts: str) -> str:
@@ -77,128 +138,230 @@ def pointer(*parts: str) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-class _InvalidError(Exception):
-    """A field is wrong; the message says what would be right."""
+class _InvalidError(ValueError):
+    """What is wrong with a member's value, or with the values inside it."""
+
+    def __init__(self, detail: str = "", inside: list[FieldError] | None = None) -> None:
+        super().__init__(detail)
+        self.inside = inside
 
 
-def _text(raw: Raw) -> str:
-    try:
-        text = msgspec.json.decode(raw, type=str)
-    except msgspec.MsgspecError as error:
-        raise _InvalidError("must be a string") from error
+class _Number(str):
+    """A JSON number, as the text that was sent: no float lies between."""
+
+    __slots__ = ()
+
+
+class _Object(dict[str, Any]):
+    """A JSON object, and the names that it gives more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.repeated = {name for name in names if names.count(name) > 1} if len(self) < len(pairs) else set()
+
+
+def _refuse(constant: str) -> Any:  # noqa: ANN401 - it never returns
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or isinstance(value, _Number):
+        raise _InvalidError("must be a string")
+    _no_card(value)
+    return value
+
+
+def _no_card(text: str) -> None:
     if has_card(text):
         raise _InvalidError("holds a card number: send a token of the payment gateway, never the number itself")
-    return text
 
 
-def _matching(pattern: re.Pattern[str]) -> Callable[[Raw], str]:
-    def decode(raw: Raw) -> str:
-        text = _text(raw)
+def _is_unicode(text: str) -> bool:
+    """Say whether a text can be written as UTF-8: JSON's escapes can make half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _matching(pattern: re.Pattern[str], description: str, *, required: bool = True) -> Field:
+    def read(value: object) -> str:
+        text = _text(value)
         if not pattern.fullmatch(text):
             raise _InvalidError(f"must match ^{pattern.pattern}$")
         return text
 
-    return decode
+    schema = {"type": "string", "pattern": f"^{pattern.pattern}$", "description": description}
+    return Field(schema, read, required)
 
 
-def _description(raw: Raw) -> str:
-    text = _text(raw)
-    if not 0 < len(text) <= MAX_TEXT or _CONTROL.search(text):
-        raise _InvalidError(f"must be 1 to {MAX_TEXT} characters, none of them a control character")
-    return text
+def _sentence(description: str) -> Field:
+    def read(value: object) -> str:
+        text = _text(value)
+        if not DESCRIPTION.fullmatch(text) or not _is_unicode(text):
+            raise _InvalidError(f"must be 1 to {MAX_TEXT} characters, none of them a control character")
+        return text
+
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": f"^{_PLAIN}*$"}
+    return Field(schema | {"description": description}, read, required=False)
 
 
-def _amount(raw: Raw) -> str:
-    """Return the amount's decimal text as it was sent, whether as a number or as a string: no float lies between."""
-    text = bytes(raw).decode()
-    if text.startswith('"'):
-        return _text(raw)
-    if text[:1] not in "-0123456789":
+def _read_amount(value: object) -> str:
+    if not isinstance(value, str):
         raise _InvalidError("must be a number or a decimal string")
+    _no_card(value)
+    return str(value)
+
+
+def _amount(description: str, *, required: bool = True) -> Field:
+    schema = {
+        "description": description,
+        "anyOf": [
+            {"type": "number", "exclusiveMinimum": 0},
+            {"type": "string", "pattern": f"^{DECIMAL.pattern}$", "maxLength": 64},
+        ],
+    }
+    return Field(schema, _read_amount, required)
+
+
+def _read_currency(value: object) -> str:
+    text = _text(value)
+    if text not in EXPONENTS or text in WITHDRAWN:
+        raise _InvalidError(UNKNOWN_CURRENCY)
     return text
 
 
-_FIELDS: dict[str, Callable[[Raw], str]] = {
-    "transaction_id": _matching(TRANSACTION_ID),
-    "customer_id": _matching(CUSTOMER_ID),
-    "amount": _amount,
-    "currency": _matching(CURRENCY),
-    "payment_method": _matching(PAYMENT_METHOD),
-    "description": _description,
-}
-_OPTIONAL = {"currency", "description", "metadata"}
-
-
-def _metadata_errors(metadata: dict[str, Raw], accepted: dict[str, str]) -> Iterator[FieldError]:
-    if len(metadata) > MAX_METADATA:
-        yield FieldError("/metadata", f"must have at most {MAX_METADATA} members")
-    for number, (key, raw) in enumerate(metadata.items()):
+def _read_metadata(value: object) -> dict[str, str] | None:
+    if not isinstance(value, _Object):
+        raise _InvalidError("must be an object of strings")
+    if len(value) > MAX_METADATA:
+        raise _InvalidError(f"must have at most {MAX_METADATA} members")
+    errors: list[FieldError] = []
+    for number, (key, member) in enumerate(value.items()):
+        # By its place where the key must not be repeated.
+        nameless = f"the name of member {number + 1}"
         if has_card(key):
-            # By its place: the key itself must not be repeated.
-            yield FieldError("/metadata", f"the name of member {number + 1} holds a card number")
-            continue
-        if not 0 < len(key) <= MAX_METADATA_KEY or _CONTROL.search(key):
-            yield FieldError(
-                "/metadata", f"the name of member {number + 1} must have 1 to {MAX_METADATA_KEY} characters"
-            )
-            continue
-        try:
-            text = _text(raw)
-        except _InvalidError as error:
-            yield FieldError(pointer("metadata", key), str(error))
-            continue
-        if len(text) > MAX_TEXT or _CONTROL.search(text):
-            yield FieldError(
-                pointer("metadata", key), f"must be at most {MAX_TEXT} characters, none of them a control character"
-            )
-        accepted[key] = text
+            errors.append(FieldError("/metadata", f"{nameless} holds a card number"))
+        elif not METADATA_KEY.fullmatch(key) or not _is_unicode(key):
+            detail = f"{nameless} must have 1 to {MAX_METADATA_KEY} characters, none of them a control character"
+            errors.append(FieldError("/metadata", detail))
+        elif key in value.repeated:
+            errors.append(FieldError(pointer("metadata", key), "is given more than once"))
+        else:
+            try:
+                if not METADATA_VALUE.fullmatch(_text(member)) or not _is_unicode(member):
+                    detail = f"must be at most {MAX_TEXT} characters, none of them a control character"
+                    errors.append(FieldError(pointer("metadata", key), detail))
+            except _InvalidError as error:
+                errors.append(FieldError(pointer("metadata", key), str(error)))
+    if errors:
+        raise _InvalidError(inside=errors)
+    return dict(value) or None
 
 
-def _member_errors(members: dict[str, Raw], values: dict[str, Any]) -> Iterator[FieldError]:
-    """Put every member that is right into ``values`` and yield what is wrong with the others."""
-    for name in _FIELDS.keys() - _OPTIONAL - members.keys():
-        yield FieldError(pointer(name), "is required")
-    for name, raw in members.items():
-        try:
-            if name == "metadata":
-                accepted: dict[str, str] = {}
-                yield from _metadata_errors(msgspec.json.decode(raw, type=dict[str, Raw]), accepted)
-                values[name] = accepted or None
-            elif name in _FIELDS:
-                values[name] = _FIELDS[name](raw)
-            else:
-                yield FieldError("" if has_card(name) else pointer(name), "is not a field of a payment")
-        except msgspec.MsgspecError:
-            yield FieldError(pointer(name), "must be an object of strings")
-        except _InvalidError as error:
-            yield FieldError(pointer(name), str(error))
+PAYMENT_FIELDS: dict[str, Field] = {
+    "transaction_id": _matching(TRANSACTION_ID, "The client's own name of the payment: its idempotency key."),
+    "customer_id": _matching(CUSTOMER_ID, "The client's own name of the customer."),
+    "amount": _amount("The amount in the currency's major unit, exact: a number, or better a decimal string."),
+    "currency": Field(
+        {
+            "type": "string",
+            "enum": sorted(EXPONENTS.keys() - WITHDRAWN),
+            "x-exponents": {code: EXPONENTS[code] for code in sorted(EXPONENTS.keys() - WITHDRAWN)},
+            "description": "ISO 4217; the deployment's default where it is left out.",
+        },
+        _read_currency,
+        required=False,
+    ),
+    "payment_method": _matching(PAYMENT_METHOD, "A token of the payment gateway; never a card number."),
+    "description": _sentence("What the payment is for."),
+    "metadata": Field(
+        {
+            "type": "object",
+            "maxProperties": MAX_METADATA,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_METADATA_KEY, "pattern": f"^{_PLAIN}*$"},
+            "additionalProperties": {"type": "string", "maxLength": MAX_TEXT, "pattern": f"^{_PLAIN}*$"},
+            "description": "Whatever the client wants to find again, as strings.",
+        },
+        _read_metadata,
+        required=False,
+    ),
+}
+
+REFUND_FIELDS: dict[str, Field] = {
+    "refund_id": _matching(REFUND_ID, "The client's own name of the refund: its idempotency key in its payment."),
+    "amount": _amount("How much to give back; all that is left where it is left out.", required=False),
+    "currency": msgspec.structs.replace(
+        PAYMENT_FIELDS["currency"],
+        schema=PAYMENT_FIELDS["currency"].schema | {"description": "The payment's currency, where it is given."},
+        # A currency that is withdrawn takes no new payments, and still gives old ones back.
+        read=_matching(CURRENCY, "").read,
+    ),
+    "reason": _sentence("Why the money is given back."),
+}
 
 
-def parse(body: bytes, default_currency: str) -> PaymentRequest:
-    """Read the body of ``POST /payments``.
-
-    Raises NotJsonError where it is no JSON object, and RequestError, with every wrong field, where it asks for no
-    payment that could be made.
-    """
+def _read(body: bytes, fields: dict[str, Field]) -> tuple[dict[str, Any], list[FieldError]]:
+    """Return the members that are right, and what is wrong with the others. Raises NotJsonError."""
     try:
-        members = msgspec.json.decode(body, type=dict[str, Raw])
-        # Raw members are looked at lazily; one strict pass makes sure that all of it is JSON.
-        msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        members = json.loads(
+            body.decode(), object_pairs_hook=_Object, parse_float=_Number, parse_int=_Number, parse_constant=_refuse
+        )
+    except (ValueError, RecursionError) as error:
         raise NotJsonError from error
-
+    if not isinstance(members, _Object):
+        raise NotJsonError
     values: dict[str, Any] = {}
-    errors = list(_member_errors(members, values))
+    errors = [
+        FieldError(pointer(name), "is required")
+        for name, field in fields.items()
+        if field.required and name not in members
+    ]
+    for name, value in members.items():
+        field = fields.get(name)
+        if field is None:
+            nameable = METADATA_KEY.fullmatch(name) and _is_unicode(name) and not has_card(name)
+            errors.append(FieldError(pointer(name) if nameable else "", "is not a field of this request"))
+        elif name in members.repeated:
+            errors.append(FieldError(pointer(name), "is given more than once"))
+        else:
+            try:
+                values[name] = field.read(value)
+            except _InvalidError as error:
+                errors += error.inside or [FieldError(pointer(name), str(error))]
+    return values, errors
+
+
+def _same_key(name: str, values: dict[str, Any], key: str | None) -> list[FieldError]:
+    if key is None or name not in values or key == values[name]:
+        return []
+    return [FieldError(pointer(name), "must equal the Idempotency-Key header, where that is sent")]
+
+
+def parse_payment(
+    body: bytes, key: str | None, default_currency: str, limits: Mapping[str, int] | None = None
+) -> PaymentRequest:
+    """Read the body of ``POST /payments``, beside the Idempotency-Key header.
+
+    ``limits`` holds the largest amount by currency, in minor units. Raises NotJsonError where the body is no JSON
+    object, and RequestError, with every wrong field, where it asks for no payment that could be made.
+    """
+    values, errors = _read(body, PAYMENT_FIELDS)
+    errors += _same_key("transaction_id", values, key)
     money: Money | None = None
-    if "amount" in values and ("currency" in values or "currency" not in members):
+    if "amount" in values and not any(error.pointer == "/currency" for error in errors):
         currency = values.get("currency", default_currency)
+        limit = (limits or {}).get(currency)
         try:
             money = Money.parse(values["amount"], currency)
+            if limit is not None and money.minor > limit:
+                errors.append(FieldError("/amount", f"must not be above {Money(limit, currency)} {currency}"))
         except MoneyError as error:
-            wrong = "currency" if "ISO 4217" in str(error) else "amount"
-            errors.append(FieldError(pointer(wrong), str(error)))
+            errors.append(FieldError("/amount", str(error)))
     if errors or money is None:
-        raise RequestError(sorted(errors, key=lambda error: error.pointer))
+        raise RequestError(errors)
     return PaymentRequest(
         transaction_id=values["transaction_id"],
         customer_id=values["customer_id"],
@@ -207,3 +370,161 @@ def parse(body: bytes, default_currency: str) -> PaymentRequest:
         description=values.get("description"),
         metadata=values.get("metadata"),
     )
+
+
+def parse_refund(body: bytes, key: str | None) -> RefundRequest:
+    """Read the body of ``POST /payments/{transaction_id}/refunds``, beside the Idempotency-Key header.
+
+    Raises NotJsonError and RequestError as ``parse_payment`` does.
+    """
+    values, errors = _read(body, REFUND_FIELDS)
+    errors += _same_key("refund_id", values, key)
+    if errors:
+        raise RequestError(errors)
+    return RefundRequest(values["refund_id"], values.get("amount"), values.get("currency"), values.get("reason"))
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------------
+
+Amount = Annotated[str, Meta(description="In the currency's major unit, with as many decimals as the currency has.")]
+Time = Annotated[str, Meta(description="UTC, RFC 3339 with microseconds.", extra_json_schema={"format": "date-time"})]
+
+
+class PaymentAccepted(Struct, frozen=True):
+    """The payment is stored, and will be charged. A repeat of the request gets the same answer, at any later time."""
+
+    message: str
+    transaction_id: str
+    status: str
+    customer_id: str
+    amount: Amount
+    currency: str
+    created_at: Time
+
+    @classmethod
+    def of(cls, payment: Payment) -> PaymentAccepted:
+        """Return the answer, built of what never changes."""
+        return cls(
+            "Payment validated",
+            payment.transaction_id,
+            Status.VALIDATED,
+            payment.customer_id,
+            str(payment.money),
+            payment.currency,
+            payment.created_at,
+        )
+
+
+class RefundAccepted(Struct, frozen=True):
+    """The refund is stored, and will be made. A repeat of the request gets the same answer, at any later time."""
+
+    message: str
+    transaction_id: str
+    refund_id: str
+    status: str
+    amount: Amount
+    currency: str
+    created_at: Time
+
+    @classmethod
+    def of(cls, payment: Payment, refund_id: str) -> RefundAccepted:
+        """Return the answer, built of what never changes."""
+        refund = payment.refunds[refund_id]
+        return cls(
+            "Refund validated",
+            payment.transaction_id,
+            refund_id,
+            Status.VALIDATED,
+            str(Money(refund.amount_minor, payment.currency)),
+            payment.currency,
+            refund.created_at,
+        )
+
+
+class RefundView(Struct, frozen=True, omit_defaults=True):
+    """A refund as it is now."""
+
+    transaction_id: str
+    refund_id: str
+    status: Annotated[str, Meta(description="validated, processed, failed or unknown.")]
+    amount: Amount
+    currency: str
+    created_at: Time
+    updated_at: Time
+    reason: str | None = None
+    gateway_reference: str | None = None
+    failure_code: str | None = None
+
+    @classmethod
+    def of(cls, payment: Payment, refund_id: str) -> RefundView:
+        """Return what a reader is shown of a refund."""
+        refund: RefundRecord = payment.refunds[refund_id]
+        return cls(
+            transaction_id=payment.transaction_id,
+            refund_id=refund_id,
+            status=refund.status,
+            amount=str(Money(refund.amount_minor, payment.currency)),
+            currency=payment.currency,
+            created_at=refund.created_at,
+            updated_at=refund.updated_at,
+            reason=refund.reason,
+            gateway_reference=refund.gateway_reference,
+            failure_code=refund.failure_code,
+        )
+
+
+class PaymentView(Struct, frozen=True, omit_defaults=True):
+    """A payment as it is now. The payment method is not shown."""
+
+    transaction_id: str
+    customer_id: str
+    amount: Amount
+    currency: str
+    status: Annotated[str, Meta(description="Where the payment is in its life.")]
+    version: Annotated[int, Meta(ge=1, description="Counts the payment's changes: a greater one is newer.")]
+    created_at: Time
+    updated_at: Time
+    description: str | None = None
+    metadata: dict[str, str] | None = None
+    gateway_reference: str | None = None
+    failure_code: str | None = None
+    amount_refunded: str | None = None
+    refunds: list[RefundView] = []
+
+    @classmethod
+    def of(cls, payment: Payment) -> PaymentView:
+        """Return what a reader is shown of a payment."""
+        return cls(
+            transaction_id=payment.transaction_id,
+            customer_id=payment.customer_id,
+            amount=str(payment.money),
+            currency=payment.currency,
+            status=payment.status,
+            version=payment.version,
+            created_at=payment.created_at,
+            updated_at=payment.updated_at,
+            description=payment.description,
+            metadata=payment.metadata,
+            gateway_reference=payment.gateway_reference,
+            failure_code=payment.failure_code,
+            amount_refunded=str(payment.refunded) if payment.refunded.minor else None,
+            refunds=[RefundView.of(payment, refund_id) for refund_id in payment.refunds],
+        )
+
+
+class PaymentList(Struct, frozen=True, omit_defaults=True):
+    """A page of a customer's payments, newest first, and the token of the next page where there may be one."""
+
+    payments: list[PaymentView]
+    next_token: str | None = None
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """What went wrong (RFC 9457). ``type`` is stable: programs go by it. ``instance`` is the request's id."""
+
+    type: str
+    title: str
+    detail: str
+    instance: str
+    status: int | None = None
+    errors: Annotated[list[FieldError], Meta(description="Every wrong field, by its JSON pointer (RFC 6901).")] = []

@@ -1,6 +1,8 @@
 """Every ISO 4217 currency that money can be held in, with its exponent: how many decimals its minor unit has.
 
-From ISO 4217's list one, as amended to 2025. Codes without a minor unit (gold, SDRs, testing) are left out.
+From ISO 4217's list one, as amended to January 2026. Codes without a minor unit (gold, SDRs, testing) are left out. A
+test compares it with the PyPI package ``iso4217``. A currency that is withdrawn stays readable, for the payments that
+were made in it, and takes no new ones.
 """
 
 _BY_EXPONENT = {
@@ -18,3 +20,6 @@ _BY_EXPONENT = {
 }
 
 EXPONENTS: dict[str, int] = {code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()}
+
+# The euro has followed the lev.
+WITHDRAWN = frozenset({"BGN"})

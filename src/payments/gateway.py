@@ -10,7 +10,7 @@ from payments.money import Money  # noqa: TC001 - msgspec reads the annotations
 
 
 class Approved(Struct, frozen=True):
-    """The gateway has charged; ``reference`` is its own name of the charge."""
+    """The gateway has charged, or given back; ``reference`` is its own name of that."""
 
     reference: str
 
@@ -22,7 +22,7 @@ class Declined(Struct, frozen=True):
 
 
 class Unknown(Struct, frozen=True):
-    """The call may or may not have charged: a time-out, a reset, a server's error. Never a failure."""
+    """The call may or may not have taken effect: a time-out, a reset, a server's error. Never a failure."""
 
     reason: str
 
@@ -34,7 +34,7 @@ class NotSent(Struct, frozen=True):
 
 
 class RateLimited(Struct, frozen=True):
-    """The gateway wants to be asked later; it has not charged."""
+    """The gateway wants to be asked later; nothing has happened."""
 
 
 Outcome = Approved | Declined | Unknown | NotSent | RateLimited
@@ -49,6 +49,16 @@ class Charge(Struct, frozen=True):
     transaction_id: str
 
 
+class Refund(Struct, frozen=True):
+    """What the gateway is asked to give back, of the charge that it calls ``charge_reference``."""
+
+    key: str
+    money: Money
+    charge_reference: str
+    transaction_id: str
+    refund_id: str
+
+
 class Gateway(Protocol):
     """A payment gateway that honours idempotency keys."""
 
@@ -58,13 +68,20 @@ class Gateway(Protocol):
         Raises UnavailableError where the gateway does not answer: the charge may or may not have happened.
         """
 
-    def lookup(self, charge: Charge) -> Approved | Declined | None:
-        """Return what became of a charge, or None where the gateway knows of none.
+    def refund(self, refund: Refund) -> Outcome:
+        """Give back once for each key; a repeat gets the first call's answer.
+
+        Raises UnavailableError where the gateway does not answer: the refund may or may not have happened.
+        """
+
+    def lookup(self, request: Charge | Refund) -> Approved | Declined | None:
+        """Return what became of a charge or a refund, or None where the gateway knows of none.
 
         Raises UnavailableError where the gateway does not answer.
         """
 
 
-def idempotency_key(transaction_id: str) -> str:
-    """Return the key of a payment's charge: the same one for every attempt, on every machine."""
-    return f"payment-{transaction_id}"
+def idempotency_key(transaction_id: str, refund_id: str | None = None) -> str:
+    """Return the key of a payment's charge, or of a refund: the same for every attempt, on every machine."""
+    # No id holds a dot, so no two can be confused.
+    return f"payment-{transaction_id}" if refund_id is None else f"refund-{transaction_id}.{refund_id}"

@@ -1,73 +1,124 @@
-"""The payment, its events, and how it is written in the table and in messages."""
+"""The payment, its refunds and its events, and how they are written in the table and in messages."""
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from payments.currencies import EXPONENTS
 from payments.money import Money
+from payments.transitions import OPEN, REFUND_STATES, Status
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
+
+# An index key takes 1 000 writes a second. A customer's payments are spread over this many keys of the customer index,
+# and the payments that are not final over that many of the open index. More can be had later, never fewer: what was
+# written under a key must still be read (docs/decisions/0006).
+CUSTOMER_SHARDS = 8
+OPEN_SHARDS = 16
+
+Minor = Annotated[int, Meta(ge=1)]
 
 
-class Status(StrEnum):
-    """The states of a payment's life."""
+class RefundRecord(Struct, frozen=True, omit_defaults=True):
+    """A refund as its payment holds it. Times are UTC, RFC 3339 with microseconds."""
 
-    VALIDATED = "validated"
-    PROCESSED = "processed"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-class Payment(Struct, frozen=True, omit_defaults=True):
-    """A payment as the table has it. Times are UTC, RFC 3339 with microseconds."""
-
-    transaction_id: str
-    customer_id: str
-    amount_minor: int
-    currency: str
-    payment_method: str
-    status: str
-    version: int
+    amount_minor: Minor
+    status: Status
     created_at: str
     updated_at: str
     fingerprint: str
+    reason: str | None = None
+    gateway_reference: str | None = None
+    failure_code: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in REFUND_STATES:
+            raise ValueError("status is none that a refund can have")
+
+
+class Payment(Struct, frozen=True, omit_defaults=True):
+    """A payment as the table has it. Times are UTC, RFC 3339 with microseconds.
+
+    ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them.
+    """
+
+    transaction_id: str
+    customer_id: str
+    amount_minor: Minor
+    currency: str
+    status: Status
+    version: int
+    created_at: str
+    updated_at: str
+    payment_method: str = ""
+    fingerprint: str = ""
     description: str | None = None
     metadata: dict[str, str] | None = None
     gateway_reference: str | None = None
     failure_code: str | None = None
+    refunds: dict[str, RefundRecord] = {}
+    redrives: int = 0
+
+    def __post_init__(self) -> None:
+        if self.currency not in EXPONENTS:
+            raise ValueError("currency is not the code of an ISO 4217 currency")
 
     @property
     def money(self) -> Money:
         """The amount."""
         return Money(self.amount_minor, self.currency)
 
-    def age(self, now: datetime) -> timedelta:
-        """Return how long ago the payment was accepted."""
-        return now - datetime.fromisoformat(self.created_at)
+    @property
+    def refunded(self) -> Money:
+        """What has been given back."""
+        return self._sum(Status.PROCESSED)
+
+    @property
+    def refundable(self) -> Money:
+        """What is neither given back nor about to be."""
+        return Money(self.amount_minor - self._sum(Status.PROCESSED, *OPEN).minor, self.currency)
+
+    def _sum(self, *states: Status) -> Money:
+        return Money(sum(each.amount_minor for each in self.refunds.values() if each.status in states), self.currency)
+
+    @property
+    def open_refunds(self) -> list[str]:
+        """The refunds of which the gateway has not said its last word."""
+        return [refund_id for refund_id, refund in self.refunds.items() if refund.status in OPEN]
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the relay puts on a queue: the event that happened, and the payment as it was then."""
 
+    schema: Literal[1]
     event: str
     payment: Payment
-    schema: int = SCHEMA
+    refund_id: str | None = None
+
+    @classmethod
+    def of(cls, event: str, payment: Payment, refund_id: str | None = None) -> Self:
+        """Return the message of an event, in the schema of today."""
+        return cls(schema=SCHEMA, event=event, payment=payment, refund_id=refund_id)
 
     @classmethod
     def decode(cls, body: str) -> Self:
         """Read a message; raises PoisonError where it is none of ours."""
         try:
             message = msgspec.json.decode(body, type=cls)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise PoisonError(f"not a message of ours: {error}") from error
-        if message.schema != SCHEMA:
-            raise PoisonError(f"message schema {message.schema} is not known here, only {SCHEMA}")
+        if message.refund_id is not None and message.refund_id not in message.payment.refunds:
+            raise PoisonError("the message names a refund that its payment does not have")
         return message
+
+    def encode(self) -> str:
+        """Write the message as JSON."""
+        return msgspec.json.encode(self).decode()
 
 
 class PoisonError(Exception):
@@ -84,36 +135,65 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def since(text: str, moment: datetime) -> timedelta:
+    """Return how long before ``moment`` a time was that ``timestamp`` wrote."""
+    return moment - datetime.fromisoformat(text)
+
+
+def customer_key(customer_id: str, shard: int) -> str:
+    """Return a key of the customer index; its sign is in no customer_id."""
+    return f"{customer_id}#{shard}"
+
+
+def _shard(transaction_id: str, shards: int) -> int:
+    return int.from_bytes(hashlib.sha256(transaction_id.encode()).digest()[:4]) % shards
+
+
+def open_key(transaction_id: str) -> str:
+    """Return the key of the open index under which a payment stands while it is not final."""
+    return str(_shard(transaction_id, OPEN_SHARDS))
+
+
+def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401 - what msgspec makes of a struct
+    """Write a plain value as a DynamoDB attribute; what is None in a map is left out."""
+    match value:
+        case str():
+            return {"S": str(value)}
+        case int():
+            return {"N": str(value)}
+        case dict():
+            return {"M": {name: to_attribute(part) for name, part in value.items() if part is not None}}
+        case _:
+            raise TypeError(f"no attribute holds a {type(value).__name__}")
+
+
 def to_item(payment: Payment) -> dict[str, Any]:
-    """Write a payment as a DynamoDB item."""
-    item: dict[str, Any] = {}
-    for name, value in msgspec.structs.asdict(payment).items():
-        match value:
-            case None:
-                continue
-            case int():
-                item[name] = {"N": str(value)}
-            case str():
-                item[name] = {"S": value}
-            case _:
-                item[name] = {"M": {key: {"S": text} for key, text in value.items()}}
+    """Write a payment as a DynamoDB item, with the keys that the indexes find it by."""
+    plain = {name: value for name, value in msgspec.structs.asdict(payment).items() if value not in (None, "")}
+    plain["refunds"] = msgspec.to_builtins(payment.refunds)
+    plain["customer_shard"] = customer_key(payment.customer_id, _shard(payment.transaction_id, CUSTOMER_SHARDS))
+    if payment.status in OPEN:
+        plain |= {"open_shard": open_key(payment.transaction_id), "open_from": payment.created_at}
+    item: dict[str, Any] = to_attribute(plain)["M"]
     return item
+
+
+def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - whatever the item holds
+    match attribute:
+        case {"S": str(text)}:
+            return text
+        case {"N": str(number)}:
+            return int(number)
+        case {"M": dict(entries)}:
+            return {key: _plain(entry, f"{name}.{key}") for key, entry in entries.items()}
+        case _:
+            raise PoisonError(f"the attribute {name} has a type that no payment has")
 
 
 def from_item(item: dict[str, Any]) -> Payment:
     """Read a payment from a DynamoDB item; raises PoisonError where it is none."""
-    plain: dict[str, Any] = {}
-    for name, attribute in item.items():
-        match attribute:
-            case {"S": str(text)}:
-                plain[name] = text
-            case {"N": str(number)}:
-                plain[name] = int(number)
-            case {"M": dict(entries)}:
-                plain[name] = {key: entry["S"] for key, entry in entries.items()}
-            case _:
-                raise PoisonError(f"the attribute {name} has a type that no payment has")
     try:
+        plain = {name: _plain(item[name], name) for name in Payment.__struct_fields__ if name in item}
         return msgspec.convert(plain, Payment)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise PoisonError(f"not a payment: {error}") from error

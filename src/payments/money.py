@@ -13,13 +13,18 @@ from msgspec import Struct
 from payments.currencies import EXPONENTS
 
 MAX_DIGITS = 12
+UNKNOWN_CURRENCY = "is not the code of an ISO 4217 currency"
 
 # JSON's grammar for a number.
 _NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))?")
 
 
 class MoneyError(ValueError):
-    """An amount or a currency that cannot be charged; the message is fit for the caller, and repeats no value."""
+    """An amount that cannot be charged; the message is fit for the caller, and repeats no value."""
+
+
+class CurrencyError(MoneyError):
+    """A currency that cannot be charged in."""
 
 
 class Money(Struct, frozen=True):
@@ -32,11 +37,12 @@ class Money(Struct, frozen=True):
     def parse(cls, text: str, currency: str) -> Self:
         """Read a decimal number.
 
-        Raises MoneyError where it is no number, not above zero, finer than the currency or too large.
+        Raises MoneyError where it is no number, not above zero, finer than the currency or too large, and
+        CurrencyError where there is no such currency.
         """
         exponent = EXPONENTS.get(currency)
         if exponent is None:
-            raise MoneyError("is not the code of an ISO 4217 currency")
+            raise CurrencyError(UNKNOWN_CURRENCY)
         match = _NUMBER.fullmatch(text) if len(text) <= 64 else None  # noqa: PLR2004 - far beyond 12 digits
         if match is None:
             raise MoneyError("must be a decimal number")

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from payments.aws import available
-from payments.model import Message, PoisonError, Status, from_item
+from payments.model import Message, PoisonError, from_item
+from payments.transitions import OPEN, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from payments.model import Payment
 
 # SQS takes ten messages, and 256 KB of them, in a call.
 MAX_ENTRIES = 10
@@ -23,21 +26,48 @@ class RelayError(Exception):
     """Not everything was sent. The whole batch comes again; what was sent twice, its receivers see through."""
 
 
-def message_of(record: dict[str, Any]) -> Message | None:
-    """Return the message that a stream record gives rise to, or None: only a new status is news.
+def messages_of(record: dict[str, Any]) -> list[Message]:
+    """Return the messages that a stream record gives rise to.
 
-    Raises PoisonError where the record holds no payment.
+    News is a new status of the payment's charge or of a refund, and a payment that is sent on its way again. Raises
+    PoisonError where the record holds no payment.
     """
-    change = record["dynamodb"]
     if record["eventName"] == "REMOVE":
-        return None
-    payment = from_item(change["NewImage"])
-    if change.get("OldImage", {}).get("status", {}).get("S") == payment.status:
-        return None
-    if payment.status != Status.VALIDATED:
+        return []
+    images = record["dynamodb"]
+    if "NewImage" not in images:
+        raise PoisonError("the record has no NewImage: the stream must carry NEW_AND_OLD_IMAGES")
+    new = from_item(images["NewImage"])
+    old = from_item(images["OldImage"]) if "OldImage" in images else None
+    again = old is not None and new.redrives > old.redrives
+    messages: list[Message] = []
+    # A refund that changes its payment's status is news itself.
+    if new.status in _OF_A_CHARGE and (old is None or old.status != new.status or (again and new.status in OPEN)):
+        messages.append(_message(new, "payment.validated" if again else f"payment.{new.status}"))
+    for refund_id, refund in new.refunds.items():
+        before = old.refunds.get(refund_id) if old else None
+        if before is None or before.status != refund.status or (again and refund.status in OPEN):
+            messages.append(_message(new, _REFUND_VALIDATED if again else _OF_A_REFUND[refund.status], refund_id))
+    return messages
+
+
+def _message(payment: Payment, event: str, refund_id: str | None = None) -> Message:
+    if event not in _WORK:
         # Who announces an outcome needs no means to charge.
         payment = msgspec.structs.replace(payment, payment_method="", fingerprint="")
-    return Message(f"payment.{payment.status}", payment)
+    return Message.of(event, payment, refund_id)
+
+
+_OF_A_CHARGE = {Status.VALIDATED, Status.PROCESSED, Status.FAILED, Status.UNKNOWN}
+_REFUND_VALIDATED = "refund.validated"
+_OF_A_REFUND = {
+    Status.VALIDATED: _REFUND_VALIDATED,
+    Status.PROCESSED: "payment.refunded",
+    Status.FAILED: "payment.refund_failed",
+    Status.UNKNOWN: "payment.refund_unknown",
+}
+# What the processor works on; everything else is announced.
+_WORK = {"payment.validated", _REFUND_VALIDATED}
 
 
 class Relay:
@@ -58,13 +88,10 @@ class Relay:
         refused: list[str] = []
         for record in records:
             try:
-                message = message_of(record)
+                for message in messages_of(record):
+                    queues[self._processor_queue if message.event in _WORK else self._notifier_queue].append(message)
             except PoisonError as error:
                 refused.append(str(error))
-                continue
-            if message is not None:
-                wanted = message.payment.status == Status.VALIDATED
-                queues[self._processor_queue if wanted else self._notifier_queue].append(message)
         # Its neighbours do not wait for what cannot be sent.
         refused += [failure for queue, messages in queues.items() for failure in self._send(queue, messages)]
         if refused:
@@ -72,7 +99,7 @@ class Relay:
         return sum(map(len, queues.values()))
 
     def _send(self, queue: str, messages: list[Message]) -> Iterator[str]:
-        for bodies in batches([msgspec.json.encode(message).decode() for message in messages]):
+        for bodies in batches([message.encode() for message in messages]):
             with available():
                 answer = self._client.send_message_batch(
                     QueueUrl=queue,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
+
+from payments.currencies import EXPONENTS, WITHDRAWN
+from payments.money import Money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,3 +41,25 @@ def choice(name: str, choices: tuple[str, ...], environment: Mapping[str, str] =
     if value not in choices:
         raise SettingsError(f"the environment variable {name} must be one of {', '.join(choices)}, not {value!r}")
     return value
+
+
+def currency(name: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return a variable's value; raises SettingsError where it is no currency that payments can be made in."""
+    value = text(name, environment)
+    if value not in EXPONENTS or value in WITHDRAWN:
+        raise SettingsError(f"the environment variable {name} must be the code of an ISO 4217 currency, not {value!r}")
+    return value
+
+
+def amounts(name: str, environment: Mapping[str, str] = os.environ) -> dict[str, int]:
+    """Return the minor units of a JSON object of amounts by currency, such as {"EUR": "10000.00"}; none where not set.
+
+    Raises SettingsError where it is none.
+    """
+    try:
+        limits = json.loads(environment.get(name) or "{}")
+        return {code: Money.parse(amount, code).minor for code, amount in limits.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"the environment variable {name} must be a JSON object of amounts by currency: {error}"
+        ) from error

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import hmac
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -11,18 +17,45 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from payments.aws import UnavailableError, available
-from payments.model import Payment, from_item, timestamp, to_item
-from payments.transitions import TRANSITIONS
+from payments.model import (
+    CUSTOMER_SHARDS,
+    OPEN_SHARDS,
+    Payment,
+    RefundRecord,
+    customer_key,
+    from_item,
+    open_key,
+    timestamp,
+    to_attribute,
+    to_item,
+)
+from payments.transitions import OPEN, TRANSITIONS, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
-_BATCH_TRIES = 5
+# How often an update is tried that others were faster than, and how often a read that came back in part.
+_TRIES = 10
+_PAUSE_SECONDS = 0.05
+# A payment that was sent on its way again is looked at after twice as long each time.
+FIRST_REDRIVE = timedelta(minutes=15)
+SLOWEST_REDRIVE = timedelta(hours=6)
 
 
 class TokenError(ValueError):
     """A ``next_token`` that is none of ours, or that belongs to another list."""
+
+
+class Word(Struct, frozen=True):
+    """What the gateway has said of a charge or a refund: its own name of it, or why it was refused."""
+
+    gateway_reference: str | None = None
+    failure_code: str | None = None
+
+
+SILENCE = Word()
 
 
 class Page(Struct, frozen=True):
@@ -35,10 +68,9 @@ class Page(Struct, frozen=True):
 class Table:
     """The payments table behind a DynamoDB client."""
 
-    def __init__(self, client: Any, name: str, customer_index: str | None = None) -> None:  # noqa: ANN401 - botocore's
+    def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401 - botocore's
         self._client = client
         self._name = name
-        self._customer_index = customer_index
 
     def accept(self, payment: Payment) -> Payment:
         """Write a payment unless its id is taken, and return the payment that has the id now.
@@ -74,33 +106,77 @@ class Table:
         transaction_id: str,
         event: str,
         at: datetime,
-        *,
-        gateway_reference: str | None = None,
-        failure_code: str | None = None,
+        word: Word = SILENCE,
     ) -> bool:
-        """Make one transition; say whether it was made. False means that another was faster, and nothing changed."""
+        """Make one transition of a payment; say whether it was made.
+
+        False means that another was faster, and nothing changed.
+        """
         transition = TRANSITIONS[event]
-        values = {
-            ":to": {"S": transition.reaches},
-            ":at": {"S": timestamp(at)},
-            ":one": {"N": "1"},
-            **{f":from{number}": {"S": state} for number, state in enumerate(sorted(transition.leaves))},
-        }
-        sets = ["#status = :to", "updated_at = :at", "version = version + :one"]
-        for name, value in (("gateway_reference", gateway_reference), ("failure_code", failure_code)):
-            if value is not None:
-                sets.append(f"{name} = :{name}")
-                values[f":{name}"] = {"S": value}
-        leaves = ", ".join(key for key in values if key.startswith(":from"))
+        update = _Update(at).set(status=transition.reaches, **msgspec.structs.asdict(word)).only_from(transition.leaves)
+        if transition.reaches not in OPEN:
+            update.close()
+        return self._write(transaction_id, update)
+
+    def add_refund(self, payment: Payment, refund_id: str, refund: RefundRecord) -> bool:
+        """Add a refund to a payment that is still as it was read; say whether it was added."""
+        update = _Update(refund.created_at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(refund))
+        if not payment.open_refunds:
+            update.open(payment.transaction_id, refund.created_at)
+        return self._write(payment.transaction_id, update)
+
+    def record_refund(
+        self,
+        transaction_id: str,
+        refund_id: str,
+        event: str,
+        at: datetime,
+        word: Word = SILENCE,
+    ) -> bool:
+        """Make one transition of a refund, and the one of its payment that follows; say whether they were made.
+
+        False means that another was faster, and nothing changed. Raises UnavailableError where the payment changes
+        too fast to be written.
+        """
+        transition = TRANSITIONS[event]
+        for _ in range(_TRIES):
+            payment = self.get(transaction_id)
+            refund = payment.refunds.get(refund_id) if payment else None
+            if payment is None or refund is None or refund.status not in transition.leaves:
+                return False
+            changed = msgspec.structs.replace(
+                refund,
+                status=transition.reaches,
+                updated_at=timestamp(at),
+                **msgspec.structs.asdict(word),
+            )
+            update = _Update(at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(changed))
+            if transition.reaches is Status.PROCESSED:
+                left = payment.amount_minor - payment.refunded.minor - refund.amount_minor
+                follows = TRANSITIONS["refund_part" if left else "refund_rest"]
+                update.set(status=follows.reaches).only_from(follows.leaves)
+            if transition.reaches not in OPEN and payment.open_refunds == [refund_id]:
+                update.close()
+            if self._write(transaction_id, update):
+                return True
+        raise UnavailableError("the payment changes too fast")
+
+    def redrive(self, payment: Payment, at: datetime) -> bool:
+        """Send a payment that is not final on its way again, through the stream; say whether it was sent.
+
+        It changes no state: the relay takes a greater ``redrives`` for news. False means that the payment has changed
+        since it was read.
+        """
+        wait = min(FIRST_REDRIVE * 2 ** min(payment.redrives, 10), SLOWEST_REDRIVE)
+        update = _Update(at).version(payment).set(redrives=payment.redrives + 1)
+        update.open(payment.transaction_id, timestamp(at + wait))
+        return self._write(payment.transaction_id, update)
+
+    def _write(self, transaction_id: str, update: _Update) -> bool:
         try:
             with available():
                 self._client.update_item(
-                    TableName=self._name,
-                    Key={"transaction_id": {"S": transaction_id}},
-                    UpdateExpression="SET " + ", ".join(sets),
-                    ConditionExpression=f"#status IN ({leaves})",
-                    ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues=values,
+                    TableName=self._name, Key={"transaction_id": {"S": transaction_id}}, **update.request()
                 )
         except ClientError as error:
             if error.response["Error"]["Code"] != _CONDITION_FAILED:
@@ -108,59 +184,181 @@ class Table:
             return False
         return True
 
-    def of_customer(self, customer_id: str, limit: int, next_token: str | None) -> Page:
-        """Return a customer's payments, newest first. Raises TokenError where ``next_token`` is none of this list."""
-        query: dict[str, Any] = {
-            "TableName": self._name,
-            "IndexName": self._customer_index,
-            "KeyConditionExpression": "customer_id = :customer",
-            "ExpressionAttributeValues": {":customer": {"S": customer_id}},
-            "ScanIndexForward": False,
-            "Limit": limit,
+
+class _Update:
+    """One conditional update of a payment, in the making: what it sets and removes, and on what condition."""
+
+    def __init__(self, at: datetime | str) -> None:
+        self._names = {"#version": "version"}
+        self._values = {":one": {"N": "1"}}
+        self._sets = ["#version = #version + :one"]
+        self._removes: list[str] = []
+        # A payment that is not there is not made.
+        self._conditions = ["attribute_exists(transaction_id)"]
+        self.set(updated_at=at if isinstance(at, str) else timestamp(at))
+
+    def set(self, **attributes: Any) -> _Update:  # noqa: ANN401 - what an attribute can hold
+        for name, value in attributes.items():
+            if value is not None:
+                self._names[f"#{name}"] = name
+                self._values[f":{name}"] = to_attribute(value)
+                self._sets.append(f"#{name} = :{name}")
+        return self
+
+    def set_in(self, attribute: str, key: str, value: Any) -> _Update:  # noqa: ANN401 - what an attribute can hold
+        self._names |= {f"#{attribute}": attribute, "#key": key}
+        self._values[":entry"] = to_attribute(value)
+        self._sets.append(f"#{attribute}.#key = :entry")
+        return self
+
+    def only_from(self, states: frozenset[Status]) -> _Update:
+        self._names["#status"] = "status"
+        values = {f":from{number}": {"S": str(state)} for number, state in enumerate(sorted(states))}
+        self._values |= values
+        self._conditions.append(f"#status IN ({', '.join(values)})")
+        return self
+
+    def version(self, payment: Payment) -> _Update:
+        self._values[":version"] = {"N": str(payment.version)}
+        self._conditions.append("#version = :version")
+        return self
+
+    def open(self, transaction_id: str, moment: str) -> _Update:
+        return self.set(open_shard=open_key(transaction_id), open_from=moment)
+
+    def close(self) -> _Update:
+        """Take the payment out of the open index."""
+        self._removes += ["open_shard", "open_from"]
+        return self
+
+    def request(self) -> dict[str, Any]:
+        removes = f" REMOVE {', '.join(self._removes)}" if self._removes else ""
+        return {
+            "UpdateExpression": f"SET {', '.join(self._sets)}{removes}",
+            "ConditionExpression": " AND ".join(self._conditions),
+            "ExpressionAttributeNames": self._names,
+            "ExpressionAttributeValues": self._values,
         }
-        if next_token is not None:
-            query["ExclusiveStartKey"] = _read_token(next_token, customer_id)
-        with available():
-            found = self._client.query(**query)
-        ids = [key["transaction_id"]["S"] for key in found["Items"]]
-        payments = self._get_all(ids)
-        last = found.get("LastEvaluatedKey")
+
+
+class OpenIndex:
+    """The index that holds the payments which are not final, and those with a refund that is not."""
+
+    def __init__(self, client: Any, table: str, index: str) -> None:  # noqa: ANN401 - botocore's
+        self._query = {"TableName": table, "IndexName": index}
+        self._client = client
+
+    def until(self, moment: datetime) -> Iterator[str]:
+        """Yield the ids of the payments that have been open since ``moment`` or longer, by shard, oldest first."""
+        for shard in range(OPEN_SHARDS):
+            query: dict[str, Any] = self._query | {
+                "KeyConditionExpression": "open_shard = :shard AND open_from <= :moment",
+                "ExpressionAttributeValues": {":shard": {"S": str(shard)}, ":moment": {"S": timestamp(moment)}},
+            }
+            for item in _pages(self._client, query):
+                yield item["transaction_id"]["S"]
+
+
+class CustomerIndex:
+    """The index of a customer's payments, newest first. ``secret`` seals the tokens of its pages."""
+
+    def __init__(self, client: Any, table: str, index: str, secret: str) -> None:  # noqa: ANN401 - botocore's
+        self._client = client
+        self._table = table
+        self._index = index
+        self._secret = secret.encode()
+
+    def page(self, customer_id: str, limit: int, next_token: str | None) -> Page:
+        """Return a page of a customer's payments. Raises TokenError where ``next_token`` is none of this list."""
+        after = None if next_token is None else self._read_token(next_token, customer_id)
+
+        def of_shard(shard: int) -> list[tuple[str, str]]:
+            return list(islice(self._keys(customer_key(customer_id, shard), after, limit + 1), limit + 1))
+
+        with ThreadPoolExecutor(CUSTOMER_SHARDS) as pool:
+            shards = list(pool.map(of_shard, range(CUSTOMER_SHARDS)))
+        keys = sorted((key for shard in shards for key in shard), reverse=True)
+        shown = keys[:limit]
+        payments = self._get_all([transaction_id for _, transaction_id in shown])
         return Page(
             # A payment that was deleted a moment ago can still be in the index.
-            [payments[transaction_id] for transaction_id in ids if transaction_id in payments],
-            _write_token(last) if last else None,
+            [payments[transaction_id] for _, transaction_id in shown if transaction_id in payments],
+            self._write_token(customer_id, *shown[-1]) if len(keys) > limit else None,
         )
+
+    def _keys(self, key: str, after: tuple[str, str] | None, limit: int) -> Iterator[tuple[str, str]]:
+        """Yield when and as what the payments of one key of the index were accepted, newest first."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": self._index,
+            "KeyConditionExpression": "customer_shard = :key",
+            "ExpressionAttributeValues": {":key": {"S": key}},
+            "ScanIndexForward": False,
+            # One more tells whether the last one shares its microsecond.
+            "Limit": limit + 1,
+        }
+        if after is not None:
+            query["KeyConditionExpression"] += " AND created_at <= :after"
+            query["ExpressionAttributeValues"][":after"] = {"S": after[0]}
+        tied: list[tuple[str, str]] = []
+        for item in _pages(self._client, query):
+            found = (item["created_at"]["S"], item["transaction_id"]["S"])
+            # An index leaves open how those are ordered that came in the same microsecond.
+            if tied and tied[0][0] != found[0]:
+                yield from sorted(tied, reverse=True)
+                tied = []
+            if after is None or found < after:
+                tied.append(found)
+        yield from sorted(tied, reverse=True)
 
     def _get_all(self, ids: list[str]) -> dict[str, Payment]:
         found: dict[str, Payment] = {}
         wanted = [{"transaction_id": {"S": transaction_id}} for transaction_id in ids]
-        for _ in range(_BATCH_TRIES):
+        for attempt in range(_TRIES):
             if not wanted:
                 return found
+            if attempt:
+                time.sleep(_PAUSE_SECONDS * attempt)
             with available():
-                answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": wanted}})
-            for item in answer["Responses"].get(self._name, []):
+                answer = self._client.batch_get_item(
+                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
+                )
+            for item in answer["Responses"].get(self._table, []):
                 payment = from_item(item)
                 found[payment.transaction_id] = payment
-            wanted = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+            wanted = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
         if wanted:
             raise UnavailableError("UnprocessedKeys")
         return found
 
+    def _seal(self, position: bytes, customer_id: str) -> bytes:
+        return hmac.digest(self._secret, customer_id.encode() + b"\0" + position, hashlib.sha256)[:_SEAL]
 
-_KEYS = ("customer_id", "created_at", "transaction_id")
+    def _write_token(self, customer_id: str, *position: str) -> str:
+        written = msgspec.json.encode(position)
+        return base64.urlsafe_b64encode(self._seal(written, customer_id) + written).decode().rstrip("=")
+
+    def _read_token(self, token: str, customer_id: str) -> tuple[str, str]:
+        try:
+            decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise TokenError from error
+        seal, position = decoded[:_SEAL], decoded[_SEAL:]
+        if not hmac.compare_digest(seal, self._seal(position, customer_id)):
+            raise TokenError
+        return msgspec.json.decode(position, type=tuple[str, str])
 
 
-def _write_token(key: dict[str, Any]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([key[name]["S"] for name in _KEYS])).decode().rstrip("=")
+# Bytes of the seal: 128 bits.
+_SEAL = 16
 
 
-def _read_token(token: str, customer_id: str) -> dict[str, Any]:
-    try:
-        decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        values = msgspec.json.decode(decoded, type=tuple[str, str, str])
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise TokenError from error
-    if values[0] != customer_id or not all(values):
-        raise TokenError
-    return {name: {"S": value} for name, value in zip(_KEYS, values, strict=True)}
+def _pages(client: Any, query: dict[str, Any]) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - botocore's
+    """Yield a query's items, page after page, as they are asked for."""
+    while True:
+        with available():
+            found = client.query(**query)
+        yield from found["Items"]
+        if "LastEvaluatedKey" not in found:
+            return
+        query = query | {"ExclusiveStartKey": found["LastEvaluatedKey"]}

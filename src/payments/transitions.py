@@ -3,12 +3,27 @@
     validated ──approve──► processed        validated ──lose──► unknown ──approve──► processed
     validated ──decline──► failed                               unknown ──decline──► failed
 
+A refund's life is the same one. When a refund is processed, it takes its payment along:
+
+    processed ──refund_part──► partially_refunded ──refund_part──► partially_refunded
+    processed ──refund_rest──► refunded             partially_refunded ──refund_rest──► refunded
+
 Every transition is one conditional update that names the states it may leave. Who comes late changes nothing.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
-from payments.model import Status
+
+class Status(StrEnum):
+    """The states of a payment. A refund has the first four."""
+
+    VALIDATED = "validated"
+    PROCESSED = "processed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
 
 
 class Transition(NamedTuple):
@@ -18,11 +33,18 @@ class Transition(NamedTuple):
     reaches: Status
 
 
-TRANSITIONS: dict[str, Transition] = {
-    "approve": Transition(frozenset({Status.VALIDATED, Status.UNKNOWN}), Status.PROCESSED),
-    "decline": Transition(frozenset({Status.VALIDATED, Status.UNKNOWN}), Status.FAILED),
-    "lose": Transition(frozenset({Status.VALIDATED}), Status.UNKNOWN),
-}
+# The gateway has not said its last word yet.
+OPEN = frozenset({Status.VALIDATED, Status.UNKNOWN})
+# There is nothing left to ask or to charge.
+FINAL = frozenset(Status) - OPEN
+REFUND_STATES = OPEN | {Status.PROCESSED, Status.FAILED}
+# Charged, and not all of it given back.
+REFUNDABLE = frozenset({Status.PROCESSED, Status.PARTIALLY_REFUNDED})
 
-# In a final state the gateway has said its last word: there is nothing left to ask or to charge.
-FINAL = frozenset({Status.PROCESSED, Status.FAILED})
+TRANSITIONS: dict[str, Transition] = {
+    "approve": Transition(OPEN, Status.PROCESSED),
+    "decline": Transition(OPEN, Status.FAILED),
+    "lose": Transition(frozenset({Status.VALIDATED}), Status.UNKNOWN),
+    "refund_part": Transition(REFUNDABLE, Status.PARTIALLY_REFUNDED),
+    "refund_rest": Transition(REFUNDABLE, Status.REFUNDED),
+}

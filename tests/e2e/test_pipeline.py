@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
 from ops.payment import new_payment, until_final
 from payments.gateway import idempotency_key
-from payments.model import Message, Payment, Status, timestamp, to_item
+from payments.model import Message, Payment, timestamp, to_item
+from payments.transitions import Status
 
 if TYPE_CHECKING:
     import requests
@@ -110,7 +110,7 @@ def slow(stack: Stack, api: Api, inbox: Inbox) -> Slow:
     )
     for payment in (started.charged_then_lost, started.never_answered):
         assert api.post(payment).status_code == 202
-    good = [msgspec.json.encode(Message("payment.validated", payment)).decode() for payment in started.neighbours]
+    good = [Message.of("payment.validated", payment).encode() for payment in started.neighbours]
     # The poison in the midst of its neighbours, in one call: they reach the processor as one batch.
     bodies = [good[0], *started.poison, *good[1:]]
     answer = stack.sqs.send_message_batch(

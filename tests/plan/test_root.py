@@ -92,6 +92,8 @@ def test_the_parts_of_the_design(environment: str, root: Plan) -> None:
             "processor",
             "notifier",
             "reader",
+            "refunder",
+            "reconciler",
             "transactions",
             "validator-to-processor",
             "processor-to-notifier",
@@ -107,7 +109,7 @@ def test_the_parts_of_the_design(environment: str, root: Plan) -> None:
 
 def test_functions(environment: str, root: Plan) -> None:
     functions = resources(root, "aws_lambda_function")
-    assert len(functions) == 5
+    assert len(functions) == 7
     for function in functions:
         values = function["values"]
         assert values["architectures"] == ["arm64"]
@@ -165,7 +167,9 @@ def test_every_policy_is_known_at_plan(root: Plan) -> None:
 ALLOWED = {
     "validator": {"dynamodb:PutItem"},
     "relay": {"sqs:SendMessage"},
+    "refunder": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
     "processor": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    "reconciler": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
     "notifier": {"sns:Publish"},
     "reader": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
 }
@@ -216,7 +220,7 @@ def test_everything_at_rest_is_encrypted_with_our_keys(root: Plan) -> None:
 def test_log_retention(environment: str, root: Plan) -> None:
     days = {"local": 1, "dev": 14, "prod": 365}[environment]
     groups = resources(root, "aws_cloudwatch_log_group")
-    assert len(groups) == 7
+    assert len(groups) == 9
     assert {group["values"]["retention_in_days"] for group in groups} == {days}
 
 
@@ -231,6 +235,8 @@ BAD_VALUES = {
     "region": ("singapore", "region must be an AWS region's code"),
     "log_retention_days": (8, "log_retention_days must be one of"),
     "default_currency": ("usd", "default_currency must be an ISO 4217 code"),
+    "amount_limits": ({"XXX": "1.5"}, "amount_limits has a key that is not the code"),
+    "reconciler": ({"interval_minutes": 0, "older_than_minutes": 1440}, "reconciler.interval_minutes must be"),
     "gateway": ("cash", "gateway must be"),
     "log_level": ("LOUD", "log_level must be"),
     "key_deletion_window_days": (3, "key_deletion_window_days must be from 7 to 30"),

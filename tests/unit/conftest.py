@@ -21,9 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REGION = "ap-southeast-1"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+}
 TABLE = "payment-transactions-test"
 LEDGER = "payment-simulator-ledger-test"
 INDEX = "customer-index"
+OPEN_INDEX = "open-index"
 
 REQUEST = {
     "transaction_id": "order-1",
@@ -56,13 +63,13 @@ def context() -> Context:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
+        **CREDENTIALS,
         "TABLE_NAME": TABLE,
         "SIMULATOR_TABLE_NAME": LEDGER,
         "CUSTOMER_INDEX_NAME": INDEX,
+        "OPEN_INDEX_NAME": OPEN_INDEX,
+        "PAGE_TOKEN_SEAL": "seal",
+        "RECONCILE_AFTER_SECONDS": "900",
         "DEFAULT_CURRENCY": "USD",
         "GATEWAY": "simulator",
         "MAX_RECEIVE_COUNT": "3",
@@ -73,16 +80,23 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def one_at_a_time(client: Any) -> None:
-    """Moto checks a condition and then writes; the table that it stands for does both at once."""
-    lock = threading.Lock()
-    call = client._make_api_call  # noqa: SLF001
+@pytest.fixture(scope="session")
+def moto_client() -> Iterator[Any]:
+    """The one client of all tests, since making one takes longer than most tests do."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        client = aws.client("dynamodb")
+        # Moto checks a condition and then writes; the table that it stands for does both at once.
+        lock = threading.Lock()
+        call = client._make_api_call  # noqa: SLF001
 
-    def locked(*arguments: Any) -> Any:
-        with lock:
-            return call(*arguments)
+        def locked(*arguments: Any) -> Any:
+            with lock:
+                return call(*arguments)
 
-    client._make_api_call = locked  # noqa: SLF001
+        client._make_api_call = locked  # noqa: SLF001
+        yield client
 
 
 @pytest.fixture
@@ -98,42 +112,47 @@ def log() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def dynamodb() -> Iterator[Any]:
-    """A DynamoDB with both tables, behind the client that the functions use."""
-    with mock_aws():
-        client = aws.client("dynamodb")
-        one_at_a_time(client)
-        client.create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"}
-                for name in ("transaction_id", "customer_id", "created_at")
-            ],
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": INDEX,
-                    "KeySchema": [
-                        {"AttributeName": "customer_id", "KeyType": "HASH"},
-                        {"AttributeName": "created_at", "KeyType": "RANGE"},
-                    ],
-                    "Projection": {"ProjectionType": "KEYS_ONLY"},
-                }
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        client.create_table(
-            TableName=LEDGER,
-            KeySchema=[{"AttributeName": "idempotency_key", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "idempotency_key", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        yield client
+def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A DynamoDB with both tables, empty, behind the client that the functions use."""
+    client = moto_client
+    monkeypatch.setattr(aws, "client", lambda service: {"dynamodb": client}[service])
+    client.create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"}
+            for name in ("transaction_id", "customer_shard", "created_at", "open_shard", "open_from")
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": name,
+                "KeySchema": [
+                    {"AttributeName": key, "KeyType": "HASH"},
+                    {"AttributeName": order, "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+            for name, key, order in (
+                (INDEX, "customer_shard", "created_at"),
+                (OPEN_INDEX, "open_shard", "open_from"),
+            )
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.create_table(
+        TableName=LEDGER,
+        KeySchema=[{"AttributeName": "idempotency_key", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "idempotency_key", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield client
+    for name in (TABLE, LEDGER):
+        client.delete_table(TableName=name)
 
 
 @pytest.fixture
 def table(dynamodb: Any) -> Table:
-    return Table(dynamodb, TABLE, INDEX)
+    return Table(dynamodb, TABLE)
 
 
 def payment(**changes: Any) -> Payment:

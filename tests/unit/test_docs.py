@@ -9,7 +9,7 @@ import pytest
 from local import ROOT
 
 
-@pytest.mark.parametrize("script", ["docs/picture.py", "docs/tables.py"])
+@pytest.mark.parametrize("script", ["docs/openapi.py", "docs/picture.py", "docs/tables.py"])
 def test_what_is_generated_is_fresh(script: str) -> None:
     checked = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, check=False, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr

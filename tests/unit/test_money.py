@@ -1,10 +1,11 @@
 from decimal import Decimal
 
+import iso4217
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.currencies import EXPONENTS
+from payments.currencies import EXPONENTS, WITHDRAWN
 from payments.money import MAX_DIGITS, Money, MoneyError
 
 currencies = st.sampled_from(sorted(EXPONENTS))
@@ -85,3 +86,14 @@ def test_amounts(text: str, currency: str, minor: int) -> None:
 def test_refused(text: str, currency: str, reason: str) -> None:
     with pytest.raises(MoneyError, match=reason):
         Money.parse(text, currency)
+
+
+def test_the_table_is_the_published_one() -> None:
+    """Every currency with a minor unit that the package ``iso4217`` knows of, with its exponent, and no other."""
+    published = {one.code: one.exponent for one in iso4217.Currency if one.exponent is not None}
+    assert {code: exponent for code, exponent in EXPONENTS.items() if code not in WITHDRAWN} == published
+
+
+@pytest.mark.parametrize("code", sorted(WITHDRAWN))
+def test_a_withdrawn_currency_can_still_be_read(code: str) -> None:
+    assert str(Money(1250, code)) == "12.50"

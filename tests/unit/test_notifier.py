@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
@@ -40,7 +39,7 @@ def announce(monkeypatch: pytest.MonkeyPatch, topic: Topic, bodies: list[str]) -
 
 def body(**changes: Any) -> str:
     processed = payment(status="processed", version=2, gateway_reference="ref", **changes)
-    return msgspec.json.encode(Message("payment.processed", processed)).decode()
+    return Message.of("payment.processed", processed).encode()
 
 
 def test_the_cloud_event(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from payments import batch
 from payments.aws import UnavailableError
 from payments.charging import Charging, RetryError
-from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, RateLimited, Unknown
+from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, RateLimited, Refund, Unknown
 from payments.handlers import processor
 from payments.model import Message, Payment, timestamp
 from payments.money import Money
@@ -45,13 +47,18 @@ class Scripted:
         self.outcomes = list(outcomes)
         self.known = known
         self.charges: list[Charge] = []
+        self.refunds: list[Refund] = []
         self.lookups = 0
 
     def charge(self, charge: Charge) -> Outcome:
         self.charges.append(charge)
         return self.outcomes.pop(0)
 
-    def lookup(self, charge: Charge) -> Approved | Declined | None:
+    def refund(self, refund: Refund) -> Outcome:
+        self.refunds.append(refund)
+        return self.outcomes.pop(0)
+
+    def lookup(self, charge: Charge | Refund) -> Approved | Declined | None:
         self.lookups += 1
         return self.known
 
@@ -67,7 +74,7 @@ def state(table: Table) -> Payment:
 
 
 def body(accepted: Payment) -> str:
-    return msgspec.json.encode(Message("payment.validated", accepted)).decode()
+    return Message.of("payment.validated", accepted).encode()
 
 
 def live(table: Table, *methods: str, **changes: Any) -> list[str]:
@@ -175,16 +182,14 @@ def test_the_simulators_methods(
     assert statuses(dynamodb) == {"order-0": status}
     entry = ledger(dynamodb)["payment-order-0"]
     assert entry["attempts"] == {"N": str(attempts)}
-    assert ("charged_at" in entry) is (status == "processed")
+    assert ("reference" in entry) is (status == "processed")
 
 
-def test_a_reused_key_for_another_amount_is_refused(dynamodb: Any) -> None:
+def test_a_reused_key_for_another_amount_is_never_a_decline(dynamodb: Any) -> None:
     simulator = Simulator(dynamodb, LEDGER, lambda: NOW)
     charge = Charge("k", Money(1, "EUR"), "pm_sim_approved", "t")
     assert isinstance(simulator.charge(charge), Approved)
-    assert simulator.charge(msgspec.structs.replace(charge, money=Money(2, "EUR"))) == Declined(
-        "idempotency_key_reused"
-    )
+    assert isinstance(simulator.charge(msgspec.structs.replace(charge, money=Money(2, "EUR"))), Unknown)
     assert simulator.lookup(charge) == simulator.charge(charge)
 
 
@@ -243,7 +248,7 @@ def test_a_gateway_that_cannot_be_reached_leaves_the_payment_unknown(table: Tabl
         def charge(self, charge: Charge) -> Outcome:
             raise UnavailableError("no answer")
 
-        def lookup(self, charge: Charge) -> Approved | Declined | None:
+        def lookup(self, charge: Charge | Refund) -> Approved | Declined | None:
             raise UnavailableError("no answer")
 
     for now in (NOW, NOW + timedelta(days=2)):
@@ -260,6 +265,40 @@ def test_a_repeat_of_a_payment_that_is_not_in_the_table_is_not_dropped(table: Ta
     assert gateway.charges == []
 
 
+def never(record: Any) -> None:
+    raise AssertionError(record.message_id)
+
+
+def test_a_record_that_hangs_does_not_hold_up_its_neighbours() -> None:
+    """The function answers in time; who is not done counts as failed."""
+    release = threading.Event()
+
+    def hang(record: Any) -> None:
+        if record.message_id == "m1":
+            release.wait(30)
+
+    began = time.monotonic()
+    result = batch.work(queue_event(["x"] * 3), Context(remaining=1500), hang, never, seconds=1)  # type: ignore[arg-type]
+    assert time.monotonic() - began < 10
+    release.set()
+    assert result == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+
+
+def test_the_last_delivery_without_time_leaves_the_payment_unknown(dynamodb: Any, table: Table) -> None:
+    messages = live(table, "pm_sim_approved")
+    result = processor.handler(queue_event(messages, 3), Context(remaining=1000))  # type: ignore[arg-type]
+    assert result == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert statuses(dynamodb) == {"order-0": "unknown"}
+
+
+def test_a_gateway_that_contradicts_the_table_is_an_error_in_the_log(table: Table, log: io.StringIO) -> None:
+    table.accept(payment(status="failed", failure_code="stolen_card"))
+    charging(table, Scripted(Approved("ref"))).work(payment(), deliveries=1, last=False)
+    assert state(table).status == "failed"
+    line = next(line for line in map(json.loads, log.getvalue().splitlines()) if "contradicts" in line["message"])
+    assert (line["level"], line["transaction_id"]) == ("ERROR", "order-1")
+
+
 def test_a_batch_is_worked_on_at_once() -> None:
     """Ten records that wait for each other can only end when all ten were started."""
     started: list[str] = []
@@ -271,7 +310,7 @@ def test_a_batch_is_worked_on_at_once() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
-    result = batch.work(queue_event(["x"] * 10), Context(), wait_for_all, seconds=1)  # type: ignore[arg-type]
+    result = batch.work(queue_event(["x"] * 10), Context(), wait_for_all, never, seconds=1)  # type: ignore[arg-type]
     assert result == {"batchItemFailures": []}
 
 

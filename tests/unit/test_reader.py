@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from payments.handlers import reader
 from tests.unit.conftest import Context, api_event, payment
@@ -75,6 +78,44 @@ def test_pages_newest_first(table: Table) -> None:
     assert pages == 3
 
 
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moments=st.lists(st.integers(0, 3), max_size=12), limit=st.integers(1, 5))
+def test_pages_hold_every_payment_once_newest_first(table: Table, moments: list[int], limit: int) -> None:
+    """Though they are spread over the index, and some came in the same microsecond."""
+    customer = f"c-{uuid.uuid4()}"
+    made = []
+    for number, second in enumerate(moments):
+        one = payment(
+            transaction_id=f"{customer[:20]}-{number}",
+            customer_id=customer,
+            created_at=f"2026-01-01T00:00:0{second}.000000Z",
+        )
+        made.append((one.created_at, one.transaction_id))
+        table.accept(one)
+    seen: list[str] = []
+    query: dict[str, str] = {"limit": str(limit)}
+    for _ in range(len(moments) + 1):
+        _, body = listed(query, customer)
+        assert len(body["payments"]) <= limit
+        seen += [one["transaction_id"] for one in body["payments"]]
+        if "next_token" not in body:
+            break
+        query["next_token"] = body["next_token"]
+    assert seen == [name for _, name in sorted(made, reverse=True)]
+
+
+def test_a_refund() -> None:
+    status, body = ask(
+        resource="/payments/{transaction_id}/refunds/{refund_id}", path={"transaction_id": "order-1", "refund_id": "r"}
+    )
+    assert (status, body["type"]) == (404, "/problems/not-found")
+
+
+def test_every_wrong_parameter_is_named() -> None:
+    status, body = listed({"limit": "0"}, "a b")
+    assert (status, [error["pointer"] for error in body["errors"]]) == (400, ["/customer_id", "/limit"])
+
+
 def test_nobody_has_no_payments() -> None:
     assert listed(customer="nobody") == (200, {"payments": []})
 
@@ -85,10 +126,31 @@ def test_a_wrong_limit_is_named(limit: str) -> None:
     assert (status, body["errors"][0]["pointer"]) == (400, "/limit")
 
 
-FOREIGN = base64.urlsafe_b64encode(json.dumps(["bob", "2026", "o1"]).encode()).decode().rstrip("=")
+def token_of(table: Table, customer: str) -> str:
+    for number in range(2):
+        table.accept(payment(transaction_id=f"{customer}-{number}", customer_id=customer))
+    token = listed({"limit": "1"}, customer)[1]["next_token"]
+    assert isinstance(token, str)
+    return token
 
 
-@pytest.mark.parametrize("token", ["x", "\u00e9", "e30", FOREIGN])
+def test_a_token_is_of_one_list_and_any_change_shows(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = token_of(table, "ada")
+    assert listed({"next_token": token})[0] == 200
+    assert listed({"next_token": token_of(table, "bob")})[0] == 400
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    for at in range(len(raw)):
+        changed = bytearray(raw)
+        changed[at] ^= 1
+        bent = base64.urlsafe_b64encode(changed).decode().rstrip("=")
+        status, body = listed({"next_token": bent})
+        assert (status, body["errors"][0]["pointer"]) == (400, "/next_token")
+    monkeypatch.setenv("PAGE_TOKEN_SEAL", "another")
+    reader.wired.cache_clear()  # type: ignore[attr-defined]
+    assert listed({"next_token": token})[0] == 400
+
+
+@pytest.mark.parametrize("token", ["x", "\u00e9", "e30", "A" * 40, ""])
 def test_a_wrong_token_is_named(token: str) -> None:
     status, body = listed({"next_token": token})
     assert (status, body["errors"][0]["pointer"]) == (400, "/next_token")

@@ -1,13 +1,17 @@
+from __future__ import annotations
+
 from datetime import UTC, datetime
 
 import pytest
 
-from payments.model import Status
-from payments.store import Table
-from payments.transitions import FINAL, TRANSITIONS
+from payments.model import Payment, RefundRecord
+from payments.store import Table, Word
+from payments.transitions import FINAL, OPEN, TRANSITIONS, Status
 from tests.unit.conftest import payment
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+WRITTEN = "2026-01-01T12:00:00.000000Z"
+GATEWAYS_WORDS = ["approve", "decline", "lose"]
 REACHED = {
     ("validated", "approve"): "processed",
     ("validated", "decline"): "failed",
@@ -15,29 +19,82 @@ REACHED = {
     ("unknown", "approve"): "processed",
     ("unknown", "decline"): "failed",
 }
+REFUND_STATES = ["validated", "unknown", "processed", "failed"]
+WORD = Word(gateway_reference="ref")
 
 
-@pytest.mark.parametrize("event", sorted(TRANSITIONS))
+def refund(status: str = "validated", amount: int = 250, **changes: str) -> RefundRecord:
+    created = "2026-01-02T00:00:00.000000Z"
+    return RefundRecord(amount, Status(status), created, changes.pop("updated_at", created), "f", **changes)
+
+
+def stored(table: Table) -> Payment:
+    found = table.get("order-1")
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("event", GATEWAYS_WORDS)
 @pytest.mark.parametrize("status", sorted(Status))
-def test_every_event_in_every_state(table: Table, status: str, event: str) -> None:
+def test_every_event_of_a_charge_in_every_state(table: Table, status: str, event: str) -> None:
     before = payment(status=status, version=3)
     table.accept(before)
-    made = table.record("order-1", event, AT, gateway_reference="ref")
-    after = table.get("order-1")
+    made = table.record("order-1", event, AT, WORD)
     reached = REACHED.get((status, event))
     assert made is (reached is not None)
+    expected = (
+        before if reached is None else payment(status=reached, version=4, updated_at=WRITTEN, gateway_reference="ref")
+    )
+    assert stored(table) == expected
+
+
+@pytest.mark.parametrize("event", GATEWAYS_WORDS)
+@pytest.mark.parametrize("status", REFUND_STATES)
+@pytest.mark.parametrize(
+    ("earlier", "payments"), [(0, "processed"), (500, "partially_refunded"), (1000, "partially_refunded")]
+)
+def test_every_event_of_a_refund_in_every_state(
+    table: Table, status: str, event: str, earlier: int, payments: str
+) -> None:
+    others = {"r0": refund("processed", earlier)} if earlier else {}
+    before = payment(status=payments, version=3, gateway_reference="charge", refunds=others | {"r1": refund(status)})
+    table.accept(before)
+    made = table.record_refund("order-1", "r1", event, AT, WORD)
+    reached = REACHED.get((status, event))
+    assert made is (reached is not None)
+    after = stored(table)
     if reached is None:
         assert after == before
-    else:
-        assert after == payment(
-            status=reached, version=4, updated_at="2026-01-01T12:00:00.000000Z", gateway_reference="ref"
-        )
+        return
+    assert after.refunds["r1"] == refund(reached, updated_at=WRITTEN, gateway_reference="ref")
+    assert after.version == 4
+    given_back = {"processed": {1000: "refunded"}.get(earlier, "partially_refunded")}.get(reached, payments)
+    assert after.status == given_back
+    assert after.gateway_reference == "charge"
 
 
-def test_nothing_leaves_a_final_state() -> None:
-    assert not [event for event, transition in TRANSITIONS.items() if transition.leaves & FINAL]
+def test_what_the_gateway_says_leaves_open_states_only() -> None:
+    assert all(TRANSITIONS[event].leaves <= OPEN for event in GATEWAYS_WORDS)
+    assert OPEN.isdisjoint(FINAL)
+    assert set(Status) == OPEN | FINAL
 
 
 def test_a_payment_that_is_not_there_is_not_made(table: Table) -> None:
     assert table.record("order-1", "approve", AT) is False
+    assert table.record_refund("order-1", "r", "approve", AT) is False
+    assert table.redrive(payment(), AT) is False
     assert table.get("order-1") is None
+
+
+def test_a_redrive_changes_no_state_and_waits_longer_each_time(table: Table) -> None:
+    table.accept(payment())
+    waits = []
+    for number in range(8):
+        before = stored(table)
+        assert table.redrive(before, AT)
+        after = stored(table)
+        assert (after.status, after.redrives, after.version) == ("validated", number + 1, before.version + 1)
+        item = table._client.get_item(TableName=table._name, Key={"transaction_id": {"S": "order-1"}})["Item"]  # noqa: SLF001
+        waits.append((datetime.fromisoformat(item["open_from"]["S"]) - AT).total_seconds() / 60)
+        assert not table.redrive(before, AT), "what was read is not what is there"
+    assert waits == [15, 30, 60, 120, 240, 360, 360, 360]

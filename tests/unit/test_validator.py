@@ -13,8 +13,10 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.contract import NotJsonError, RequestError, parse
+from payments.contract import NotJsonError, RequestError, parse_payment
 from payments.handlers import validator
+from payments.handling import FunctionError
+from payments.settings import SettingsError
 from tests.unit.conftest import REQUEST, TABLE, Context, api_event
 
 if TYPE_CHECKING:
@@ -171,6 +173,51 @@ def test_the_idempotency_key_header_must_be_the_id(dynamodb: Any) -> None:
     assert post(REQUEST, {"Idempotency-Key": "order-1"})[0] == 202
 
 
+def test_the_key_is_checked_beside_the_fields(dynamodb: Any) -> None:
+    _, _, body = post(REQUEST | {"amount": "0"}, {"Idempotency-Key": "other"})
+    assert [error["pointer"] for error in body["errors"]] == ["/amount", "/transaction_id"]
+
+
+@pytest.mark.parametrize(
+    ("text", "pointers"),
+    [
+        ('"amount": 1, "amount": 2', ["/amount"]),
+        ('"amount": 1, "metadata": {"a": "1", "a": "2"}', ["/metadata/a"]),
+        ('"amount": 1e400', ["/amount"]),
+        ('"amount": 1, "description": "\\ud800"', ["/description"]),
+        ('"amount": 1, "metadata": {"\\ud800": "x"}', ["/metadata"]),
+        ('"amount": 1, "\\ud800": "x"', [""]),
+        ('"amount": 1, "description": "a\\u0085b"', ["/description"]),
+        ('"amount": 1, "description": "a\\uffffb"', ["/description"]),
+        ('"amount": [1]', ["/amount"]),
+        ('"amount": 1, "currency": "BGN"', ["/currency"]),
+        ('"amount": 1, "metadata": ["x"]', ["/metadata"]),
+    ],
+)
+def test_what_json_allows_and_a_payment_does_not(dynamodb: Any, text: str, pointers: list[str]) -> None:
+    body = '{"transaction_id": "t", "customer_id": "c", "payment_method": "pm", %s}' % text  # noqa: UP031 - braces
+    status, _, problem = post(body)
+    assert (status, [error["pointer"] for error in problem["errors"]]) == (400, pointers)
+    assert stored(dynamodb) == []
+
+
+def test_an_answer_stays_small_however_wrong_the_request(dynamodb: Any) -> None:
+    flood = {"metadata": {f"k{number}": number for number in range(50_000)}, "x" * 100_000: 1}
+    flood |= {f"unknown-{number}": 1 for number in range(500)}
+    answer = validator.handler(api_event(REQUEST | flood), Context())  # type: ignore[arg-type]
+    assert answer["statusCode"] == 400
+    assert len(answer["body"]) < 10_000
+
+
+def test_an_amount_above_the_limit(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMOUNT_LIMITS", '{"EUR": "100.00"}')
+    assert post(REQUEST | {"amount": "100.00"})[0] == 202
+    status, _, body = post(REQUEST | {"transaction_id": "order-2", "amount": "100.01"})
+    assert (status, body["errors"]) == (400, [{"pointer": "/amount", "detail": "must not be above 100.00 EUR"}])
+    assert post(REQUEST | {"transaction_id": "order-3", "amount": "100.01", "currency": "USD"})[0] == 202
+    assert len(stored(dynamodb)) == 2
+
+
 def test_the_default_currency(dynamodb: Any) -> None:
     post({name: value for name, value in REQUEST.items() if name != "currency"})
     assert stored(dynamodb)[0]["currency"] == {"S": "USD"}
@@ -189,7 +236,7 @@ def test_aws_says_slow_down(dynamodb: Any, monkeypatch: pytest.MonkeyPatch, erro
     def fail(**_: Any) -> None:
         raise error
 
-    table, _ = validator.wired()
+    table, *_ = validator.wired()
     monkeypatch.setattr(table._client, "put_item", fail)  # noqa: SLF001
     status, headers, body = post(REQUEST)
     assert (status, body["type"]) == (503, "/problems/unavailable")
@@ -200,15 +247,15 @@ def test_a_refusal_is_not_taken_for_a_busy_table(dynamodb: Any, monkeypatch: pyt
     def fail(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutItem")
 
-    table, _ = validator.wired()
+    table, *_ = validator.wired()
     monkeypatch.setattr(table._client, "put_item", fail)  # noqa: SLF001
-    with pytest.raises(ClientError):
+    with pytest.raises(FunctionError, match="ClientError"):
         post(REQUEST)
 
 
 def test_a_put_whose_answer_was_lost_meets_its_own_item(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK repeats the very same item: that is the first answer, not a replay."""
-    table, _ = validator.wired()
+    table, *_ = validator.wired()
     put = table._client.put_item  # noqa: SLF001
 
     def twice(**request: Any) -> Any:
@@ -244,14 +291,14 @@ def test_the_log_tells_neither_the_method_nor_the_customers_words(dynamodb: Any,
 
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TABLE_NAME")
-    with pytest.raises(RuntimeError, match="TABLE_NAME"):
-        post(REQUEST)
+    with pytest.raises(SettingsError, match="TABLE_NAME"):
+        validator.wired()
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_refused(body: bytes) -> None:
     try:
-        parse(body, "USD")
+        parse_payment(body, None, "USD")
     except (NotJsonError, RequestError) as error:
         assert not isinstance(error, RequestError) or error.errors
 
@@ -266,7 +313,7 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from([*REQUEST, "description", "metadata", "extra"]), json_values))
 def test_any_object_is_a_request_or_refused_by_field(changes: dict[str, Any]) -> None:
     try:
-        request = parse(json.dumps(REQUEST | changes).encode(), "USD")
+        request = parse_payment(json.dumps(REQUEST | changes).encode(), None, "USD")
     except RequestError as error:
         assert error.errors
         assert all(
@@ -279,4 +326,5 @@ def test_any_object_is_a_request_or_refused_by_field(changes: dict[str, Any]) ->
 @given(st.permutations(list(REQUEST)))
 def test_the_fingerprint_does_not_depend_on_how_it_is_written(order: list[str]) -> None:
     written = json.dumps({name: REQUEST[name] for name in order}, indent=1).encode()
-    assert parse(written, "USD").fingerprint() == parse(json.dumps(REQUEST).encode(), "JPY").fingerprint()
+    plainly = json.dumps(REQUEST).encode()
+    assert parse_payment(written, None, "USD").fingerprint() == parse_payment(plainly, "order-1", "JPY").fingerprint()

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
 from payments.announcing import Announcer
+from payments.handling import function
 from payments.model import Message, PoisonError
 from payments.once import once
-from payments.telemetry import flush, logger, measure
+from payments.telemetry import logger, measure
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -20,6 +21,7 @@ def wired() -> Announcer:
     return Announcer(aws.client("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE"))
 
 
+@function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """Announce a batch in one call, and return the records that must come again."""
     messages: dict[str, Message] = {}
@@ -37,5 +39,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         measure("Announced")
         message = messages[message_id]
         logger.info("announced", transaction_id=message.payment.transaction_id, event=message.event)
-    flush()
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}

@@ -1,14 +1,14 @@
-"""The queue of accepted payments to the gateway."""
+"""The queue of accepted payments and refunds to the gateway."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, batch, settings
+from payments import aws, batch, gateways, settings
 from payments.charging import Charging
+from payments.handling import function
 from payments.model import Message, now
 from payments.once import once
-from payments.simulator import Simulator
 from payments.store import Table
 
 if TYPE_CHECKING:
@@ -23,17 +23,23 @@ CHARGE_SECONDS = 3.0
 def wired() -> tuple[Charging, int]:
     """Return what charges, and after how many deliveries a message is given up."""
     client = aws.client("dynamodb")
-    settings.choice("GATEWAY", ("simulator",))
-    gateway = Simulator(client, settings.text("SIMULATOR_TABLE_NAME"), now)
-    return Charging(Table(client, settings.text("TABLE_NAME")), gateway, now), settings.count("MAX_RECEIVE_COUNT")
+    charging = Charging(Table(client, settings.text("TABLE_NAME")), gateways.chosen(client), now)
+    return charging, settings.count("MAX_RECEIVE_COUNT")
 
 
+@function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Charge a batch and return the records that must come again."""
     charging, most = wired()
 
     def charge(record: SQSRecord) -> None:
+        message = Message.decode(record.body)
         deliveries = int(record.attributes.approximate_receive_count)
-        charging.work(Message.decode(record.body).payment, deliveries=deliveries, last=deliveries >= most)
+        charging.work(message.payment, message.refund_id, deliveries=deliveries, last=deliveries >= most)
 
-    return batch.work(event, context, charge, seconds=CHARGE_SECONDS)
+    def skip(record: SQSRecord) -> None:
+        if int(record.attributes.approximate_receive_count) >= most:
+            message = Message.decode(record.body)
+            charging.give_up(message.payment, message.refund_id, "no time was left")
+
+    return batch.work(event, context, charge, skip, seconds=CHARGE_SECONDS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
+from payments.handling import function
 from payments.once import once
 from payments.relaying import Relay
-from payments.telemetry import flush, logger, measure
+from payments.telemetry import logger, measure
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,10 +20,10 @@ def wired() -> Relay:
     return Relay(aws.client("sqs"), settings.text("PROCESSOR_QUEUE_URL"), settings.text("NOTIFIER_QUEUE_URL"))
 
 
+@function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """Send a batch of stream records. Raises where anything was not sent, so that the batch comes again."""
     sent = wired().send(event["Records"])
     measure("Relayed", sent)
     logger.info("relayed", records=len(event["Records"]), sent=sent)
-    flush()
     return {"batchItemFailures": []}

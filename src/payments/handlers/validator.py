@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
-from payments.contract import FieldError, NotJsonError, PaymentRequest, RequestError, parse
-from payments.model import Payment, Status, now, timestamp
+from payments.contract import NotJsonError, PaymentAccepted, PaymentRequest, RequestError, parse_payment
+from payments.handling import function
+from payments.model import Payment, now, timestamp
 from payments.once import once
-from payments.problems import INVALID, MALFORMED, MISMATCH, UNAVAILABLE, Response, problem, response
+from payments.problems import (
+    INVALID,
+    MALFORMED,
+    MISMATCH,
+    UNAVAILABLE,
+    Response,
+    body_of,
+    header,
+    problem,
+    response,
+)
 from payments.store import Table
-from payments.telemetry import flush, logger, measure
+from payments.telemetry import logger, measure
+from payments.transitions import Status
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 @once
-def wired() -> tuple[Table, str]:
-    """Return the table and the default currency."""
-    return Table(aws.client("dynamodb"), settings.text("TABLE_NAME")), settings.text("DEFAULT_CURRENCY")
+def wired() -> tuple[Table, str, dict[str, int]]:
+    """Return the table, the default currency, and the largest amounts by currency, in minor units."""
+    table = Table(aws.client("dynamodb"), settings.text("TABLE_NAME"))
+    return table, settings.currency("DEFAULT_CURRENCY"), settings.amounts("AMOUNT_LIMITS")
 
 
+@function
 def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa: ARG001 - Lambda's signature
     """Answer a request of API Gateway's proxy integration."""
     request_id = event["requestContext"]["requestId"]
-    table, default_currency = wired()
+    table, default_currency, limits = wired()
     try:
-        return _accept(event, table, default_currency)
+        return _accept(event, table, default_currency, limits)
     except NotJsonError:
         measure("Refused")
         return problem(MALFORMED, "The body must be a JSON object in UTF-8.", request_id)
@@ -42,13 +54,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
         return problem(
             UNAVAILABLE, "The payment could not be stored now. It is safe to repeat the request.", request_id
         )
-    finally:
-        flush()
 
 
-def _accept(event: dict[str, Any], table: Table, default_currency: str) -> Response:
-    request = parse(_body(event), default_currency)
-    _check_key(event, request)
+def _accept(event: dict[str, Any], table: Table, default_currency: str, limits: dict[str, int]) -> Response:
+    request = parse_payment(body_of(event), header(event, "Idempotency-Key"), default_currency, limits)
     payment = _payment(request)
     stored = table.accept(payment)
     if stored.fingerprint != payment.fingerprint:
@@ -62,37 +71,10 @@ def _accept(event: dict[str, Any], table: Table, default_currency: str) -> Respo
     replayed = stored.created_at != payment.created_at
     measure("Replayed" if replayed else "Accepted")
     logger.info("replayed" if replayed else "accepted", transaction_id=payment.transaction_id)
-    return response(
-        202,
-        {
-            "message": "Payment validated",
-            "transaction_id": stored.transaction_id,
-            "status": Status.VALIDATED,
-            "customer_id": stored.customer_id,
-            "amount": str(stored.money),
-            "currency": stored.currency,
-            "created_at": stored.created_at,
-        },
-        {"Location": f"/payments/{stored.transaction_id}"} | ({"Idempotent-Replayed": "true"} if replayed else {}),
-    )
-
-
-def _body(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(body).encode()
-    try:
-        return base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise NotJsonError from error
-
-
-def _check_key(event: dict[str, Any], request: PaymentRequest) -> None:
-    for name, value in (event.get("headers") or {}).items():
-        if name.lower() == "idempotency-key" and value != request.transaction_id:
-            raise RequestError(
-                [FieldError("/transaction_id", "must equal the Idempotency-Key header, where that is sent")]
-            )
+    headers = {"Location": f"/payments/{stored.transaction_id}"}
+    if replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return response(202, PaymentAccepted.of(stored), headers)
 
 
 def _payment(request: PaymentRequest) -> Payment:

@@ -1,0 +1,67 @@
+"""The schedule, or an operator, to the payments that have not become final for too long."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from payments import aws, gateways, settings
+from payments.charging import Charging
+from payments.contract import TRANSACTION_ID
+from payments.handling import function
+from payments.model import now
+from payments.once import once
+from payments.reconciling import Reconciler
+from payments.store import OpenIndex, Table
+from payments.telemetry import logger, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+# Ample for one payment's few calls.
+PAYMENT_SECONDS = 5.0
+
+
+@once
+def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
+    """Return what reconciles, what finds the payments, and how long one may take to become final."""
+    client = aws.client("dynamodb")
+    name = settings.text("TABLE_NAME")
+    table = Table(client, name)
+    older = timedelta(seconds=settings.count("RECONCILE_AFTER_SECONDS"))
+    index = OpenIndex(client, name, settings.text("OPEN_INDEX_NAME"))
+    return Reconciler(table, Charging(table, gateways.chosen(client), now), now), index, older
+
+
+@function
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Reconcile, and return the counts of what came of it.
+
+    By hand, the event may say ``transaction_ids``, or ``older_than_seconds`` in place of the set-up's. Raises
+    ValueError where it says them wrongly.
+    """
+    reconciler, index, older = wired()
+    counts = reconciler.run(
+        _asked(event, index, older), in_time=lambda: context.get_remaining_time_in_millis() > PAYMENT_SECONDS * 1000
+    )
+    for name in ("settled", "redriven", "unanswered", "failed", "left"):
+        if counts[name]:
+            measure(f"Reconciler{name.capitalize()}", counts[name])
+    logger.info("reconciled", counts=dict(counts))
+    return dict(counts)
+
+
+def _asked(event: dict[str, Any], index: OpenIndex, older: timedelta) -> Iterable[str]:
+    if "transaction_ids" in event:
+        ids = event["transaction_ids"]
+        if not isinstance(ids, list) or not all(isinstance(one, str) and TRANSACTION_ID.fullmatch(one) for one in ids):
+            raise ValueError("transaction_ids must be a list of ids")
+        return ids
+    if "older_than_seconds" in event:
+        seconds = event["older_than_seconds"]
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 0:
+            raise ValueError("older_than_seconds must be a whole number from 0")
+        older = timedelta(seconds=seconds)
+    return index.until(now() - older)

@@ -1,0 +1,85 @@
+"""``POST /payments/{transaction_id}/refunds``: accept a refund, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from payments import aws, settings
+from payments.contract import TRANSACTION_ID, NotJsonError, RefundAccepted, RequestError, parse_refund
+from payments.handling import function
+from payments.model import now
+from payments.once import once
+from payments.problems import (
+    INVALID,
+    MALFORMED,
+    MISMATCH,
+    NOT_FOUND,
+    NOT_REFUNDABLE,
+    TOO_MUCH,
+    UNAVAILABLE,
+    Response,
+    body_of,
+    header,
+    problem,
+    response,
+)
+from payments.refunding import MismatchError, NoPaymentError, NotRefundableError, Refunding, TooMuchError
+from payments.store import Table
+from payments.telemetry import logger, measure
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@once
+def wired() -> Refunding:
+    """Return what accepts refunds."""
+    return Refunding(Table(aws.client("dynamodb"), settings.text("TABLE_NAME")), now)
+
+
+@function
+def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa: ARG001, PLR0911 - one return an answer
+    """Answer a request of API Gateway's proxy integration."""
+    request_id = event["requestContext"]["requestId"]
+    refunding = wired()
+    try:
+        return _accept(event, refunding)
+    except NotJsonError:
+        measure("Refused")
+        return problem(MALFORMED, "The body must be a JSON object in UTF-8.", request_id)
+    except RequestError as error:
+        measure("Refused")
+        logger.info("refused", fields=[wrong.pointer for wrong in error.errors])
+        return problem(INVALID, "The request asks for no refund that could be made.", request_id, error.errors)
+    except NoPaymentError:
+        return problem(NOT_FOUND, "There is no payment with this transaction_id.", request_id)
+    except MismatchError:
+        measure("Mismatched")
+        detail = "This refund_id belongs to a refund that was asked for differently. Use a new one for a new refund."
+        return problem(MISMATCH, detail, request_id)
+    except NotRefundableError as error:
+        return problem(NOT_REFUNDABLE, str(error), request_id)
+    except TooMuchError as error:
+        return problem(TOO_MUCH, str(error), request_id)
+    except aws.UnavailableError as error:
+        logger.warning("the table did not answer", reason=str(error))
+        detail = "The refund could not be stored now. It is safe to repeat the request."
+        return problem(UNAVAILABLE, detail, request_id)
+
+
+def _accept(event: dict[str, Any], refunding: Refunding) -> Response:
+    transaction_id = event["pathParameters"]["transaction_id"]
+    request = parse_refund(body_of(event), header(event, "Idempotency-Key"))
+    if not TRANSACTION_ID.fullmatch(transaction_id):
+        raise NoPaymentError
+    accepted = refunding.accept(transaction_id, request)
+    measure("RefundReplayed" if accepted.replayed else "RefundAccepted")
+    logger.info(
+        "refund replayed" if accepted.replayed else "refund accepted",
+        transaction_id=transaction_id,
+        refund_id=request.refund_id,
+    )
+    headers = {"Location": f"/payments/{transaction_id}/refunds/{request.refund_id}"}
+    if accepted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return response(202, RefundAccepted.of(accepted.payment, request.refund_id), headers)

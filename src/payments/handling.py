@@ -1,0 +1,38 @@
+"""What every function does around its work: name the call in the log, count, and let no stranger's words out."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from payments.telemetry import flush, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+T = TypeVar("T")
+
+
+class FunctionError(Exception):
+    """A call failed. The log has the reason, masked; the runtime, which logs this one itself, is told its name only."""
+
+
+def function(
+    handle: Callable[[dict[str, Any], LambdaContext], T],
+) -> Callable[[dict[str, Any], LambdaContext], T]:
+    """Make a Lambda handler: every line of its log names the call, and what it raises carries no value of the event."""
+
+    @wraps(handle)
+    def handler(event: dict[str, Any], context: LambdaContext) -> T:
+        logger.append_keys(function_request_id=context.aws_request_id)
+        try:
+            return handle(event, context)
+        except Exception as error:  # noqa: BLE001 - it is raised again, by another name
+            logger.exception("the call failed", error=type(error).__name__)
+            raise FunctionError(type(error).__name__) from None
+        finally:
+            flush()
+
+    return handler

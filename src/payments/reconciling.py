@@ -1,0 +1,82 @@
+"""Find what has not become final for too long, ask the gateway, and finish it or send it on its way again.
+
+Nothing is guessed: the gateway's last word is recorded, and where it knows of no charge, the payment goes through the
+stream and the queue once more, to be charged under the same idempotency key as ever.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from payments.aws import CONCURRENCY, UnavailableError
+from payments.charging import RetryError
+from payments.model import PoisonError
+from payments.telemetry import logger
+from payments.transitions import OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from payments.charging import Charging
+    from payments.store import Table
+
+
+class Reconciler:
+    """Reconciles payments with the gateway; ``clock`` tells the time."""
+
+    def __init__(self, table: Table, charging: Charging, clock: Callable[[], datetime]) -> None:
+        self._table = table
+        self._charging = charging
+        self._clock = clock
+
+    def run(self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool]) -> Counter[str]:
+        """Reconcile payments until ``in_time`` says no, and count what came of it.
+
+        The counts are ``settled`` charges and refunds, and payments that were ``redriven``, ``unanswered``, ``failed``,
+        or ``left`` for want of time.
+        """
+        counts: Counter[str] = Counter()
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            for came in pool.map(lambda transaction_id: self._one(transaction_id, in_time), transaction_ids):
+                counts += came
+        return counts
+
+    def _one(self, transaction_id: str, in_time: Callable[[], bool]) -> Counter[str]:
+        if not in_time():
+            return Counter(left=1)
+        try:
+            came = self._reconcile(transaction_id)
+        except UnavailableError as error:
+            logger.warning("not reconciled", transaction_id=transaction_id, reason=str(error))
+            came = Counter(unanswered=1)
+        except (PoisonError, RetryError) as error:
+            # One payment that cannot be read does not hold up the others.
+            logger.error("not reconciled", transaction_id=transaction_id, reason=str(error))
+            came = Counter(failed=1)
+        return came
+
+    def _reconcile(self, transaction_id: str) -> Counter[str]:
+        payment = self._table.get(transaction_id)
+        came: Counter[str] = Counter()
+        if payment is None:
+            return came
+        begun: list[str | None] = [None] if payment.status in OPEN else [*payment.open_refunds]
+        lost = False
+        for refund_id in begun:
+            outcome = self._charging.lookup(payment, refund_id)
+            if outcome is None:
+                lost = True
+                continue
+            self._charging.settle(transaction_id, refund_id, outcome)
+            logger.info("settled", transaction_id=transaction_id, refund_id=refund_id)
+            came["settled"] += 1
+        if lost:
+            # What was settled a moment ago has changed the payment.
+            payment = (self._table.get(transaction_id) or payment) if came else payment
+            if self._table.redrive(payment, self._clock()):
+                logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)
+                came["redriven"] += 1
+        return came
