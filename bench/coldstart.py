@@ -119,7 +119,17 @@ def top_level(function: str, places: Places) -> set[str]:
 
 
 # Whose modules a start imports: the first name that fits.
-_OWNERS = ("payments", "aws_lambda_powertools", "msgspec", "botocore", "urllib3", "jmespath", "dateutil", "http", "email")
+_OWNERS = (
+    "payments",
+    "aws_lambda_powertools",
+    "msgspec",
+    "botocore",
+    "urllib3",
+    "jmespath",
+    "dateutil",
+    "http",
+    "email",
+)
 
 
 def profile(function: str, places: Places) -> dict[str, float]:

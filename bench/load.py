@@ -1,4 +1,4 @@
-"""Payments through the running stack: how many a second, for how many calls, and whether more of them cost more each."""
+"""Payments through the running stack: how many a second, for how many calls, whether many cost more each."""
 
 from __future__ import annotations
 
@@ -121,9 +121,7 @@ def work_off(bench: Bench, payments: int, clients: int) -> Measured:
 
 def work_off_backlog(bench: Bench, payments: int, clients: int) -> Measured:
     """Hold the stream and the queues back until all payments are posted: every batch that follows is a full one."""
-    lambdas = bench.stack.session().client(
-        "lambda", endpoint_url=bench.stack.endpoint, verify=bench.stack.trusted
-    )
+    lambdas = bench.stack.session().client("lambda", endpoint_url=bench.stack.endpoint, verify=bench.stack.trusted)
     mappings = [mapping["UUID"] for mapping in lambdas.list_event_source_mappings()["EventSourceMappings"]]
     names = bench.stack.outputs["function_names"]
     order = {function: names[function] for function in ("relay", "processor", "notifier")}
