@@ -55,9 +55,12 @@ def prepare(folder: Path = BUILD / "bench-start", *, compiled: bool = True) -> P
     places.runtime.mkdir()
     (site,) = EMBEDDED_PYTHON.parent.parent.glob("lib/python3*/site-packages")
     for name in RUNTIME_PACKAGES:
-        (places.runtime / name).symlink_to(site / name)
+        if name.endswith(".py"):
+            shutil.copy(site / name, places.runtime)  # its bytecode is looked for beside it
+        else:
+            (places.runtime / name).symlink_to(site / name)
     wanted = [places.runtime, *((places.functions, places.layer) if compiled else ())]
-    # The runtime's folders are links, which compileall does not follow by itself.
+    # A runtime's folder is a link, which compileall does not follow by itself.
     folders = [str(path.resolve()) for where in wanted for path in where.iterdir()]
     subprocess.run([str(EMBEDDED_PYTHON), "-m", "compileall", "-q", *folders], check=True)  # noqa: S603
     return places

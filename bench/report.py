@@ -167,7 +167,7 @@ def _package(whole: dict[str, Any]) -> str:
     return table(["what", "how much", "why"], rows)
 
 
-def _parts(parts: dict[str, int]) -> list[list[str]]:
+def _parts(parts: dict[str, int]) -> list[list[object]]:
     return [[f"- {name}", f"{size / 1e6:.2f} MB", _WHY.get(name, "")] for name, size in parts.items()]
 
 
