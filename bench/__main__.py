@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from bench import coldstart, load, offline, package, report
+from bench import coldstart, cost, load, offline, package, report
 from bench.stack import deployed
 from local import ROOT, LocalError
 from ops import interrupt
@@ -138,9 +138,26 @@ def _told(bench: Bench, size: int, stage: Measured) -> dict[str, Any]:
     }
 
 
-@app.command()
-def cost() -> None:
-    """Reckon."""
+@app.command("cost")
+def reckon(
+    env: Annotated[str, typer.Option(help="An environment: dev or prod.")] = "prod",
+    volume: Annotated[int, typer.Option(min=0, help="Payments in a month.")] = cost.MILLION,
+    region: Annotated[str, typer.Option(help="A region of bench/prices.toml.")] = "ap-southeast-1",
+    *,
+    write: Annotated[bool, typer.Option("--write", help="Refresh docs/cost.md, for dev and prod.")] = False,
+) -> None:
+    """Reckon a month's bill beside the usual design's, and what each lever changes."""
+    if write:
+        report.write_cost()
+        return
+    display = Display()
+    found = cost.compare(env, region, volume)
+    display.line(f"{env}, {region}, US dollars", style="bold")
+    for name, ours, usual in [("", "ours", "usual"), *cost.rows(found)]:
+        display.line(f"{name:<40} {ours:>12} {usual:>12}")
+    display.line("What a lever changes", style="bold")
+    for name, dollars in cost.levers(env, region, volume).items():
+        display.line(f"{name:<40} {dollars:>+12.2f}")
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from bench import cost
 from bench.picture import Bar, bars
 from local import BUILD, ROOT
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 JSON = BUILD / "bench.json"
 PAGE = ROOT / "docs" / "performance.md"
+COST_PAGE = ROOT / "docs" / "cost.md"
 PICTURE = ROOT / "docs" / "performance.svg"
 GOALS = {
     "validator's start": 0.6,
@@ -38,6 +40,22 @@ def write(found: dict[str, Any]) -> None:
     PAGE.write_text(text, encoding="utf-8")
     if "cold_start" in whole:
         PICTURE.write_text(picture(whole["cold_start"]), encoding="utf-8")
+
+
+def cost_page(text: str) -> str:
+    """Return the page on cost with today's tables: a million payments a month in the default region."""
+    region, volume = "ap-southeast-1", cost.MILLION
+    for environment in ("dev", "prod"):
+        found = cost.compare(environment, region, volume)
+        text = between(text, environment, table(["US dollars", "ours", "the usual design"], cost.rows(found)))
+    changes = {environment: cost.levers(environment, region, volume) for environment in ("dev", "prod")}
+    rows = [[name, f"{changes['dev'][name]:+.2f}", f"{dollars:+.2f}"] for name, dollars in changes["prod"].items()]
+    return between(text, "levers", table(["lever", "dev", "prod"], rows))
+
+
+def write_cost() -> None:
+    """Refresh the page on cost."""
+    COST_PAGE.write_text(cost_page(COST_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -144,7 +162,7 @@ def _work(whole: dict[str, Any]) -> str:
 
 
 # What a part of the layer is there for.
-_WHY = {
+WHY = {
     "aws_lambda_powertools": "logs and metrics as Lambda and CloudWatch want them; the rest of it is never imported",
     "jmespath": "Powertools depends on it; the runtime's own is the same",
     "msgspec": "JSON, checked and decoded in C",
@@ -168,7 +186,7 @@ def _package(whole: dict[str, Any]) -> str:
 
 
 def _parts(parts: dict[str, int]) -> list[list[object]]:
-    return [[f"- {name}", f"{size / 1e6:.2f} MB", _WHY.get(name, "")] for name, size in parts.items()]
+    return [[f"- {name}", f"{size / 1e6:.2f} MB", WHY.get(name, "")] for name, size in parts.items()]
 
 
 def _summary(whole: dict[str, Any]) -> str:
