@@ -113,7 +113,7 @@ def _load(folder: Path, sizes: list[int], clients: int, display: Display) -> dic
             "median": last.accept_ms[len(last.accept_ms) // 2],
             "p99": last.accept_ms[-len(last.accept_ms) // 100],
         },
-        "growth": {"ratio": last.functions_cpu_ms / measured[0].functions_cpu_ms, "stages": stages},
+        "growth": {"ratio": last.cost / measured[0].cost, "stages": stages},
     }
 
 
@@ -133,6 +133,7 @@ def _told(bench: Bench, size: int, stage: Measured) -> dict[str, Any]:
         "throughput": stage.payments / stage.seconds,
         "functions_cpu_ms": stage.functions_cpu_ms,
         "server_cpu_ms": stage.cpu_ms["server"],
+        "client_cpu_ms": stage.client_cpu_ms,
         "calls": stage.calls_per_payment,
         "memory_mb": {name: process.memory_mb for name, process in bench.processes().items()},
     }

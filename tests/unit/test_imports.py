@@ -15,28 +15,119 @@ if TYPE_CHECKING:
 WAY_OUT = "Import it where it is needed only, or not at all. If it must be: measure with make bench, then list it here."
 
 THIRD_PARTY = set(
-    """
-    aws_lambda_powertools botocore dateutil jmespath msgspec six typing_extensions urllib3
-    """.split()
+    ["aws_lambda_powertools", "botocore", "dateutil", "jmespath", "msgspec", "six", "typing_extensions", "urllib3"]
 )
 # Of Python's own, in any of its versions that the functions run on. All but gc is what botocore and Powertools bring.
 STANDARD = set(
-    """
-    array ast atexit base64 binascii bisect bz2 calendar collections concurrent configparser contextlib
-    contextvars copy copyreg csv dataclasses datetime decimal dis email enum errno fcntl fnmatch functools
-    gc genericpath getpass glob gzip hashlib heapq hmac http importlib inspect ipaddress itertools json
-    keyword linecache locale logging lzma math mimetypes ntpath numbers opcode operator os pathlib pkgutil
-    platform posixpath pwd pyexpat queue quopri random re reprlib select selectors shlex shutil signal
-    socket ssl stat string struct subprocess tempfile termios textwrap threading token tokenize traceback
-    types typing urllib uuid warnings weakref xml zipfile zlib
-    """.split()
+    [
+        "array",
+        "ast",
+        "atexit",
+        "base64",
+        "binascii",
+        "bisect",
+        "bz2",
+        "calendar",
+        "collections",
+        "concurrent",
+        "configparser",
+        "contextlib",
+        "contextvars",
+        "copy",
+        "copyreg",
+        "csv",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "dis",
+        "email",
+        "enum",
+        "errno",
+        "fcntl",
+        "fnmatch",
+        "functools",
+        "gc",
+        "genericpath",
+        "getpass",
+        "glob",
+        "gzip",
+        "hashlib",
+        "heapq",
+        "hmac",
+        "http",
+        "importlib",
+        "inspect",
+        "ipaddress",
+        "itertools",
+        "json",
+        "keyword",
+        "linecache",
+        "locale",
+        "logging",
+        "lzma",
+        "math",
+        "mimetypes",
+        "ntpath",
+        "numbers",
+        "opcode",
+        "operator",
+        "os",
+        "pathlib",
+        "pkgutil",
+        "platform",
+        "posixpath",
+        "pwd",
+        "pyexpat",
+        "queue",
+        "quopri",
+        "random",
+        "re",
+        "reprlib",
+        "select",
+        "selectors",
+        "shlex",
+        "shutil",
+        "signal",
+        "socket",
+        "ssl",
+        "stat",
+        "string",
+        "struct",
+        "subprocess",
+        "tempfile",
+        "termios",
+        "textwrap",
+        "threading",
+        "token",
+        "tokenize",
+        "traceback",
+        "types",
+        "typing",
+        "urllib",
+        "uuid",
+        "warnings",
+        "weakref",
+        "xml",
+        "zipfile",
+        "zlib",
+    ]
 )
 POWERTOOLS = {"exceptions", "logging", "metrics", "package_logger", "shared", "tracing", "utilities", "warnings"}
 
 EVERYWHERE = set(
-    """
-    aws cards currencies handlers handling model money once settings telemetry transitions
-    """.split()
+    [
+        "aws",
+        "cards",
+        "currencies",
+        "handlers",
+        "handling",
+        "model",
+        "money",
+        "once",
+        "settings",
+        "telemetry",
+        "transitions",
+    ]
 )
 OWN = {
     "notifier": {"announcing", "relaying"},
