@@ -168,7 +168,6 @@ def _work(whole: dict[str, Any]) -> str:
 # What a part of the layer is there for.
 WHY = {
     "aws_lambda_powertools": "logs and metrics as Lambda and CloudWatch want them; the rest of it is never imported",
-    "jmespath": "Powertools depends on it; the runtime's own is the same",
     "msgspec": "JSON, checked and decoded in C",
     "typing_extensions": "Powertools depends on it",
 }
