@@ -39,6 +39,7 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "ap-southeast-1",
     "AWS_EC2_METADATA_DISABLED": "true",
     "CUSTOMER_INDEX_NAME": "customer-index",
+    "DEAD_LETTER_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/relay-dlq",
     "DEFAULT_CURRENCY": "USD",
     "EVENT_SOURCE": "/payments/bench",
     "GATEWAY": "simulator",
