@@ -85,7 +85,7 @@ module "function" {
   environment = { QUEUE_URL = module.shipments.url, TABLE_NAME = module.orders.name }
   kms_key_arn = var.keys.data.arn
   kms_alias   = var.keys.data.alias
-  logs        = { retention_days = 30, kms_key_arn = var.keys.logs.arn }
+  logs        = { retention_days = 365, kms_key_arn = var.keys.logs.arn }
   network     = var.network
 
   statements    = each.value.statements
@@ -99,7 +99,7 @@ module "api" {
   name        = "orders"
   description = "Orders: post one"
   stage_name  = "v1"
-  logs        = { retention_days = 30, kms_key_arn = var.keys.logs.arn }
+  logs        = { retention_days = 365, kms_key_arn = var.keys.logs.arn }
   usage_plan  = { quota_limit = 10000, quota_period = "DAY" }
   routes = {
     take_order = {

@@ -51,12 +51,15 @@ def initialised(terraform_environment: dict[str, str], tmp_path_factory: pytest.
 
 @pytest.fixture(scope="session")
 def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Plan]:
-    """Plan the root for an environment; each plan is made once."""
+    """Plan the root for an environment, or for the options of a file beside this one; each plan is made once."""
     folder = tmp_path_factory.mktemp("root-plans")
 
     @cache
     def plan(environment: str) -> Plan:
         file = folder / environment
+        variables = ROOT / "env" / f"{environment}.tfvars"
+        if not variables.exists():
+            variables = Path(__file__).with_name(f"{environment}.tfvars")
         state = f"-state={folder / 'none.tfstate'}"
         command = [
             "terraform",
@@ -64,7 +67,7 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
             "-input=false",
             "-no-color",
             state,
-            f"-var-file=env/{environment}.tfvars",
+            f"-var-file={variables}",
             f"-out={file}",
         ]
         made = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
