@@ -43,7 +43,7 @@ def test_every_skip_has_its_reason_on_its_line() -> None:
 def test_a_plan_has_no_finding(root_plan: Any, tmp_path: Path, environment: str) -> None:
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(with_unknowns_named(root_plan(environment))), encoding="utf-8")
-    command = [
+    command: list[str | Path] = [
         ROOT / "build" / "venv-scan" / "bin" / "checkov",
         *(
             "--file",
