@@ -155,10 +155,10 @@ def reckon(
     found = cost.compare(env, region, volume)
     display.line(f"{env}, {region}, US dollars", style="bold")
     for name, ours, usual in [("", "ours", "usual"), *cost.rows(found)]:
-        display.line(f"{name:<40} {ours:>12} {usual:>12}")
+        display.line(f"{name:<46} {ours:>12} {usual:>12}")
     display.line("What a lever changes", style="bold")
     for name, dollars in cost.levers(env, region, volume).items():
-        display.line(f"{name:<40} {dollars:>+12.2f}")
+        display.line(f"{name:<46} {dollars:>+12.2f}")
 
 
 def main() -> int:
