@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chaos.proxy import Proxy
 from local.server import EmbeddedAWS
 from ops import running
 from ops.client import Api, Keys, create_client
@@ -22,18 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A running stack and the Terraform that made it."""
+    """A running stack, the Terraform that made it, and what stands between its functions and AWS."""
 
     stack: Stack
     terraform: Terraform
+    proxy: Proxy
+    server_pid: int
 
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     place = running.Place(tmp_path_factory.mktemp("stack"))
-    with EmbeddedAWS(place.folder) as embedded:
+    with Proxy(place.folder) as proxy, EmbeddedAWS(place.folder, functions_endpoint=proxy.url) as embedded:
+        # It lets everything through, until a test sets faults.
+        proxy.start(embedded.url)
         terraform = running.terraform(place, embedded.url)
-        yield Deployed(running.deploy(terraform, embedded.url, Step("Deploying")), terraform)
+        stack = running.deploy(terraform, embedded.url, Step("Deploying"))
+        assert embedded.pid is not None
+        yield Deployed(stack, terraform, proxy, embedded.pid)
 
 
 @pytest.fixture(scope="session")
