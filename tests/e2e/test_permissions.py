@@ -98,10 +98,10 @@ NOT_CALLED = {"sqs:ReceiveMessage", "dynamodb:GetRecords", "dynamodb:ListStreams
 def rights(stack: Stack, role: str) -> set[Right]:
     """Return what a role's policies allow, of the services that are probed."""
     found = set()
-    for name in stack.iam.list_role_policies(RoleName=role)["PolicyNames"]:
-        document: Any = stack.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        for statement in (json.loads(document) if isinstance(document, str) else document)["Statement"]:
-            found |= {Right(action, resource) for action in statement["Action"] for resource in statement["Resource"]}
+    # What Terraform has deployed, without what local/iam.py adds for the embedded AWS.
+    document: Any = stack.iam.get_role_policy(RoleName=role, PolicyName="work")["PolicyDocument"]
+    for statement in (json.loads(document) if isinstance(document, str) else document)["Statement"]:
+        found |= {Right(action, resource) for action in statement["Action"] for resource in statement["Resource"]}
     return {right for right in found if right.action.split(":")[0] in PROBED}
 
 
