@@ -56,7 +56,9 @@ class Signed(requests.auth.AuthBase):
         return request
 
 
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+# Whether a request is signed is not the schema's to vary.
+SCHEMA = schemathesis.openapi.from_dict({name: part for name, part in DOCUMENT.items() if name != "security"})
+PATIENCE = 5
 OPERATIONS = [(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods]
 
 
@@ -74,11 +76,15 @@ def test_the_api_does_as_its_document_says(
 ) -> None:
     signed = Signed(api)
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=SCHEMA[path][method].as_strategy(generation_mode=mode))
     def holds(case: Any) -> None:
         before = {name: stored(stack, name) for name in named(case)}
-        response = case.call(base_url=api.url, auth=signed, verify=stack.trusted)
+        for _ in range(PATIENCE):
+            response = case.call(base_url=api.url, auth=signed, verify=stack.trusted)
+            # As the contract says: repeat what was not served. Any other server's error is one.
+            if response.status_code != 503:
+                break
         case.validate_response(response, checks=CHECKS)
         if response.status_code >= 400:
             assert {name: stored(stack, name) for name in before} == before, "a refused request has written"
