@@ -157,7 +157,9 @@ def changed_example(
                 open_braces += sum(line.count(brace) for brace in "{[(") - sum(line.count(brace) for brace in ")]}")
             else:
                 kept.append(line)
-        source = f'  source = "{ROOT / "modules" / module}"\n  {argument} = {value}\n'
+        # By a relative path: Terraform takes an absolute one for a package, whose modules must not look out of it.
+        (tmp_path / "modules").symlink_to(ROOT / "modules")
+        source = f'  source = "./modules/{module}"\n  {argument} = {value}\n'
         (tmp_path / "main.tf").write_text(head + source + "\n".join(kept) + "\n", encoding="utf-8")
         test = tftest.TerraformTest(str(tmp_path), env=terraform_environment)
         test.init(input=False)
