@@ -69,11 +69,12 @@ locals {
     relay = {
       description = "Puts on the queues what the table's stream says."
       environment = {
-        NOTIFIER_QUEUE_URL  = module.queue["processor_to_notifier"].url
-        PROCESSOR_QUEUE_URL = module.queue["validator_to_processor"].url
+        DEAD_LETTER_QUEUE_URL = module.relay_dead_letter_queue.url
+        NOTIFIER_QUEUE_URL    = module.queue["processor_to_notifier"].url
+        PROCESSOR_QUEUE_URL   = module.queue["validator_to_processor"].url
       }
       statements = {
-        send = { actions = ["sqs:SendMessage"], resources = values(local.queue_arns) }
+        send = { actions = ["sqs:SendMessage"], resources = concat(values(local.queue_arns), [local.relay_dlq_arn]) }
         key  = local.key_statements.sqs
       }
     }

@@ -50,5 +50,6 @@ locals {
   table_arn         = "${local.arn_base.dynamodb}:table/${local.table_name}"
   ledger_arn        = "${local.arn_base.dynamodb}:table/${local.simulator_ledger_name}"
   queue_arns        = { for queue, name in local.queue_names : queue => "${local.arn_base.sqs}:${name}" }
+  relay_dlq_arn     = "${local.arn_base.sqs}:${local.dead_letter_queue_names.relay}"
   announcements_arn = "${local.arn_base.sns}:${local.topic_names.announcements}"
 }

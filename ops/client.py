@@ -85,6 +85,12 @@ class Api:
         """Read a payment."""
         return self.request("GET", f"/payments/{transaction_id}")
 
+    def refund(
+        self, transaction_id: str, refund: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
+        """Post a refund of a payment."""
+        return self.request("POST", f"/payments/{transaction_id}/refunds", json.dumps(refund), headers)
+
     def customers_payments(self, customer_id: str, query: str = "") -> requests.Response:
         """List a customer's payments, the newest first."""
         return self.request("GET", f"/customers/{customer_id}/payments{query}")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iam import IAMClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
@@ -55,6 +57,16 @@ class Stack:
         if self.endpoint is None:
             return boto3.Session(region_name=self.region)
         return boto3.Session(ROOT_KEY, ROOT_KEY, region_name=self.region)
+
+    @property
+    def functions(self) -> LambdaClient:
+        """A Lambda client."""
+        return self.session().client("lambda", endpoint_url=self.endpoint, verify=self.trusted)
+
+    @property
+    def logs(self) -> CloudWatchLogsClient:
+        """A CloudWatch Logs client."""
+        return self.session().client("logs", endpoint_url=self.endpoint, verify=self.trusted)
 
     @property
     def sqs(self) -> SQSClient:

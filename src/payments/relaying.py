@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from payments.aws import available
+from payments.cards import redact
 from payments.model import Message, PoisonError, from_item
+from payments.telemetry import logger
 from payments.transitions import OPEN, Status
 
 if TYPE_CHECKING:
@@ -71,12 +73,13 @@ _WORK = {"payment.validated", _REFUND_VALIDATED}
 
 
 class Relay:
-    """Sends messages to the two queues behind an SQS client."""
+    """Sends messages to the two queues behind an SQS client, and what is no payment to the dead-letter queue."""
 
-    def __init__(self, client: Any, processor_queue: str, notifier_queue: str) -> None:  # noqa: ANN401 - botocore's
+    def __init__(self, client: Any, processor_queue: str, notifier_queue: str, dead_letter_queue: str) -> None:  # noqa: ANN401 - botocore's
         self._client = client
         self._processor_queue = processor_queue
         self._notifier_queue = notifier_queue
+        self._dead_letter_queue = dead_letter_queue
 
     def send(self, records: Iterable[dict[str, Any]]) -> int:
         """Send what the records say and return how many messages that were.
@@ -84,28 +87,49 @@ class Relay:
         Raises RelayError where a message was not taken: a partial result alone would be lost on a stream whose
         mapping does not heed it.
         """
-        queues: dict[str, list[Message]] = {self._processor_queue: [], self._notifier_queue: []}
-        refused: list[str] = []
+        queues: dict[str, list[str]] = {
+            self._processor_queue: [],
+            self._notifier_queue: [],
+            self._dead_letter_queue: [],
+        }
         for record in records:
             try:
                 for message in messages_of(record):
-                    queues[self._processor_queue if message.event in _WORK else self._notifier_queue].append(message)
+                    queue = self._processor_queue if message.event in _WORK else self._notifier_queue
+                    queues[queue].append(message.encode())
             except PoisonError as error:
-                refused.append(str(error))
-        # Its neighbours do not wait for what cannot be sent.
-        refused += [failure for queue, messages in queues.items() for failure in self._send(queue, messages)]
+                # A stream waits for its oldest record: no retry mends this one, and all behind it would wait for a day.
+                logger.error("no payment", sequence_number=_sequence_number(record), reason=str(error))
+                queues[self._dead_letter_queue].append(_poison(record, error))
+        refused = [failure for queue, bodies in queues.items() for failure in self._send(queue, bodies)]
         if refused:
             raise RelayError(f"{len(refused)} records were not relayed: {sorted(set(refused))}")
         return sum(map(len, queues.values()))
 
-    def _send(self, queue: str, messages: list[Message]) -> Iterator[str]:
-        for bodies in batches([message.encode() for message in messages]):
+    def _send(self, queue: str, messages: list[str]) -> Iterator[str]:
+        for bodies in batches(messages):
             with available():
                 answer = self._client.send_message_batch(
                     QueueUrl=queue,
                     Entries=[{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)],
                 )
             yield from (failure["Code"] for failure in answer.get("Failed", []))
+
+
+def _sequence_number(record: dict[str, Any]) -> str:
+    return str(record["dynamodb"].get("SequenceNumber", ""))
+
+
+def _poison(record: dict[str, Any], error: PoisonError) -> str:
+    """Return what an operator needs to find a record that holds no payment."""
+    told = {
+        "reason": str(error),
+        "event": record["eventName"],
+        "stream": record.get("eventSourceARN", ""),
+        "sequence_number": _sequence_number(record),
+        "transaction_id": record["dynamodb"].get("Keys", {}).get("transaction_id", {}).get("S", ""),
+    }
+    return redact(msgspec.json.encode(told).decode())
 
 
 def batches(bodies: list[str]) -> Iterator[list[str]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ class Queue:
 def test_each_news_goes_to_its_queue() -> None:
     queue = Queue()
     old = payment()
-    Relay(queue, "to-processor", "to-notifier").send(
+    Relay(queue, "to-processor", "to-notifier", "dead").send(
         [
             stream_record(payment()),
             stream_record(payment(transaction_id="b", status="processed", version=2), old),
@@ -53,16 +54,23 @@ def test_each_news_goes_to_its_queue() -> None:
 
 def test_what_is_not_taken_brings_the_batch_back() -> None:
     with pytest.raises(RelayError, match="InternalError"):
-        Relay(Queue(refuse=1), "p", "n").send([stream_record(payment(transaction_id=name)) for name in "abc"])
+        Relay(Queue(refuse=1), "p", "n", "dead").send([stream_record(payment(transaction_id=name)) for name in "abc"])
 
 
-def test_a_record_that_is_no_payment_is_named() -> None:
+@pytest.mark.parametrize("broken", ["amount_minor", "NewImage"])
+def test_a_record_that_is_no_payment_goes_to_the_dead_letter_queue_and_holds_up_nobody(broken: str) -> None:
     record = stream_record(payment())
-    del record["dynamodb"]["NewImage"]["amount_minor"]
+    if broken == "NewImage":
+        del record["dynamodb"]["NewImage"]
+    else:
+        del record["dynamodb"]["NewImage"][broken]
+    record["dynamodb"]["Keys"] = {"transaction_id": {"S": "order-1"}}
     queue = Queue()
-    with pytest.raises(RelayError, match="amount_minor"):
-        Relay(queue, "p", "n").send([record, stream_record(payment(transaction_id="neighbour"))])
+    assert Relay(queue, "p", "n", "dead").send([record, stream_record(payment(transaction_id="neighbour"))]) == 2
     assert "neighbour" in queue.sent["p"][0]
+    (dead,) = map(json.loads, queue.sent["dead"])
+    assert (dead["transaction_id"], dead["sequence_number"]) == ("order-1", "1")
+    assert broken in dead["reason"]
 
 
 @given(st.lists(st.integers(0, MAX_BYTES).map(lambda size: "x" * size), max_size=25))
@@ -74,7 +82,7 @@ def test_batches_fit_a_call_and_lose_nothing(bodies: list[str]) -> None:
 
 def test_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue()
-    monkeypatch.setattr(relay, "wired", lambda: Relay(queue, "p", "n"))
+    monkeypatch.setattr(relay, "wired", lambda: Relay(queue, "p", "n", "dead"))
     answer = relay.handler({"Records": [stream_record(payment())]}, Context())  # type: ignore[arg-type]
     assert answer == {"batchItemFailures": []}
     assert len(queue.sent["p"]) == 1

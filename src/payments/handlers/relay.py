@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 @once
 def wired() -> Relay:
     """Return the relay."""
-    return Relay(aws.client("sqs"), settings.text("PROCESSOR_QUEUE_URL"), settings.text("NOTIFIER_QUEUE_URL"))
+    return Relay(
+        aws.client("sqs"),
+        settings.text("PROCESSOR_QUEUE_URL"),
+        settings.text("NOTIFIER_QUEUE_URL"),
+        settings.text("DEAD_LETTER_QUEUE_URL"),
+    )
 
 
 @function

@@ -1,0 +1,391 @@
+"""Whatever is repeated, reordered, crashed, lost or late: I1 to I5 hold, and each of them can be seen to fail.
+
+The machine starts the real handlers in a world in memory and drives them, call by call, into every kind of trouble.
+When it has done enough, the world is left alone to come to rest, and is audited from outside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from payments import batch, charging, contract
+from payments.gateway import Approved, Charge, Refund
+from payments.store import Word
+from payments.telemetry import logger, metrics
+from tests.faults.world import FATES, Task, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.faults
+
+# How many runs each test takes: the planted bugs are found within as many as the real code is let through. For a long
+# search: FAULT_RUNS=10000 pytest tests/faults -k invariants
+RUNS = settings(
+    max_examples=int(os.environ.get("FAULT_RUNS", "250")),
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    print_blob=True,
+)
+PLANTED = settings(RUNS, phases=[Phase.generate], derandomize=True, report_multiple_bugs=False)
+CURRENCIES = [("12.50", "EUR", 1250), ("500", "JPY", 500), ("1.234", "KWD", 1234), ("0.1", "USD", 10)]
+SKEWS = st.sampled_from([0, 0, 0, -600, 600]).map(lambda seconds: timedelta(seconds=seconds))
+SOME = st.integers(0, 9)
+FATE = st.sampled_from(["well", "well", "well", "lost", *FATES])
+
+
+class Pipeline(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(metrics, "flush_metrics", metrics.clear_metrics)
+        logger.setLevel("CRITICAL")
+        self.world = World(self.patch)
+        self.late = False
+        self.payments: list[dict[str, Any]] = []
+        self.refunds: list[tuple[str, dict[str, Any]]] = []
+
+    @initialize(payments=st.integers(0, 2), settled=st.booleans(), late=st.booleans())
+    def begin(self, payments: int, settled: bool, late: bool) -> None:
+        """Begin with nothing, with payments just posted, or with payments already charged.
+
+        ``late``: what is left at the end waits for a day, and the gateway has forgotten its keys.
+        """
+        self.late = late
+        for number in range(payments):
+            self.post(CURRENCIES[number], declined=False, skew=timedelta())
+            self.world.finish_tasks()
+        if settled:
+            self.world.settle()
+
+    # --- Clients ------------------------------------------------------------------------------------------------------
+
+    @rule(money=st.sampled_from(CURRENCIES), declined=st.sampled_from([False, False, True]), skew=SKEWS)
+    def post(self, money: tuple[str, str, int], declined: bool, skew: timedelta) -> None:
+        amount, currency, _ = money
+        body = {
+            "transaction_id": f"t{len(self.payments)}",
+            "customer_id": "ada",
+            "amount": amount,
+            "currency": currency,
+            "payment_method": "pm_declined" if declined else "pm_good",
+        }
+        self.payments.append(body)
+        self.world.post(None, body, skew)
+
+    @precondition(lambda self: self.payments)
+    @rule(which=SOME, skew=SKEWS)
+    def post_again(self, which: int, skew: timedelta) -> None:
+        self.world.post(None, self.payments[which % len(self.payments)], skew)
+
+    @precondition(lambda self: self.payments)
+    @rule(which=SOME)
+    def post_differently(self, which: int) -> None:
+        self.world.post(None, self.payments[which % len(self.payments)] | {"amount": "7", "currency": "GBP"})
+
+    @precondition(lambda self: self.payments)
+    @rule(which=SOME, share=st.sampled_from([None, 2, 1]))
+    def refund(self, which: int, share: int | None) -> None:
+        self.ask_back(which, share)
+
+    def ask_back(self, which: int, share: int | None) -> Task:
+        payment = self.payments[which % len(self.payments)]
+        body = {"refund_id": f"r{len(self.refunds)}"}
+        if share:
+            places = len(payment["amount"].partition(".")[2])
+            body["amount"] = str(round(Decimal(payment["amount"]) / share, places))
+        self.refunds.append((payment["transaction_id"], body))
+        return self.world.post({"transaction_id": payment["transaction_id"]}, body)
+
+    @precondition(lambda self: self.payments)
+    @rule(
+        which=SOME,
+        shares=st.lists(st.sampled_from([None, 1]), min_size=2, max_size=3),
+        turns=st.lists(SOME, max_size=9),
+    )
+    def refund_at_once(self, which: int, shares: list[int | None], turns: list[int]) -> None:
+        """Several clients give the same payment back at the same moment."""
+        racing = [self.ask_back(which, share) for share in shares]
+        for turn in turns:
+            task = racing[turn % len(racing)]
+            if task in self.world.tasks:
+                self.world.go_on(task)
+
+    @precondition(lambda self: self.refunds)
+    @rule(which=SOME)
+    def refund_again(self, which: int) -> None:
+        transaction_id, body = self.refunds[which % len(self.refunds)]
+        self.world.post({"transaction_id": transaction_id}, body)
+
+    # --- What AWS does ------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.tasks)
+    @rule(which=SOME, fate=FATE)
+    def go_on(self, which: int, fate: str) -> None:
+        self.world.go_on(self.world.tasks[which % len(self.world.tasks)], fate)
+
+    @precondition(lambda self: self.world.tasks)
+    @rule(which=SOME)
+    def finish(self, which: int) -> None:
+        task = self.world.tasks[which % len(self.world.tasks)]
+        while task in self.world.tasks:
+            self.world.go_on(task)
+
+    @precondition(lambda self: self.world.stream and not any(task.name == "relay" for task in self.world.tasks))
+    @rule(size=st.integers(1, 5))
+    def relay(self, size: int) -> None:
+        self.world.relay(size)
+
+    @rule(relayed=st.lists(FATE, max_size=2), processed=st.lists(FATE, max_size=6), skew=SKEWS)
+    def flow(self, relayed: list[str], processed: list[str], skew: timedelta) -> None:
+        """Take what waits to the gateway, and drive the calls on the way through the fates."""
+        if self.world.stream and not any(task.name == "relay" for task in self.world.tasks):
+            self.drive(self.world.relay(10), relayed)
+        waiting = [one for one in self.world.queues["p"].messages if not one.hidden]
+        task = self.world.deliver("p", waiting[:10], skew) if waiting else None
+        if task:
+            self.drive(task, processed)
+
+    def drive(self, task: Task, fates: list[str]) -> None:
+        for fate in fates:
+            if task in self.world.tasks:
+                self.world.go_on(task, fate)
+        while task in self.world.tasks:
+            self.world.go_on(task)
+
+    @precondition(lambda self: any(queue.messages for queue in self.world.queues.values()))
+    @rule(queue=st.sampled_from("pppn"), first=SOME, size=st.integers(1, 4), again=st.booleans(), skew=SKEWS)
+    def deliver(self, queue: str, first: int, size: int, again: bool, skew: timedelta) -> None:
+        """Deliver messages from anywhere in the queue; ``again``: those too that a handler has already."""
+        there = [one for one in self.world.queues[queue].messages if again or not one.hidden]
+        if there:
+            start = first % len(there)
+            self.world.deliver(queue, there[start : start + size], skew)
+
+    @rule(queue=st.sampled_from("pn"))
+    def redrive(self, queue: str) -> None:
+        self.world.redrive(queue)
+
+    @rule(skew=SKEWS)
+    def reconcile(self, skew: timedelta) -> None:
+        self.world.reconcile(skew)
+
+    @rule(body=st.sampled_from(["", "{", '{"schema": 2}', "[]"]))
+    def poison(self, body: str) -> None:
+        self.world.send_poison(body)
+
+    @rule(minutes=st.sampled_from([1, 16, 25 * 60]))
+    def time_passes(self, minutes: int) -> None:
+        """No function runs that long: what is under way has timed out, before or after its call took effect."""
+        for number, task in enumerate(list(self.world.tasks)):
+            self.world.go_on(task, "dead after" if (number + minutes) % 2 else "dead before")
+        self.world.clock += timedelta(minutes=minutes)
+
+    # --- The audit ----------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def nobody_is_charged_twice(self) -> None:
+        """I2, and no more is given back than was charged."""
+        for body in self.payments:
+            name = body["transaction_id"]
+            charges = self.world.gateway.approved(Charge, name)
+            assert len(charges) <= 1, f"I2: {name} is charged {len(charges)} times"
+            back = self.world.gateway.approved(Refund, name)
+            assert len({one.request.refund_id for one in back}) == len(back), f"I2: {name} is refunded twice"  # type: ignore[union-attr]
+            assert sum(one.request.money.minor for one in back) <= sum(one.request.money.minor for one in charges)
+
+    def teardown(self) -> None:
+        try:
+            self.world.finish_tasks()
+            self.world.clock += timedelta(hours=25 if self.late else 0)
+            self.world.settle()
+            waiting = self.world.open_ids() - self.world.dead_ids() - self.lost_for_good()
+            assert not waiting, f"I1: {waiting} are neither final nor in a dead-letter queue"
+            self.mend()
+            self.nobody_is_charged_twice()
+            self.audit_answers()
+            self.audit_books()
+            self.audit_announcements()
+        finally:
+            self.patch.undo()
+            logger.setLevel("INFO")
+
+    def lost_for_good(self) -> set[str]:
+        """Nothing is: the name says what an exception to I1 would be."""
+        return set()
+
+    def mend(self) -> None:
+        """What an operator and the schedule do: after that, every payment is final."""
+        for _ in range(20):
+            for queue in self.world.queues:
+                self.world.redrive(queue)
+            self.world.clock += timedelta(hours=7)
+            self.world.reconcile()
+            self.world.settle()
+            if not self.world.open_ids():
+                break
+        assert not self.world.open_ids(), f"I1: {self.world.open_ids()} never become final"
+        still_open = [item["transaction_id"]["S"] for item in self.world.items() if "open_shard" in item]
+        assert not still_open, f"{still_open} are final, and still in the open index"
+
+    def audit_answers(self) -> None:
+        """What was accepted is in the table as it was asked for, and nothing else was accepted under its name."""
+        for about, body, told in self.world.answers:
+            if told["status"] != 202:
+                continue
+            item = self.world.item(about)
+            assert item, f"I1: {about} was accepted, and is not there"
+            if "refund_id" in body:
+                assert body["refund_id"] in item["refunds"]["M"], f"I1: a refund of {about} was accepted, and is lost"
+                continue
+            asked = (Decimal(str(body["amount"])), body["currency"])
+            assert (Decimal(told["body"]["amount"]), told["body"]["currency"]) == asked, f"I4: {about}"
+            assert item["amount_minor"]["N"] == str(self.minor(body)), f"I4: {about}"
+
+    def minor(self, body: dict[str, Any]) -> int:
+        exponent = {"EUR": 2, "JPY": 0, "KWD": 3, "USD": 2, "GBP": 2}[body["currency"]]
+        return int(Decimal(str(body["amount"])).scaleb(exponent))
+
+    def audit_books(self) -> None:
+        """The table says what the gateway's books say."""
+        for item in self.world.items():
+            name, status = item["transaction_id"]["S"], item["status"]["S"]
+            charges = self.world.gateway.approved(Charge, name)
+            assert (status != "failed") is bool(charges), f"{name} is {status}, and was charged {len(charges)} times"
+            for one in charges:
+                assert str(one.request.money.minor) == item["amount_minor"]["N"], f"I4: {name}"
+                assert one.request.money.currency == item["currency"]["S"], f"I4: {name}"
+                assert isinstance(one.outcome, Approved)
+                assert item["gateway_reference"]["S"] == one.outcome.reference
+            booked = {one.request.refund_id: one for one in self.world.gateway.approved(Refund, name)}  # type: ignore[union-attr]
+            stored = {key: one["M"] for key, one in item["refunds"]["M"].items()}
+            # This gateway declines a refund for one reason only: that it exceeds the charge.
+            assert stored.keys() == booked.keys(), f"a refund of {name} was accepted, and could not be made"
+            assert all(one["status"]["S"] == "processed" for one in stored.values()), name
+            assert all(stored[key]["amount_minor"]["N"] == str(one.request.money.minor) for key, one in booked.items())
+            back = sum(one.request.money.minor for one in booked.values())
+            if status != "failed":
+                expected = "processed" if not back else "refunded" if str(back) == item["amount_minor"]["N"] else None
+                assert status == (expected or "partially_refunded"), name
+
+    def audit_announcements(self) -> None:
+        """I3: every end is announced, and a repeat has the same id and the same content."""
+        by_id: dict[str, dict[str, Any]] = {}
+        for event in self.world.announced:
+            assert by_id.setdefault(event["id"], event) == event, f"I3: two events are {event['id']}"
+        told = {(event["subject"], event["type"]) for event in by_id.values()}
+        refunds = {
+            (event["subject"], event["data"]["refund"]["refund_id"], event["type"])
+            for event in by_id.values()
+            if "refund" in event["data"]
+        }
+        for item in self.world.items():
+            name, status = item["transaction_id"]["S"], item["status"]["S"]
+            assert (name, "payment.failed" if status == "failed" else "payment.processed") in told, f"I3: {name}"
+            for key, one in item["refunds"]["M"].items():
+                kind = "payment.refunded" if one["M"]["status"]["S"] == "processed" else "payment.refund_failed"
+                assert (name, key, kind) in refunds, f"I3: {name} {key}"
+
+
+def test_the_invariants_hold() -> None:
+    run_state_machine_as_test(Pipeline, settings=RUNS)
+
+
+# Each of these takes away one thing that the invariants rest on.
+def put_without_its_condition(patch: pytest.MonkeyPatch) -> None:
+    put = World.put_item
+    patch.setattr(World, "put_item", lambda self, **request: put(self, **(request | {"ConditionExpression": None})))
+
+
+def a_new_key_for_each_attempt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(charging, "idempotency_key", lambda *_: str(uuid.uuid4()))
+
+
+def the_same_fingerprint_for_everything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(contract, "_fingerprint", lambda *_: "the same")
+
+
+def an_empty_result_for_every_batch(patch: pytest.MonkeyPatch) -> None:
+    work = batch.work
+
+    def forgetful(*arguments: Any, **options: Any) -> dict[str, Any]:
+        work(*arguments, **options)
+        return {}
+
+    patch.setattr(batch, "work", forgetful)
+
+
+def refunds_that_do_not_look_at_the_version(patch: pytest.MonkeyPatch) -> None:
+    update = World.update_item
+
+    def blind(self: World, **request: Any) -> Any:
+        condition = request["ConditionExpression"].replace(" AND #version = :version", "")
+        return update(self, **(request | {"ConditionExpression": condition}))
+
+    patch.setattr(World, "update_item", blind)
+
+
+def a_charge_of_any_age_without_asking(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(charging, "BLIND_CHARGE_WINDOW", timedelta(days=365))
+
+
+def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
+    def guess(self: charging.Charging, payment: Any, refund_id: Any, reason: str, *, last: bool) -> None:
+        self._record(payment.transaction_id, refund_id, "decline", Word(failure_code=reason))
+
+    patch.setattr(charging.Charging, "_unresolved", guess)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        put_without_its_condition,
+        a_new_key_for_each_attempt,
+        the_same_fingerprint_for_everything,
+        an_empty_result_for_every_batch,
+        refunds_that_do_not_look_at_the_version,
+        a_charge_of_any_age_without_asking,
+        a_silent_gateway_taken_for_a_decline,
+    ],
+)
+def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Pipeline, settings=settings(RUNS, phases=[Phase.generate], report_multiple_bugs=False)
+        )
+
+
+def test_the_world_is_not_empty() -> None:
+    """A machine that reaches nothing would find nothing: by hand, a payment goes all the way, and back."""
+    machine = Pipeline()
+    try:
+        machine.post(CURRENCIES[0], declined=False, skew=timedelta())
+        machine.world.settle()
+        machine.refund(0, 2)
+        machine.world.settle()
+        (item,) = machine.world.items()
+        assert item["status"]["S"] == "partially_refunded"
+        assert [event["type"] for event in machine.world.announced] == ["payment.processed", "payment.refunded"]
+        assert json.dumps(machine.world.announced[1]["data"]["refund"]["amount"]) == '"6.25"'
+    finally:
+        machine.teardown()

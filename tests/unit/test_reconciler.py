@@ -1,0 +1,167 @@
+"""The reconciler: it finds what is not final, asks, and finishes or sends on; it never guesses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from payments.aws import UnavailableError
+from payments.charging import Charging
+from payments.gateway import Approved, Charge, Declined, Outcome, Refund
+from payments.handlers import reconciler
+from payments.handling import FunctionError
+from payments.model import RefundRecord, timestamp
+from payments.reconciling import Reconciler
+from payments.relaying import messages_of
+from payments.store import OpenIndex
+from payments.transitions import Status
+from tests.unit.conftest import OPEN_INDEX, TABLE, Context, payment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from payments.store import Table
+
+NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
+
+
+class Answering:
+    """A gateway that only knows what became of earlier charges and refunds."""
+
+    def __init__(self, known: dict[str, Approved | Declined | None]) -> None:
+        self.known = known
+
+    def charge(self, charge: Charge) -> Outcome:
+        raise AssertionError("the reconciler must not charge")
+
+    def refund(self, refund: Refund) -> Outcome:
+        raise AssertionError("the reconciler must not refund")
+
+    def lookup(self, request: Charge | Refund) -> Approved | Declined | None:
+        if request.transaction_id not in self.known:
+            raise UnavailableError("no answer")
+        return self.known[request.transaction_id]
+
+
+def run(dynamodb: Any, table: Table, known: dict[str, Any], **event: Any) -> dict[str, int]:
+    charging = Charging(table, Answering(known), lambda: NOW)
+    counts = Reconciler(table, charging, lambda: NOW).run(
+        OpenIndex(dynamodb, TABLE, OPEN_INDEX).until(NOW - timedelta(minutes=15)), in_time=lambda: True
+    )
+    return dict(counts)
+
+
+def item(dynamodb: Any, transaction_id: str = "order-1") -> dict[str, Any]:
+    found: dict[str, Any] = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": transaction_id}})["Item"]
+    return found
+
+
+@pytest.mark.parametrize("status", ["validated", "unknown"])
+@pytest.mark.parametrize(("known", "reached"), [(Approved("ref"), "processed"), (Declined("stolen_card"), "failed")])
+def test_what_the_gateway_knows_is_recorded(dynamodb: Any, table: Table, status: str, known: Any, reached: str) -> None:
+    table.accept(payment(status=status))
+    assert run(dynamodb, table, {"order-1": known}) == {"settled": 1}
+    stored = table.get("order-1")
+    assert stored
+    assert stored.status == reached
+    assert "open_shard" not in item(dynamodb)
+    assert run(dynamodb, table, {}) == {}
+
+
+def test_what_it_does_not_know_goes_through_the_outbox_again(dynamodb: Any, table: Table) -> None:
+    table.accept(payment(status="unknown"))
+    before = item(dynamodb)
+    assert run(dynamodb, table, {"order-1": None}) == {"redriven": 1}
+    after = item(dynamodb)
+    assert after["status"] == {"S": "unknown"}
+    images = {"OldImage": before, "NewImage": after}
+    (message,) = messages_of({"eventName": "MODIFY", "dynamodb": images})
+    assert (message.event, message.payment.payment_method) == ("payment.validated", "pm_sim_approved")
+    assert run(dynamodb, table, {"order-1": None}) == {}, "it is given time before it is looked at again"
+
+
+def test_a_silent_gateway_changes_nothing(dynamodb: Any, table: Table) -> None:
+    table.accept(payment(status="unknown"))
+    before = item(dynamodb)
+    assert run(dynamodb, table, {}) == {"unanswered": 1}
+    assert item(dynamodb) == before
+
+
+def test_the_young_and_the_final_are_left_alone(dynamodb: Any, table: Table) -> None:
+    young = timestamp(NOW - timedelta(minutes=14))
+    table.accept(payment(transaction_id="young", created_at=young))
+    for status in ("processed", "failed", "partially_refunded", "refunded"):
+        table.accept(payment(transaction_id=status, status=status))
+    assert run(dynamodb, table, {}) == {}
+
+
+def test_an_open_refund_is_settled_too(dynamodb: Any, table: Table) -> None:
+    moment = "2026-01-01T00:00:01.000000Z"
+    charged = payment(status="processed", gateway_reference="charge")
+    table.accept(charged)
+    table.add_refund(charged, "r1", RefundRecord(250, Status.VALIDATED, moment, moment, "f"))
+    assert run(dynamodb, table, {"order-1": None}) == {"redriven": 1}
+    with_refund = table.get("order-1")
+    assert with_refund
+    before = item(dynamodb)
+    assert table.redrive(with_refund, NOW)
+    (message,) = messages_of({"eventName": "MODIFY", "dynamodb": {"OldImage": before, "NewImage": item(dynamodb)}})
+    assert (message.event, message.refund_id) == ("refund.validated", "r1")
+    charging = Charging(table, Answering({"order-1": Approved("back")}), lambda: NOW)
+    assert dict(Reconciler(table, charging, lambda: NOW).run(["order-1"], in_time=lambda: True)) == {"settled": 1}
+    stored = table.get("order-1")
+    assert stored
+    assert (stored.status, stored.refunds["r1"].gateway_reference) == ("partially_refunded", "back")
+    assert "open_shard" not in item(dynamodb)
+
+
+def test_one_payment_that_cannot_be_read_does_not_hold_up_the_others(dynamodb: Any, table: Table) -> None:
+    for name in ("a", "bad", "z"):
+        table.accept(payment(transaction_id=name, status="unknown"))
+    dynamodb.update_item(
+        TableName=TABLE,
+        Key={"transaction_id": {"S": "bad"}},
+        UpdateExpression="SET currency = :none",
+        ExpressionAttributeValues={":none": {"S": "XXX"}},
+    )
+    assert run(dynamodb, table, {"a": Approved("r"), "z": Approved("r")}) == {"settled": 2, "failed": 1}
+
+
+def test_with_no_time_left_nothing_more_is_begun(dynamodb: Any, table: Table) -> None:
+    table.accept(payment(status="unknown"))
+    charging = Charging(table, Answering({}), lambda: NOW)
+    counts = Reconciler(table, charging, lambda: NOW).run(["order-1"], in_time=lambda: False)
+    assert dict(counts) == {"left": 1}
+
+
+class TestTheHandler:
+    @pytest.fixture(autouse=True)
+    def _fresh(self, dynamodb: Any) -> Iterator[None]:
+        reconciler.wired.cache_clear()  # type: ignore[attr-defined]
+        yield
+        reconciler.wired.cache_clear()  # type: ignore[attr-defined]
+
+    def test_it_finds_asks_and_counts(self, table: Table) -> None:
+        table.accept(payment(transaction_id="old", status="unknown"))
+        young = timestamp(datetime.now(UTC))
+        table.accept(payment(transaction_id="young", status="unknown", created_at=young))
+        context: Any = Context()
+        assert reconciler.handler({}, context) == {"redriven": 1}
+        assert reconciler.handler({"older_than_seconds": 0}, context) == {"redriven": 1}
+        assert reconciler.handler({"transaction_ids": ["old", "nobody"]}, context) == {"redriven": 1}
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            {"older_than_seconds": -1},
+            {"older_than_seconds": True},
+            {"older_than_seconds": "1"},
+            {"transaction_ids": "x"},
+            {"transaction_ids": ["a/b"]},
+        ],
+    )
+    def test_a_wrong_event_is_refused(self, event: dict[str, Any]) -> None:
+        with pytest.raises(FunctionError, match="ValueError"):
+            reconciler.handler(event, Context())  # type: ignore[arg-type]
