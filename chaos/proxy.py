@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import ssl
 import subprocess
@@ -117,7 +118,9 @@ class Proxy:
             if line.startswith("microburst_faults_total{"):
                 labels, _, value = line.removeprefix("microburst_faults_total{").rpartition("} ")
                 told = dict(part.split("=", 1) for part in labels.split(",") if "=" in part)
-                kind = " ".join(told[name].strip('"') for name in ("service", "operation", "action") if name in told)
+                # A latency's kind names its milliseconds.
+                told["action"] = re.sub(r":\d+ms", "", told["action"])
+                kind = " ".join(told[name].strip('"') for name in ("service", "operation", "action"))
                 counts[kind] = counts.get(kind, 0) + int(float(value))
         return counts
 

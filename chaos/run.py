@@ -102,7 +102,6 @@ def _drain(stack: Stack, load: Load, inbox: Inbox, tell: Callable[[str, int], No
         open_ = [name for name in wanted if not _has_ended(items.get(name))]
         tell("final", len(wanted) - len(open_) - done)
         done = len(wanted) - len(open_)
-        inbox.wait(lambda _: False, 0)
         if not open_ and not _waiting(stack) and _all_told(wanted, inbox):
             break
         for queue, dead in (("validator_queue_url", "validator_dlq_url"), ("processor_queue_url", "processor_dlq_url")):
@@ -133,11 +132,8 @@ def _waiting(stack: Stack) -> int:
 
 def _all_told(wanted: set[str], inbox: Inbox) -> bool:
     """Say whether all was heard of. What is never announced is for the audit to find, when the patience is over."""
-    while True:
-        before = len(inbox.received)
-        inbox.wait(lambda _: False, 0)
-        if len(inbox.received) == before:
-            break
+    while inbox.receive():
+        pass
     told = {event["subject"] for event in inbox.received}
     return wanted <= told
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chaos.proxy import Proxy
 from local.server import EmbeddedAWS
 from local.tls import CERTIFICATE, KEY, make_certificate
 from ops import running
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A running stack and the Terraform that made it."""
+    """A running stack, the Terraform that made it, and what stands between its functions and AWS."""
 
     stack: Stack
     terraform: Terraform
+    proxy: Proxy
+    server_pid: int
 
 
 # The endpoints that are told by webhooks. Short delays, so that every retry can be waited for.
@@ -58,7 +61,9 @@ def receivers() -> Iterator[dict[str, Receiver]]:
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory, receivers: dict[str, Receiver]) -> Iterator[Deployed]:
     place = running.Place(tmp_path_factory.mktemp("stack"))
-    with EmbeddedAWS(place.folder) as embedded:
+    with Proxy(place.folder) as proxy, EmbeddedAWS(place.folder, functions_endpoint=proxy.url) as embedded:
+        # It lets everything through, until a test sets faults.
+        proxy.start(embedded.url)
         terraform = running.terraform(place, embedded.url)
         webhooks = {
             name: spec | {"url": f"https://localhost:{receivers[name].port}/{name}", "timeout_seconds": 3}
@@ -70,7 +75,9 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, receivers: dict[str, Rece
             "TF_VAR_webhook_secret_ttl_seconds": str(SECRET_TTL_SECONDS),
             "TF_VAR_allowed_private_cidrs": json.dumps(["127.0.0.0/8", "::1/128"]),
         }
-        yield Deployed(running.deploy(terraform, embedded.url, Step("Deploying")), terraform)
+        stack = running.deploy(terraform, embedded.url, Step("Deploying"))
+        assert embedded.pid is not None
+        yield Deployed(stack, terraform, proxy, embedded.pid)
 
 
 @pytest.fixture(scope="session")

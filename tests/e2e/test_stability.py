@@ -41,6 +41,7 @@ KEY = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-0000000000
 
 # Another value for every other variable, in two plans where two exclude each other.
 CHANGED: dict[str, Any] = {
+    "amount_limits": {"EUR": "10000.00"},
     "alarm_emails": ["ops@example.com"],
     "announcement_subscriptions": {"books": {"protocol": "https", "endpoint": "https://books.example.com"}},
     "api": {
@@ -73,6 +74,7 @@ CHANGED: dict[str, Any] = {
     },
     "private_api": None,
     "project": "another",
+    "reconciler": {"interval_minutes": 1, "older_than_minutes": 30},
     "queues": {
         "batch_size": 5,
         "dead_letter_retention_seconds": 1000000,

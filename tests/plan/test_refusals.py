@@ -126,6 +126,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"logs": '{ retention_days = 1, kms_key_arn = "a", level = "LOUD" }'}, "logs.level must be TRACE"),
         ({"memory_mb": "64"}, "memory_mb must be from 128 to 10240"),
         ({"name": '"a b"'}, "name must be 1 to 64 letters"),
+        ({"schedule": '"every day"'}, "schedule must be rate"),
         ({"package": '{ sha256_base64 = "a" }'}, "package must have a path or an s3, and not both"),
         ({"provisioned_concurrency": "-1"}, "provisioned_concurrency must be 0 (none) or a whole number"),
         ({"provisioned_concurrency": "5", "reserved_concurrency": "4"}, "must not be above reserved_concurrency"),

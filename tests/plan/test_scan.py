@@ -1,4 +1,4 @@
-"""What checkov finds: in the HCL by `make check`, and here in plans: prod, every option, webhooks, with their values."""
+"""What checkov finds: in the HCL by `make check`, and here in plans with their values: prod, every option, webhooks."""
 
 from __future__ import annotations
 

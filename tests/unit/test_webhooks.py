@@ -348,6 +348,8 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         client: Any = botocore.session.get_session().create_client("secretsmanager")
         client.create_secret(Name=NAME)
         yield client
+        # Another test's mock may be around this one: it is all one AWS.
+        client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
 
 
 def test_a_secret_without_a_value_is_told_of(manager: Any, log: io.StringIO) -> None:
