@@ -248,14 +248,14 @@ module "monitoring" {
   suffix            = var.environment_suffix
   alarm_topic_arn   = module.alarms.arn
   metrics_namespace = local.metrics_namespace
-  functions = {
+  functions = merge(module.webhooks.functions, {
     for function, name in local.function_names : function => {
       name                 = name
       timeout_seconds      = local.function_settings[function].timeout_seconds
       reserved_concurrency = local.function_settings[function].reserved_concurrency
       log_group_name       = module.function[function].log_group_name
     }
-  }
+  })
   stream_function = local.stream_consumers.payments
   queues = {
     for queue, name in local.queue_names : queue => {

@@ -50,10 +50,16 @@ ENVIRONMENT = {
     "POWERTOOLS_METRICS_NAMESPACE": "Payments",
     "POWERTOOLS_SERVICE_NAME": "bench",
     "PROCESSOR_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/processor",
+    "QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/webhook",
     "RECONCILE_AFTER_SECONDS": "900",
+    "RETRY_DELAYS_SECONDS": "30 60",
+    "SECRET_NAME": "webhook",
+    "SECRET_TTL_SECONDS": "300",
     "SIMULATOR_TABLE_NAME": "ledger",
     "TABLE_NAME": "payments",
+    "TIMEOUT_SECONDS": "15",
     "TOPIC_ARN": "arn:aws:sns:ap-southeast-1:000000000000:announcements",
+    "WEBHOOK_URL": "https://receiver.example.com/",
 }
 
 
@@ -178,7 +184,12 @@ class Functions:
         """Return what the relay makes of ten changes, as Lambda takes it from the queue."""
         self.modules["relay"].handler(self._changes(status), Context())
         records = [
-            {"messageId": f"m{number}", "body": body, "attributes": {"ApproximateReceiveCount": "1"}}
+            {
+                "messageId": f"m{number}",
+                "receiptHandle": f"r{number}",
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+            }
             for number, body in enumerate(self.aws.sent)
         ]
         return {"Records": records}

@@ -170,6 +170,7 @@ def _work(whole: dict[str, Any]) -> str:
 WHY = {
     "aws_lambda_powertools": "logs and metrics as Lambda and CloudWatch want them; the rest of it is never imported",
     "msgspec": "JSON, checked and decoded in C",
+    "standardwebhooks": "signs webhooks by its scheme; only the deliverer imports it",
     "typing_extensions": "Powertools depends on it",
 }
 

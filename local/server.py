@@ -200,6 +200,7 @@ class EmbeddedAWS:
             "USE_SSL": "1",
             "MINISTACK_SSL_CERT": str(CERTIFICATE),
             "MINISTACK_SSL_KEY": str(KEY),
-            # The functions inherit it, and so trust the endpoint that they call.
+            # The functions inherit both, and so trust the endpoint that they call, and a webhook's receiver here.
             "AWS_CA_BUNDLE": str(AUTHORITY),
+            "SSL_CERT_FILE": str(AUTHORITY),
         }

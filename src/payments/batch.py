@@ -37,6 +37,7 @@ class Record(NamedTuple):
     """What is looked at of Powertools' SQSRecord, under the same names."""
 
     message_id: str
+    receipt_handle: str
     body: str
     attributes: Attributes
 
@@ -62,7 +63,7 @@ def work(
     def done(raw: dict[str, Any]) -> bool:
         try:
             attributes = Attributes(raw["attributes"]["ApproximateReceiveCount"])
-            record = cast("SQSRecord", Record(raw["messageId"], raw["body"], attributes))
+            record = cast("SQSRecord", Record(raw["messageId"], raw["receiptHandle"], raw["body"], attributes))
             if left() < seconds:
                 skip(record)
                 raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure

@@ -162,7 +162,8 @@ def with_cases(module: str, cases: Cases) -> str:
             else:
                 kept.append(line)
         given = [f"  {argument} = {value}" for argument, value in arguments.items()]
-        source = f'  source = "{ROOT / "modules" / module}"'
+        # By a relative path: Terraform takes an absolute one for a package, whose modules must not look out of it.
+        source = f'  source = "./modules/{module}"'
         blocks.append("\n".join([f'module "{case}" {{', source, *given, *kept, "}"]))
     return "\n\n".join([head, *blocks]) + "\n"
 
@@ -175,6 +176,7 @@ def module_cases(
 
     def planned(module: str, cases: Cases) -> Plan:
         folder = tmp_path_factory.mktemp(f"{module}-cases")
+        (folder / "modules").symlink_to(ROOT / "modules")
         (folder / "main.tf").write_text(with_cases(module, cases), encoding="utf-8")
         test = tftest.TerraformTest(str(folder), env=terraform_environment)
         test.init(input=False)
@@ -191,6 +193,7 @@ def module_cases(
 @pytest.fixture
 def module_refusals(terraform_environment: dict[str, str], tmp_path: Path) -> Callable[[str, Cases], dict[str, str]]:
     """Plan several cases that a module must refuse; return what Terraform says of each."""
+    (tmp_path / "modules").symlink_to(ROOT / "modules")
 
     def once(module: str, cases: Cases) -> dict[str, str]:
         (tmp_path / "main.tf").write_text(with_cases(module, cases), encoding="utf-8")

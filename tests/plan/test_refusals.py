@@ -24,6 +24,8 @@ STREAM = (
 MONITORED = '{ payments = { name = "a", dead_letter_queue_name = "b" } }'
 WATCHED = '{ a = { name = "a", timeout_seconds = %s, log_group_name = "a" } }'
 
+HOOK = '{ shop = { url = "https://a.example/", %s } }'
+
 # module: argument (or several): value, and what is said.
 REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     "apigw": [
@@ -93,6 +95,10 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
             'replicas need stream_view_type = "NEW_AND_OLD_IMAGES"',
         ),
         ({"stream_view_type": '"ALL"'}, "stream_view_type must be KEYS_ONLY"),
+    ],
+    "eventbus": [
+        ({"max_receive_count": "1"}, "max_receive_count must be from 2 to 1000"),
+        ({"name": '"a b"'}, "name must be 1 to 59 letters"),
     ],
     "kms": [
         ({"keys": '{ a = { alias = "alias/x", description = "x" } }'}, "is written without the leading alias/"),
@@ -169,7 +175,28 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"name": '"a b"'}, "name must be 1 to 80 letters"),
         ({"receive_wait_seconds": "0"}, "receive_wait_seconds must be from 1 to 20"),
         ({"retention_seconds": "1"}, "retention_seconds must be from 60"),
+        (
+            {"senders": '{ a = { service = "sns.amazonaws.com", arn = "arn:aws:sns:*" } }'},
+            "senders must name a service principal",
+        ),
         ({"visibility_timeout_seconds": "100"}, "must be at least 6 × consumer_timeout_seconds"),
+    ],
+    "webhooks": [
+        ({"allowed_private_cidrs": '["loopback"]'}, "allowed_private_cidrs must be CIDR blocks"),
+        ({"endpoints": '{ the-dlq = { url = "https://a.example/" } }'}, "a name is 2 to 20 lower-case letters"),
+        ({"endpoints": '{ shop = { url = "http://a.example/" } }'}, "url must be https://host/path"),
+        ({"endpoints": '{ shop = { url = "https://u:p@a.example/" } }'}, "url must be https://host/path"),
+        ({"endpoints": HOOK % "events = []"}, "events must name at least one event"),
+        ({"endpoints": HOOK % "maximum_concurrency = 1"}, "maximum_concurrency must be from 2 to 1000"),
+        ({"endpoints": HOOK % "retry_delays_seconds = []"}, "retry_delays_seconds must have from 1 to 20 delays"),
+        ({"endpoints": HOOK % "retry_delays_seconds = [43200]"}, "must be a whole number from 1 to 39600"),
+        ({"endpoints": HOOK % "timeout_seconds = 60"}, "timeout_seconds must be a whole number from 1 to 30"),
+        ({"retention_seconds": "120000"}, "must be at most half of retention_seconds"),
+        ({"retention_seconds": "1209600"}, "retention_seconds must be at least 3600 and less than 1209600"),
+        ({"secret_recovery_days": "3"}, "secret_recovery_days must be 0, or from 7 to 30"),
+        ({"secret_ttl_seconds": "0"}, "secret_ttl_seconds must be from 1 to 3600"),
+        ({"suffix": '"Prod_"'}, "suffix must be 1 to 20 lower-case letters"),
+        ({"thresholds": "{ failed_deliveries = 0 }"}, "thresholds must all be above 0"),
     ],
 }
 

@@ -1,4 +1,4 @@
-"""What checkov finds: in the HCL by `make check`, and here in plans: prod, and every option, with their values."""
+"""What checkov finds: in the HCL by `make check`, and here in plans with their values: prod, every option, webhooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.plan.graph import with_unknowns_named
 pytestmark = pytest.mark.plan
 
 # Every skip is a debt: one more has to be written down here too.
-SKIPS = 23
+SKIPS = 24
 SKIP = re.compile(r"#\s*checkov:skip=(?P<check>[A-Z0-9_]+)(?P<reason>:.*)?$")
 
 
@@ -39,7 +39,7 @@ def test_every_skip_has_its_reason_on_its_line() -> None:
     assert [where for where, skip in found if len((skip["reason"] or ":")[1:].split()) < 5] == []
 
 
-@pytest.mark.parametrize("environment", ["prod", "options"])
+@pytest.mark.parametrize("environment", ["prod", "options", "webhooks"])
 def test_a_plan_has_no_finding(root_plan: Any, tmp_path: Path, environment: str) -> None:
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(with_unknowns_named(root_plan(environment))), encoding="utf-8")

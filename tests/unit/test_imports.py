@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WAY_OUT = "Import it where it is needed only, or not at all. If it must be: measure with make bench, then list it here."
 
 THIRD_PARTY = """
-aws_lambda_powertools botocore dateutil jmespath msgspec six typing_extensions urllib3
+aws_lambda_powertools botocore dateutil jmespath msgspec six standardwebhooks typing_extensions urllib3
 """
 # Of Python's own, in any of its versions that the functions run on. All but gc is what botocore and Powertools bring.
 STANDARD = """
@@ -32,6 +32,7 @@ EVERYWHERE = """
 aws cards currencies handlers handling model money once settings telemetry transitions
 """
 OWN = {
+    "deliverer": {"batch", "webhooks"},
     "notifier": {"announcing", "relaying"},
     "processor": {"batch", "charging", "gateway", "gateways", "simulator", "store"},
     "reader": {"contract", "problems", "store"},
