@@ -254,6 +254,18 @@ variable "network" {
   }
 }
 
+variable "objectives" {
+  description = "What is promised: which share of payments becomes final within payments_seconds, and which share of API calls is answered without 5XX; and how many payments or calls the long window must have seen (minimum_events) before an alarm says that the promise is being broken. See modules/monitoring."
+  type = object({
+    api_share        = optional(number, 0.999)
+    minimum_events   = optional(number, 20)
+    payments_seconds = optional(number, 60)
+    payments_share   = optional(number, 0.999)
+  })
+  default  = {}
+  nullable = false
+}
+
 variable "project" {
   description = "The Project tag of every resource."
   type        = string
@@ -340,6 +352,13 @@ variable "runtime" {
   }
 }
 
+variable "saved_queries" {
+  description = "Whether to save the Logs Insights query that shows one payment's whole story; false where CloudWatch Logs does not take it, as on the embedded AWS."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "table" {
   description = "The payments table: days of point-in-time recovery (0 switches it off, else 1 to 35) and protection from deletion."
   type = object({
@@ -353,4 +372,28 @@ variable "table" {
     condition     = var.table.point_in_time_recovery_days >= 0 && var.table.point_in_time_recovery_days <= 35
     error_message = "table.point_in_time_recovery_days must be from 0 (off) to 35."
   }
+}
+
+variable "thresholds" {
+  description = "When to raise an alarm; modules/monitoring/README.md says of each what it is for and why it is what it is. All must be above 0."
+  type = object({
+    api_4xx                = optional(number, 100)
+    api_5xx                = optional(number, 1)
+    api_p99_ms             = optional(number, 3000)
+    concurrency_share      = optional(number, 0.8)
+    contradictions         = optional(number, 1)
+    dead_letters           = optional(number, 1)
+    duration_share         = optional(number, 0.8)
+    errors                 = optional(number, 1)
+    iterator_age_ms        = optional(number, 60000)
+    oldest_message_seconds = optional(number, 600)
+    open_payment_seconds   = optional(number, 3600)
+    reconciler_failed      = optional(number, 1)
+    reconciler_left        = optional(number, 1)
+    table_errors           = optional(number, 1)
+    throttles              = optional(number, 1)
+    waiting_messages       = optional(number, 1000)
+  })
+  default  = {}
+  nullable = false
 }

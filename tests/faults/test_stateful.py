@@ -58,7 +58,7 @@ class Pipeline(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(AmazonCloudWatchEMFProvider, "flush_metrics", AmazonCloudWatchEMFProvider.clear_metrics)
+        self.patch.setattr(AmazonCloudWatchEMFProvider, "flush_metrics", lambda emf, **_: emf.clear_metrics())
         logger.setLevel("CRITICAL")
         self.world = World(self.patch)
         self.late = False
