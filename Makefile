@@ -1,7 +1,13 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup layer up down console deploy outputs openapi test check fmt lock
+.PHONY: help setup layer up down console deploy outputs openapi chaos test check fmt lock bench cost
 ENV ?= local
 PORT ?= 4566
+PAYMENTS ?= 1000
+SEED ?= 7
+SIZES ?= 1000,10000
+CLIENTS ?= 8
+VOLUME ?= 1000000
+REGION ?= ap-southeast-1
 PYTHON ?= python3
 UV := build/venv-uv/bin/uv
 RUN := .venv/bin/python -m
@@ -42,6 +48,9 @@ outputs: setup ## Print terraform output as JSON: ENV=local, dev or prod
 openapi: setup ## Write docs/openapi.json, of which the API's routes are made, from the contract in src/payments
 	@.venv/bin/python docs/openapi.py
 
+chaos: layer ## Post payments under faults and audit what became of them (PAYMENTS=1000 SEED=7)
+	@$(RUN) chaos --payments $(PAYMENTS) --seed $(SEED)
+
 test: layer check ## Run every check; pytest's summary comes last
 	@$(RUN) pytest
 
@@ -54,3 +63,9 @@ fmt: setup ## Format the HCL and the Python, and refresh what is generated
 
 lock: setup ## Renew the lock of the Python packages
 	@$(UV) lock --upgrade
+
+bench: layer ## Measure speed (SIZES=1000,10000 CLIENTS=8)
+	@$(RUN) bench run --payments $(SIZES) --clients $(CLIENTS)
+
+cost: setup ## Reckon the bill: ENV=prod VOLUME=1000000 REGION=ap-southeast-1
+	@$(RUN) bench cost --env $(if $(filter local,$(ENV)),prod,$(ENV)) --volume $(VOLUME) --region $(REGION)

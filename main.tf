@@ -24,7 +24,7 @@ module "keys" {
         conditions = [{
           test     = "ArnLike"
           variable = "kms:EncryptionContext:aws:logs:arn"
-          values   = [for prefix in ["/aws/lambda/payment-", "/aws/apigateway/payment-", "/aws/vpc/payment-"] : "${local.arn_base.logs}:log-group:${prefix}*"]
+          values   = [for prefix in ["/aws/lambda/payment-", "/aws/apigateway/payment-", "/aws/vpc/payment-", "aws-waf-logs-payment-"] : "${local.arn_base.logs}:log-group:${prefix}*"]
         }]
       }]
     }
@@ -84,6 +84,7 @@ module "table" {
   point_in_time_recovery_days = var.table.point_in_time_recovery_days
   deletion_protection         = var.table.deletion_protection
   kms_key_arn                 = module.keys.keys["dynamodb"].arn
+  replicas                    = var.table_replicas
 }
 
 # The simulator's own books. They belong to the gateway, not to us: an audit compares the two.
@@ -162,6 +163,10 @@ module "function" {
   memory_mb            = local.function_settings[each.key].memory_mb
   timeout_seconds      = local.function_settings[each.key].timeout_seconds
   reserved_concurrency = local.function_settings[each.key].reserved_concurrency
+  # What is off unless it is asked for: see variables-options.tf.
+  provisioned_concurrency = try(var.function_starts[each.key].provisioned_concurrency, 0)
+  snap_start              = try(var.function_starts[each.key].snap_start, false)
+  gradual_deployment      = lookup(local.gradual_deployments, each.key, null)
   package = {
     path          = data.archive_file.functions.output_path
     sha256_base64 = data.archive_file.functions.output_base64sha256
@@ -216,7 +221,10 @@ module "api" {
   authorization          = var.api.authorization
   cognito_user_pool_arns = var.api.cognito_user_pool_arns
   manage_account_logging = var.api.manage_account_logging
-  throttle               = { rate_limit = var.api.rate_limit, burst_limit = var.api.burst_limit }
+  throttle               = { rate_limit = var.api.rate_limit, burst_limit = var.api.burst_limit, routes = var.route_throttles }
+  endpoint               = { type = var.private_api == null ? "REGIONAL" : "PRIVATE", vpc_endpoint_ids = try(var.private_api.vpc_endpoint_ids, []) }
+  custom_domain          = var.custom_domain
+  waf                    = var.waf
   usage_plan             = var.api.usage_plan ? { quota_limit = var.api.quota_limit, quota_period = var.api.quota_period } : null
   logs = {
     retention_days = var.log_retention_days
@@ -240,14 +248,14 @@ module "monitoring" {
   suffix            = var.environment_suffix
   alarm_topic_arn   = module.alarms.arn
   metrics_namespace = local.metrics_namespace
-  functions = {
+  functions = merge(module.webhooks.functions, {
     for function, name in local.function_names : function => {
       name                 = name
       timeout_seconds      = local.function_settings[function].timeout_seconds
       reserved_concurrency = local.function_settings[function].reserved_concurrency
       log_group_name       = module.function[function].log_group_name
     }
-  }
+  })
   stream_function = local.stream_consumers.payments
   queues = {
     for queue, name in local.queue_names : queue => {

@@ -28,6 +28,11 @@ output "dashboard_name" {
   value       = module.monitoring.dashboard_name
 }
 
+output "deployments" {
+  description = "With gradual_deployment, what starts each function's deployment; see modules/lambda."
+  value       = { for function, instance in module.function : function => instance.deployment if instance.deployment != null }
+}
+
 output "dynamodb_table_name" {
   description = "The payments table."
   value       = module.table.name

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 UV = BUILD / "venv-uv" / "bin" / "uv"
 PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
-# Not needed to run: what pip would use to uninstall, and what only a type checker reads.
+# Not needed to run: what pip would use to uninstall, what only a type checker reads, and what boto3 in the runtime
+# brings with it, there compiled already.
 LEFT_OUT = (
     "**/__pycache__",
     "bin",
     "**/*.dist-info/RECORD",
     "**/*.dist-info/direct_url.json",
     "**/*.pyi",
+    "jmespath",
+    "jmespath-*.dist-info",
     "*.lock",
     ".lock",
 )
@@ -58,7 +61,7 @@ def target() -> tuple[str, str]:
 
 def build(folder: Path, options: list[str]) -> bool:
     """Build the layer into ``folder`` unless it is there for this lock already; say whether it was built."""
-    wanted = requirements() + f"# {' '.join(options)}\n"
+    wanted = requirements() + f"# {' '.join(options)}, without {' '.join(LEFT_OUT)}\n"
     stamp = folder / "requirements.txt"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return False

@@ -109,7 +109,8 @@ class EmbeddedAWS:
     """One embedded AWS, as a context manager or by ``start`` and ``stop``.
 
     ``port`` is a free one unless given; ``auth`` enforces IAM; ``persist`` keeps the state in ``state_dir`` over a
-    stop and a start on the same port. The log is ``state_dir/embedded-aws.log``.
+    stop and a start on the same port. The functions call AWS at ``functions_endpoint``, where that is given: something
+    that stands between. The log is ``state_dir/embedded-aws.log``.
 
     Raises LocalError where the port is taken, or the server does not come up.
     """
@@ -118,6 +119,7 @@ class EmbeddedAWS:
     port: int | None = None
     auth: bool = True
     persist: bool = False
+    functions_endpoint: str | None = None
     pid: int | None = field(default=None, init=False)
 
     @property
@@ -178,7 +180,8 @@ class EmbeddedAWS:
 
     def _server_environment(self) -> dict[str, str]:
         # The functions inherit what the server has: nothing of the caller's may reach them.
-        return {
+        between = {"AWS_ENDPOINT_URL": self.functions_endpoint} if self.functions_endpoint else {}
+        return between | {
             "PATH": os.defpath,
             "HOME": str(self.state_dir),
             "LANG": "C.UTF-8",
@@ -197,6 +200,7 @@ class EmbeddedAWS:
             "USE_SSL": "1",
             "MINISTACK_SSL_CERT": str(CERTIFICATE),
             "MINISTACK_SSL_KEY": str(KEY),
-            # The functions inherit it, and so trust the endpoint that they call.
+            # The functions inherit both, and so trust the endpoint that they call, and a webhook's receiver here.
             "AWS_CA_BUNDLE": str(AUTHORITY),
+            "SSL_CERT_FILE": str(AUTHORITY),
         }

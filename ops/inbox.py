@@ -73,14 +73,15 @@ class Inbox:
                     return event
             if time.monotonic() > deadline:
                 return None
-            self._receive()
+            self.receive()
 
     def of(self, transaction_id: str) -> list[Event]:
         """Return what has been announced of a payment so far."""
-        self._receive()
+        self.receive()
         return [event for event in self.received if event["subject"] == transaction_id]
 
-    def _receive(self) -> None:
+    def receive(self) -> int:
+        """Take what has come, a batch at most; return how many announcements that was."""
         if self._queue is None:
             raise ValueError("the inbox is not open")
         answer = self._sqs.receive_message(
@@ -93,6 +94,7 @@ class Inbox:
                 name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()
             }
             self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        return len(answer.get("Messages", []))
 
     def _delete(self) -> None:
         if self._subscription:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local import BUILD, LocalError
-from local.iam import allow_batch_calls
+from local.iam import adapt_roles
 from local.server import EmbeddedAWS, aws_environment, is_healthy, process_exists, stop_process, url_of
 from ops.client import Keys, create_client
 from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
@@ -239,7 +239,8 @@ def deploy(terraform: Terraform, url: str, step: Step) -> Stack:
     told = ", ".join(f"{count} {what}" for what, count in _told(changes) if count)
     step.result = f"deployed: {told or 'nothing to change'}"
     stack = Stack(terraform.outputs(), url)
-    allow_batch_calls(stack.iam, stack.outputs["function_names"].values())
+    webhooks = [endpoint["function_name"] for endpoint in stack.outputs["webhooks"].values()]
+    adapt_roles(stack.iam, [*stack.outputs["function_names"].values(), *webhooks])
     return stack
 
 

@@ -25,11 +25,13 @@ locals {
 }
 
 resource "aws_api_gateway_rest_api" "this" {
-  name        = var.name
-  description = var.description
+  name                         = var.name
+  description                  = var.description
+  disable_execute_api_endpoint = local.custom_domain_only
 
   endpoint_configuration {
-    types = ["REGIONAL"]
+    types            = [var.endpoint.type]
+    vpc_endpoint_ids = var.endpoint.type == "PRIVATE" ? var.endpoint.vpc_endpoint_ids : null
   }
 
   lifecycle {

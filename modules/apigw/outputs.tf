@@ -3,6 +3,15 @@ output "api_key_id" {
   value       = one(aws_api_gateway_api_key.this[*].id)
 }
 
+output "custom_domain" {
+  description = "The custom domain's name, and the name and the hosted zone that its DNS record must lead to; null without one."
+  value = var.custom_domain == null ? null : {
+    hosted_zone_id = aws_api_gateway_domain_name.this[0].regional_zone_id
+    name           = var.custom_domain.name
+    target         = aws_api_gateway_domain_name.this[0].regional_domain_name
+  }
+}
+
 output "execution_arn" {
   description = "What permissions name the API by."
   value       = aws_api_gateway_rest_api.this.execution_arn
@@ -30,6 +39,12 @@ output "stage_name" {
 }
 
 output "url" {
-  description = "Where the stage answers."
-  value       = aws_api_gateway_stage.this.invoke_url
+  description = "Where the stage answers: at the custom domain where there is one."
+  value       = var.custom_domain == null ? aws_api_gateway_stage.this.invoke_url : join("/", concat(["https://${var.custom_domain.name}"], var.custom_domain.base_path[*]))
+  depends_on  = [aws_api_gateway_base_path_mapping.this]
+}
+
+output "web_acl_arn" {
+  description = "The web ACL's ARN; null without waf."
+  value       = one(aws_wafv2_web_acl.this[*].arn)
 }

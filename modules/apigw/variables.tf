@@ -37,10 +37,81 @@ variable "cognito_user_pool_arns" {
   }
 }
 
+variable "custom_domain" {
+  description = <<-EOT
+    A domain of yours in front of the API, by TLS 1.2 or newer; null for none. The region's own address is closed then.
+    certificate_arn is a certificate in ACM of this region. With hosted_zone_id the DNS record is made too. With truststore
+    (the s3:// address of a PEM file and its version) callers must show a client certificate that it vouches for.
+    ownership_certificate_arn is needed beside a truststore where the certificate was imported or is of a private CA.
+  EOT
+  type = object({
+    base_path                 = optional(string)
+    certificate_arn           = string
+    hosted_zone_id            = optional(string)
+    name                      = string
+    ownership_certificate_arn = optional(string)
+    truststore = optional(object({
+      uri     = string
+      version = optional(string)
+    }))
+  })
+  default = null
+
+  validation {
+    condition     = var.custom_domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.custom_domain.name))
+    error_message = "custom_domain: name must be a full domain name in lower case, such as payments.example.com."
+  }
+
+  validation {
+    condition     = var.custom_domain == null || can(regex("^arn:[^:]+:acm:${var.context.region}:[0-9]{12}:certificate/", var.custom_domain.certificate_arn))
+    error_message = "custom_domain: certificate_arn must be a certificate in ACM of the API's region."
+  }
+
+  validation {
+    condition     = try(var.custom_domain.truststore, null) == null || can(regex("^s3://[a-z0-9.-]+/.+$", var.custom_domain.truststore.uri))
+    error_message = "custom_domain: truststore.uri must be s3://BUCKET/KEY."
+  }
+
+  validation {
+    condition     = try(var.custom_domain.base_path, null) == null || can(regex("^[A-Za-z0-9_-]+$", var.custom_domain.base_path))
+    error_message = "custom_domain: base_path must be one segment without slashes, or null for none."
+  }
+
+  validation {
+    condition     = var.custom_domain == null || var.endpoint.type == "REGIONAL"
+    error_message = "custom_domain needs endpoint.type REGIONAL: its certificate is shown to the internet, where a PRIVATE API does not answer."
+  }
+}
+
 variable "description" {
   description = "What the API is for, in a sentence."
   type        = string
   nullable    = false
+}
+
+variable "endpoint" {
+  description = "Where the API is reached: REGIONAL (from the internet) or PRIVATE (through the execute-api VPC endpoints of vpc_endpoint_ids only)."
+  type = object({
+    type             = optional(string, "REGIONAL")
+    vpc_endpoint_ids = optional(set(string), [])
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["PRIVATE", "REGIONAL"], var.endpoint.type)
+    error_message = "endpoint: type must be PRIVATE or REGIONAL."
+  }
+
+  validation {
+    condition     = (var.endpoint.type == "PRIVATE") == (length(var.endpoint.vpc_endpoint_ids) > 0)
+    error_message = "endpoint: vpc_endpoint_ids belongs to type PRIVATE, which needs at least one."
+  }
+
+  validation {
+    condition     = alltrue([for id in var.endpoint.vpc_endpoint_ids : startswith(id, "vpce-")])
+    error_message = "endpoint: vpc_endpoint_ids must be ids of VPC endpoints, which begin with vpce-."
+  }
 }
 
 variable "logs" {
@@ -113,17 +184,26 @@ variable "stage_name" {
 }
 
 variable "throttle" {
-  description = "How many requests a second every method takes at a steady rate, and how many at once."
+  description = "How many requests a second every method takes at a steady rate, and how many at once; and where a route differs, by its name."
   type = object({
     burst_limit = optional(number, 200)
     rate_limit  = optional(number, 100)
+    routes = optional(map(object({
+      burst_limit = number
+      rate_limit  = number
+    })), {})
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = var.throttle.rate_limit > 0 && var.throttle.burst_limit >= 1
+    condition     = alltrue([for limits in concat([var.throttle], values(var.throttle.routes)) : limits.rate_limit > 0 && limits.burst_limit >= 1])
     error_message = "throttle: rate_limit must be above 0 and burst_limit at least 1."
+  }
+
+  validation {
+    condition     = length(setsubtract(keys(var.throttle.routes), keys(var.routes))) == 0
+    error_message = "throttle: routes has a name that is none of the API's routes."
   }
 }
 
@@ -138,5 +218,30 @@ variable "usage_plan" {
   validation {
     condition     = var.usage_plan == null || contains(["DAY", "WEEK", "MONTH"], try(var.usage_plan.quota_period, ""))
     error_message = "usage_plan: quota_period must be DAY, WEEK or MONTH."
+  }
+}
+
+variable "waf" {
+  description = "A web ACL: how many requests one address may send in five minutes, AWS's managed rule groups in the order of their rules, and which of them only count what they would refuse; null for none."
+  type = object({
+    counted_rule_groups  = optional(set(string), [])
+    managed_rule_groups  = optional(list(string), ["AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesCommonRuleSet"])
+    requests_per_address = optional(number, 2000)
+  })
+  default = null
+
+  validation {
+    condition     = try(var.waf.requests_per_address >= 10 && var.waf.requests_per_address <= 2000000000, true)
+    error_message = "waf: requests_per_address must be from 10 to 2000000000."
+  }
+
+  validation {
+    condition     = alltrue([for group in try(var.waf.managed_rule_groups, []) : startswith(group, "AWSManagedRules")])
+    error_message = "waf: managed_rule_groups must be AWS's own, whose names begin with AWSManagedRules."
+  }
+
+  validation {
+    condition     = length(setsubtract(try(var.waf.counted_rule_groups, []), try(var.waf.managed_rule_groups, []))) == 0
+    error_message = "waf: counted_rule_groups must be among managed_rule_groups."
   }
 }

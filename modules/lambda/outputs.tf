@@ -1,7 +1,7 @@
 output "alias_arn" {
   description = "The alias's ARN, known at plan: what callers call."
   value       = local.alias_arn
-  depends_on  = [aws_lambda_alias.live]
+  depends_on  = [aws_lambda_alias.live, aws_lambda_alias.shifted]
 }
 
 output "alias_name" {
@@ -15,10 +15,21 @@ output "arn" {
   depends_on  = [aws_lambda_function.this]
 }
 
+output "deployment" {
+  description = "With gradual_deployment, what starts a deployment: CodeDeploy's application and group, the version that is called now, the one to shift to, and the AppSpec that says so. Null without."
+  value = var.gradual_deployment == null ? null : {
+    app_spec        = local.app_spec
+    application     = aws_codedeploy_app.this[0].name
+    current_version = aws_lambda_alias.shifted[0].function_version
+    group           = aws_codedeploy_deployment_group.this[0].deployment_group_name
+    target_version  = aws_lambda_function.this.version
+  }
+}
+
 output "invoke_arn" {
   description = "What API Gateway calls: the alias, in the form that an integration wants. Known at plan."
   value       = "arn:${var.context.partition}:apigateway:${var.context.region}:lambda:path/2015-03-31/functions/${local.alias_arn}/invocations"
-  depends_on  = [aws_lambda_alias.live]
+  depends_on  = [aws_lambda_alias.live, aws_lambda_alias.shifted]
 }
 
 output "log_group_name" {
@@ -43,6 +54,6 @@ output "role_name" {
 }
 
 output "version" {
-  description = "The published version that the alias points at."
+  description = "The version that was published last. The alias points at it, or will when CodeDeploy has shifted the calls."
   value       = aws_lambda_function.this.version
 }

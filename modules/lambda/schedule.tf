@@ -10,7 +10,7 @@ resource "aws_cloudwatch_event_target" "this" {
   count = var.schedule == null ? 0 : 1
 
   rule  = aws_cloudwatch_event_rule.this[0].name
-  arn   = aws_lambda_alias.live.arn
+  arn   = local.live.arn
   input = "{}"
 }
 
@@ -20,7 +20,7 @@ resource "aws_lambda_permission" "schedule" {
   statement_id  = "schedule"
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.this.function_name
-  qualifier     = aws_lambda_alias.live.name
+  qualifier     = local.live.name
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.this[0].arn
 }

@@ -2,7 +2,7 @@ resource "aws_lambda_event_source_mapping" "queue" {
   for_each = var.queue_sources
 
   event_source_arn                   = each.value.queue_arn
-  function_name                      = aws_lambda_alias.live.arn
+  function_name                      = local.live.arn
   batch_size                         = each.value.batch_size
   maximum_batching_window_in_seconds = each.value.batching_window_seconds
   function_response_types            = ["ReportBatchItemFailures"]
@@ -20,7 +20,7 @@ resource "aws_lambda_event_source_mapping" "stream" {
   for_each = var.stream_sources
 
   event_source_arn                   = each.value.stream_arn
-  function_name                      = aws_lambda_alias.live.arn
+  function_name                      = local.live.arn
   batch_size                         = each.value.batch_size
   bisect_batch_on_function_error     = true
   function_response_types            = ["ReportBatchItemFailures"]

@@ -20,6 +20,17 @@ variable "architecture" {
   }
 }
 
+variable "code_signing_config_arn" {
+  description = "The code signing configuration that the package must satisfy; null for none. The package is then a zip that AWS Signer has signed."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.code_signing_config_arn == null || can(regex("^arn:[^:]+:lambda:[^:]+:[0-9]{12}:code-signing-config:csc-[a-z0-9]{17}$", var.code_signing_config_arn))
+    error_message = "code_signing_config_arn must be the ARN of a code signing configuration, arn:aws:lambda:REGION:ACCOUNT:code-signing-config:csc-…, or null."
+  }
+}
+
 variable "description" {
   description = "What the function does, in a sentence."
   type        = string
@@ -31,6 +42,37 @@ variable "environment" {
   type        = map(string)
   default     = {}
   nullable    = false
+}
+
+variable "ephemeral_storage_mb" {
+  description = "The size of /tmp in MB."
+  type        = number
+  default     = 512
+  nullable    = false
+
+  validation {
+    condition     = var.ephemeral_storage_mb >= 512 && var.ephemeral_storage_mb <= 10240
+    error_message = "ephemeral_storage_mb must be from 512 to 10240."
+  }
+}
+
+variable "gradual_deployment" {
+  description = "How CodeDeploy shifts the calls to a new version (a deployment configuration's name), and the alarms that shift them back; null moves the alias at once. See Gradual deployment above."
+  type = object({
+    alarm_names   = set(string)
+    traffic_shift = optional(string, "CodeDeployDefault.LambdaCanary10Percent5Minutes")
+  })
+  default = null
+
+  validation {
+    condition     = try(length(var.gradual_deployment.alarm_names) >= 1 && length(var.gradual_deployment.alarm_names) <= 10, true)
+    error_message = "gradual_deployment: alarm_names must name 1 to 10 alarms, or nothing would ever shift the calls back."
+  }
+
+  validation {
+    condition     = !startswith(try(var.gradual_deployment.traffic_shift, ""), "CodeDeployDefault.") || can(regex("^CodeDeployDefault\\.Lambda(AllAtOnce|Canary10Percent(5|10|15|30)Minutes|Linear10PercentEvery(1|2|3|10)Minutes?)$", var.gradual_deployment.traffic_shift))
+    error_message = "gradual_deployment: traffic_shift must be one of CodeDeploy's own for Lambda, such as CodeDeployDefault.LambdaCanary10Percent5Minutes, or a deployment configuration of yours."
+  }
 }
 
 variable "handler" {
@@ -106,12 +148,39 @@ variable "network" {
 }
 
 variable "package" {
-  description = "The zip of the function's code and its SHA-256 in base64."
+  description = "The zip of the function's code: its path, or its place in S3 (a signed package is read from there), and its SHA-256 in base64."
   type = object({
-    path          = string
+    path = optional(string)
+    s3 = optional(object({
+      bucket  = string
+      key     = string
+      version = string
+    }))
     sha256_base64 = string
   })
   nullable = false
+
+  validation {
+    condition     = (var.package.path == null) != (var.package.s3 == null)
+    error_message = "package must have a path or an s3, and not both."
+  }
+}
+
+variable "provisioned_concurrency" {
+  description = "How many instances stand ready behind the alias, at a price for every hour; 0 for none."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.provisioned_concurrency >= 0 && floor(var.provisioned_concurrency) == var.provisioned_concurrency
+    error_message = "provisioned_concurrency must be 0 (none) or a whole number above it."
+  }
+
+  validation {
+    condition     = var.reserved_concurrency == -1 || var.provisioned_concurrency <= var.reserved_concurrency
+    error_message = "provisioned_concurrency must not be above reserved_concurrency, out of which it is taken."
+  }
 }
 
 variable "queue_sources" {
@@ -169,6 +238,23 @@ variable "schedule" {
   validation {
     condition     = var.schedule == null || can(regex("^(rate|cron)\\([^()]+\\)$", var.schedule))
     error_message = "schedule must be rate(…) or cron(…), such as rate(5 minutes)."
+  }
+}
+
+variable "snap_start" {
+  description = "Whether a published version starts from a snapshot of its initialised memory. It needs Python 3.12 or newer, and takes no provisioned concurrency and no larger /tmp beside it."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.snap_start || (var.provisioned_concurrency == 0 && var.ephemeral_storage_mb == 512)
+    error_message = "snap_start goes neither with provisioned_concurrency nor with ephemeral_storage_mb above 512: Lambda refuses both."
+  }
+
+  validation {
+    condition     = !var.snap_start || try(tonumber(split(".", var.runtime)[1]) >= 12, false)
+    error_message = "snap_start needs runtime python3.12 or newer."
   }
 }
 

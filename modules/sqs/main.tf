@@ -2,17 +2,27 @@ locals {
   arn_base = "arn:${var.context.partition}:sqs:${var.context.region}:${var.context.account_id}"
   arn      = "${local.arn_base}:${var.name}"
 
-  tls_only = {
+  policies = {
     for name in compact([var.name, var.dead_letter_queue_name]) : name => jsonencode({
       Version = "2012-10-17"
-      Statement = [{
-        Sid       = "OnlyOverTLS"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = "sqs:*"
-        Resource  = "${local.arn_base}:${name}"
-        Condition = { Bool = { "aws:SecureTransport" = "false" } }
-      }]
+      Statement = concat(
+        [{
+          Sid       = "OnlyOverTLS"
+          Effect    = "Deny"
+          Principal = "*"
+          Action    = "sqs:*"
+          Resource  = "${local.arn_base}:${name}"
+          Condition = { Bool = { "aws:SecureTransport" = "false" } }
+        }],
+        [for sender, source in var.senders : {
+          Sid       = "Sender${title(sender)}"
+          Effect    = "Allow"
+          Principal = { Service = source.service }
+          Action    = "sqs:SendMessage"
+          Resource  = "${local.arn_base}:${name}"
+          Condition = { ArnEquals = { "aws:SourceArn" = source.arn } }
+        }],
+      )
     })
   }
 }
@@ -22,7 +32,7 @@ resource "aws_sqs_queue" "this" {
   kms_master_key_id                 = var.kms_key_arn
   kms_data_key_reuse_period_seconds = 300
   message_retention_seconds         = var.retention_seconds
-  policy                            = local.tls_only[var.name]
+  policy                            = local.policies[var.name]
   receive_wait_time_seconds         = var.receive_wait_seconds
   visibility_timeout_seconds        = var.visibility_timeout_seconds
   redrive_policy = var.dead_letter_queue_name == null ? null : jsonencode({
@@ -41,7 +51,7 @@ resource "aws_sqs_queue" "dead_letter" {
   kms_master_key_id                 = var.kms_key_arn
   kms_data_key_reuse_period_seconds = 300
   message_retention_seconds         = var.dead_letter_retention_seconds
-  policy                            = local.tls_only[var.dead_letter_queue_name]
+  policy                            = local.policies[var.dead_letter_queue_name]
   receive_wait_time_seconds         = var.receive_wait_seconds
   visibility_timeout_seconds        = var.visibility_timeout_seconds
   redrive_allow_policy = jsonencode({

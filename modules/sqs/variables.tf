@@ -93,6 +93,21 @@ variable "retention_seconds" {
   }
 }
 
+variable "senders" {
+  description = "AWS resources that may send to the queue, and to its dead-letter queue what the queue does not take, by a name of your choice: the service principal and the resource's ARN. Roles are allowed by their own policies."
+  type = map(object({
+    arn     = string
+    service = string
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for source in values(var.senders) : endswith(source.service, ".amazonaws.com") && can(regex("^arn:[a-z-]+:[a-z0-9-]+:[^*]+$", source.arn))])
+    error_message = "senders must name a service principal, such as sns.amazonaws.com, and one resource by its whole ARN: with a star, a stranger's resource could send."
+  }
+}
+
 variable "visibility_timeout_seconds" {
   description = "How long a message that is being worked on stays hidden, in seconds."
   type        = number

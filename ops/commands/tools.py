@@ -22,7 +22,8 @@ def add_to(app: typer.Typer) -> None:
 
 def console(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The page's port on loopback; 0 takes a free one.")
+        int,
+        typer.Option(envvar="CONSOLE_PORT", min=0, max=65535, help="The page's port on loopback; 0 takes a free one."),
     ] = CONSOLE_PORT,
 ) -> None:
     """Serve a page about the stack that runs on this machine, on loopback, until Ctrl-C."""

@@ -1,17 +1,24 @@
-"""The one client that a function has, with time-outs that fit inside its own."""
+"""The one client that a function has, with time-outs that fit inside its own, and made in little time."""
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
+import msgspec
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.loaders import JSONFileLoader, Loader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from botocore.session import Session
 
 # Up to ten records are worked on at once, each over a connection of its own.
 CONCURRENCY = 10
@@ -33,6 +40,51 @@ class UnavailableError(Exception):
     """AWS did not serve a call; it is safe to repeat it."""
 
 
+class _Undocumented(ModuleType):
+    """Stands for a module that writes documentation: whatever it is asked for is a class that does nothing."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {"__init__": lambda *_, **__: None})
+
+
+def _session() -> Session:
+    """Return a session of botocore, without the part that writes a help text for each call of each client.
+
+    It brings twenty modules, HTML's entities among them, and takes a tenth of the start. Where it is there already, it
+    stays.
+    """
+    for name in ("botocore.docs.docstring", "botocore.docs.service"):
+        sys.modules.setdefault(name, _Undocumented(name))
+    import botocore.session  # noqa: PLC0415 - it imports them
+
+    return botocore.session.get_session()
+
+
+class _Files(JSONFileLoader):
+    """Reads botocore's descriptions of AWS, over a megabyte of JSON, with msgspec: several times as fast."""
+
+    def _load_file(self, full_path: str, open_method: Callable[[str, str], BinaryIO]) -> Any:  # noqa: ANN401 - JSON
+        if not os.path.isfile(full_path):  # noqa: PTH113 - botocore's paths are strings, and pathlib takes time to import
+            return None
+        with open_method(full_path, "rb") as file:
+            return msgspec.json.decode(file.read())
+
+
+class _OneService(Loader):
+    """Takes it that botocore knows the service, and does not look through its 400 others, twice, to see."""
+
+    FILE_LOADER_CLASS = _Files
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - botocore's signature
+        return [self._service]
+
+
 def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' types at run time
     """Return a client of an AWS service: botocore's own, which takes half the time of boto3 to import."""
     config = Config(
@@ -42,7 +94,13 @@ def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' t
         retries={"mode": "standard", "total_max_attempts": 2},
         max_pool_connections=CONCURRENCY,
     )
-    return botocore.session.get_session().create_client(service, config=config)
+    session = _session()
+    session.register_component("data_loader", _OneService(service))
+    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if key and secret:
+        # Where Lambda puts them. Without this, botocore makes itself ready to look in ten other places first.
+        session.set_credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN"))
+    return session.create_client(service, config=config)
 
 
 def _is_busy(error: ClientError) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -17,4 +18,7 @@ def once(wire: Callable[[], T]) -> Callable[[], T]:
     wired = cache(wire)
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         wired()
+        # What is there now stays: no later search for garbage looks through it again.
+        gc.freeze()
+        gc.enable()
     return wired

@@ -63,3 +63,8 @@ def amounts(name: str, environment: Mapping[str, str] = os.environ) -> dict[str,
         raise SettingsError(
             f"the environment variable {name} must be a JSON object of amounts by currency: {error}"
         ) from error
+
+
+def words(name: str, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the words of a variable's value; none where it is not set."""
+    return (environment.get(name) or "").split()

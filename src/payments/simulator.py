@@ -153,8 +153,10 @@ class Simulator:
         return self._update(
             key,
             "SET amount_minor = if_not_exists(amount_minor, :amount), currency = if_not_exists(currency, :currency), "
-            "payment_method = if_not_exists(payment_method, :source) ADD attempts :one",
+            "payment_method = if_not_exists(payment_method, :source), "
+            "transaction_id = if_not_exists(transaction_id, :transaction) ADD attempts :one",
             {
+                ":transaction": {"S": request.transaction_id},
                 ":amount": {"N": str(request.money.minor)},
                 ":currency": {"S": request.money.currency},
                 ":source": {"S": source},

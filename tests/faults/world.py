@@ -419,6 +419,7 @@ class World:
         records = [
             {
                 "messageId": str(message.number),
+                "receiptHandle": str(message.number),
                 "body": message.body,
                 "attributes": {"ApproximateReceiveCount": str(message.count)},
                 "eventSource": "aws:sqs",

@@ -51,12 +51,15 @@ def initialised(terraform_environment: dict[str, str], tmp_path_factory: pytest.
 
 @pytest.fixture(scope="session")
 def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Plan]:
-    """Plan the root for an environment; each plan is made once."""
+    """Plan the root for an environment, or for the options of a file beside this one; each plan is made once."""
     folder = tmp_path_factory.mktemp("root-plans")
 
     @cache
     def plan(environment: str) -> Plan:
         file = folder / environment
+        variables = ROOT / "env" / f"{environment}.tfvars"
+        if not variables.exists():
+            variables = Path(__file__).with_name(f"{environment}.tfvars")
         state = f"-state={folder / 'none.tfstate'}"
         command = [
             "terraform",
@@ -64,7 +67,7 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
             "-input=false",
             "-no-color",
             state,
-            f"-var-file=env/{environment}.tfvars",
+            f"-var-file={variables}",
             f"-out={file}",
         ]
         made = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
@@ -141,26 +144,70 @@ def module_plan(module_test: Callable[[str], tftest.TerraformTest]) -> Callable[
     return plan
 
 
-@pytest.fixture
-def changed_example(
-    terraform_environment: dict[str, str], tmp_path: Path
-) -> Callable[[str, str, str], tftest.TerraformTest]:
-    """Return a module's example with one more, or another, argument of the module."""
+Cases = dict[str, dict[str, str]]
 
-    def changed(module: str, argument: str, value: str) -> tftest.TerraformTest:
-        text = (ROOT / "modules" / module / "examples" / "basic" / "main.tf").read_text(encoding="utf-8")
-        head, body = text.split('  source = "../.."\n', 1)
+
+def with_cases(module: str, cases: Cases) -> str:
+    """Return a module's example with its module block once for each case, and in it that case's arguments."""
+    text = (ROOT / "modules" / module / "examples" / "basic" / "main.tf").read_text(encoding="utf-8")
+    head, block = text.split('\nmodule "', 1)
+    body = block.split('  source = "../.."\n', 1)[1].split("\n}\n", 1)[0]
+    blocks = []
+    for case, arguments in cases.items():
         kept: list[str] = []
         open_braces = 0
         for line in body.splitlines():
-            if open_braces or line.startswith(f"  {argument} "):
+            if open_braces or line.startswith(tuple(f"  {argument} " for argument in arguments)):
                 open_braces += sum(line.count(brace) for brace in "{[(") - sum(line.count(brace) for brace in ")]}")
             else:
                 kept.append(line)
-        source = f'  source = "{ROOT / "modules" / module}"\n  {argument} = {value}\n'
-        (tmp_path / "main.tf").write_text(head + source + "\n".join(kept) + "\n", encoding="utf-8")
+        given = [f"  {argument} = {value}" for argument, value in arguments.items()]
+        # By a relative path: Terraform takes an absolute one for a package, whose modules must not look out of it.
+        source = f'  source = "./modules/{module}"'
+        blocks.append("\n".join([f'module "{case}" {{', source, *given, *kept, "}"]))
+    return "\n\n".join([head, *blocks]) + "\n"
+
+
+@pytest.fixture(scope="session")
+def module_cases(
+    terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Cases], Plan]:
+    """Plan several cases of a module's example at once: the resources of each are in the module of its name."""
+
+    def planned(module: str, cases: Cases) -> Plan:
+        folder = tmp_path_factory.mktemp(f"{module}-cases")
+        (folder / "modules").symlink_to(ROOT / "modules")
+        (folder / "main.tf").write_text(with_cases(module, cases), encoding="utf-8")
+        test = tftest.TerraformTest(str(folder), env=terraform_environment)
+        test.init(input=False)
+        try:
+            plan: Plan = test.plan(output=True)._raw  # noqa: SLF001 - the whole of it
+        except tftest.TerraformTestError as error:
+            # Its message begins with all that was planned.
+            pytest.fail(said(str(error.args[-1])))
+        return plan
+
+    return planned
+
+
+@pytest.fixture
+def module_refusals(terraform_environment: dict[str, str], tmp_path: Path) -> Callable[[str, Cases], dict[str, str]]:
+    """Plan several cases that a module must refuse; return what Terraform says of each."""
+    (tmp_path / "modules").symlink_to(ROOT / "modules")
+
+    def once(module: str, cases: Cases) -> dict[str, str]:
+        (tmp_path / "main.tf").write_text(with_cases(module, cases), encoding="utf-8")
         test = tftest.TerraformTest(str(tmp_path), env=terraform_environment)
         test.init(input=False)
-        return test
+        with pytest.raises(tftest.TerraformTestError) as raised:
+            test.plan()
+        errors = said(" ".join(map(str, raised.value.args))).split("Error: ")
+        return {case: " ".join(error for error in errors if f'in module "{case}"' in error) for case in cases}
 
-    return changed
+    def refused(module: str, cases: Cases) -> dict[str, str]:
+        told = once(module, cases)
+        # What one variable says of itself stops Terraform before it compares variables with each other.
+        silent = {case: arguments for case, arguments in cases.items() if not told[case]}
+        return told | (once(module, silent) if silent else {})
+
+    return refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,3 +35,43 @@ def statements(plan: Plan, type_: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 for key in ("Action", "Resource")
             }
             yield resource["address"], statement | listed
+
+
+def with_unknowns_named(plan: Plan) -> Plan:
+    """Return the plan with a name in place of each value that is written down but known after the apply only.
+
+    A scanner takes what it does not see for what is not set: a key's ARN, at the first plan, everywhere.
+    """
+    plan = json.loads(json.dumps(plan))
+    unknown = {change["address"]: change["change"]["after_unknown"] for change in plan["resource_changes"]}
+    for resource in _planned(plan["planned_values"]["root_module"]):
+        address = resource["address"]
+        own = f"{resource['type']}.{resource['name']}"
+        for written in _module_of(plan, address)["resources"]:
+            if written["address"] == own and address in unknown:
+                _name(resource["values"], unknown[address], written["expressions"])
+    return plan
+
+
+def _planned(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a module's planned resources and those of the modules in it."""
+    yield from module.get("resources", [])
+    for child in module.get("child_modules", []):
+        yield from _planned(child)
+
+
+def _module_of(plan: Plan, address: str) -> dict[str, Any]:
+    """Return the configuration of the module that a resource is in."""
+    module: dict[str, Any] = plan["configuration"]["root_module"]
+    for name in re.findall(r"module\.([A-Za-z0-9_-]+)", re.sub(r"\[[^\]]*\]", "", address)):
+        module = module["module_calls"][name]["module"]
+    return module
+
+
+def _name(values: dict[str, Any], unknown: dict[str, Any], expressions: dict[str, Any]) -> None:
+    for name, expression in expressions.items():
+        if isinstance(expression, dict) and unknown.get(name) is True:
+            values[name] = "known-after-apply"
+        elif isinstance(expression, list) and isinstance(unknown.get(name), list):
+            for value, hole, inner in zip(values.get(name, []), unknown[name], expression, strict=False):
+                _name(value, hole, inner)

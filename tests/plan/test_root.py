@@ -18,7 +18,7 @@ from tests.plan.graph import Plan, resources, statements
 pytestmark = pytest.mark.plan
 
 INVENTORY = Path(__file__).parent / "inventory"
-ENVIRONMENTS = ["local", "dev", "prod"]
+ENVIRONMENTS = ["local", "dev", "prod", "options"]
 WAY_OUT = "To accept it, run the test with UPDATE_INVENTORY=1 and read the difference in git."
 
 # AWS gives these actions no resource to be limited to.
@@ -197,7 +197,7 @@ def test_a_role_may_do_its_work_and_no_other(root: Plan, function: str) -> None:
     assert actions & DATA_ACTIONS == ALLOWED[function]
 
 
-def test_everything_at_rest_is_encrypted_with_our_keys(root: Plan) -> None:
+def test_everything_at_rest_is_encrypted_with_our_keys(environment: str, root: Plan) -> None:
     keyed = {
         "aws_sqs_queue": "kms_master_key_id",
         "aws_sns_topic": "kms_master_key_id",
@@ -213,14 +213,14 @@ def test_everything_at_rest_is_encrypted_with_our_keys(root: Plan) -> None:
     for table in resources(root, "aws_dynamodb_table"):
         assert table["values"]["server_side_encryption"][0]["enabled"] is True
     keys = resources(root, "aws_kms_key")
-    assert len(keys) == 5
+    assert len(keys) == (6 if environment == "options" else 5)
     assert all(key["values"]["enable_key_rotation"] for key in keys)
 
 
 def test_log_retention(environment: str, root: Plan) -> None:
-    days = {"local": 1, "dev": 14, "prod": 365}[environment]
+    days = {"local": 1, "dev": 14}.get(environment, 365)
     groups = resources(root, "aws_cloudwatch_log_group")
-    assert len(groups) == 9
+    assert len(groups) == (10 if environment == "options" else 9)
     assert {group["values"]["retention_in_days"] for group in groups} == {days}
 
 
@@ -230,7 +230,56 @@ def test_outputs(root: Plan) -> None:
     )
 
 
+def test_what_is_off_unless_it_is_asked_for(root_plan: Any) -> None:
+    off, on = ({r["type"] for r in resources(root_plan(environment))} for environment in ("prod", "options"))
+    assert on - off >= {
+        "aws_api_gateway_domain_name",
+        "aws_backup_plan",
+        "aws_codedeploy_deployment_group",
+        "aws_lambda_provisioned_concurrency_config",
+        "aws_wafv2_web_acl",
+    }
+    # What makes the network differs by mode; nothing else is lost by an option.
+    assert {type_ for type_ in off - on if not type_.startswith(("aws_nat", "aws_eip"))} == set()
+
+
+def test_the_options_reach_what_they_are_for(root_plan: Any) -> None:
+    plan = root_plan("options")
+    named = {r["address"]: r["values"] for r in resources(plan)}
+    (replica,) = named["module.table.aws_dynamodb_table.this"]["replica"]
+    assert replica["region_name"] == "eu-west-1"
+    assert (
+        named['module.function["reader"].aws_lambda_function.this']["snap_start"][0]["apply_on"] == "PublishedVersions"
+    )
+    ready = named['module.function["validator"].aws_lambda_provisioned_concurrency_config.live[0]']
+    assert ready["provisioned_concurrent_executions"] == 5
+    (rule,) = named["module.backup[0].aws_backup_plan.this"]["rule"]
+    assert rule["copy_action"][0]["destination_vault_arn"].endswith(":away")
+    assert plan["planned_values"]["outputs"]["api_gateway_url"]["value"] == "https://pay.example.com"
+
+    # An alarm of another name would never take the calls back.
+    alarms = {alarm["values"]["alarm_name"] for alarm in resources(plan, "aws_cloudwatch_metric_alarm")}
+    groups = resources(plan, "aws_codedeploy_deployment_group")
+    assert {group["address"].split('"')[1] for group in groups} == {"processor", "validator"}
+    for group in groups:
+        watched = group["values"]["alarm_configuration"][0]["alarms"]
+        assert len(watched) == 2
+        assert set(watched) <= alarms
+
+    # The web ACL's log is encrypted with the logs' key, which allows log groups by their names.
+    (key,) = [r["values"] for r in resources(plan, "aws_kms_key") if r["address"].endswith('["logs"]')]
+    allowed = json.loads(key["policy"])["Statement"][1]["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+    prefixes = tuple(arn.split(":log-group:")[1].rstrip("*") for arn in allowed)
+    assert [
+        g for g in resources(plan, "aws_cloudwatch_log_group") if not g["values"]["name"].startswith(prefixes)
+    ] == []
+
+
 BAD_VALUES = {
+    "backup": ({"retention_days": 7}, "backup.retention_days must be 35 or more"),
+    "function_starts": ({"charger": {}}, "function_starts has a name that is none of"),
+    "gradual_deployment": ({"functions": ["charger"]}, "gradual_deployment.functions has a name that is none of"),
+    "private_api": ({"vpc_endpoint_ids": []}, "private_api.vpc_endpoint_ids must name at least one VPC endpoint"),
     "environment_suffix": ("Not_This", "environment_suffix must be 1 to 20 lower-case letters"),
     "region": ("singapore", "region must be an AWS region's code"),
     "log_retention_days": (8, "log_retention_days must be one of"),
@@ -255,6 +304,38 @@ def test_bad_values_are_refused_by_name(root_errors: Any) -> None:
     """One plan with every variable wrong: each refusal names its variable and says what would be right."""
     said = " ".join(root_errors({name: value for name, (value, _) in BAD_VALUES.items()}).split())
     assert [message for _, message in BAD_VALUES.values() if message not in said] == []
+
+
+# What is refused only beside another value: Terraform tells it once each value is right by itself.
+BAD_TOGETHER = {
+    "custom_domain": (
+        {"name": "pay.example.com", "certificate_arn": "arn:aws:acm:ap-southeast-1:000000000000:certificate/a"},
+        "custom_domain and private_api exclude each other",
+    ),
+    "environment_suffix": ("bad", ""),
+    "function_starts": (
+        {"reader": {"snap_start": True, "provisioned_concurrency": 1}},
+        "function_starts: choose provisioned_concurrency or snap_start",
+    ),
+    "private_api": ({"vpc_endpoint_ids": ["vpce-0"]}, ""),
+    "route_throttles": ({"pay": {"rate_limit": 1, "burst_limit": 1}}, "route_throttles has a name that is none of"),
+    "table_replicas": (
+        {"ap-southeast-1": {"kms_key_arn": "arn:aws:kms:ap-southeast-1:000000000000:key/a"}},
+        "table_replicas names the stack's own region",
+    ),
+}
+
+
+def test_values_that_do_not_go_together_are_refused(root_errors: Any) -> None:
+    told = root_errors({name: value for name, (value, _) in BAD_TOGETHER.items()})
+    assert [message for _, message in BAD_TOGETHER.values() if message not in told] == []
+
+
+def test_a_module_refuses_by_the_name_that_the_root_knows(root_errors: Any) -> None:
+    replicas = {"eu-west-1": {"kms_key_arn": "a"}}
+    told = root_errors({"environment_suffix": "bad", "waf": {"requests_per_address": 1}, "table_replicas": replicas})
+    assert "waf: requests_per_address must be from 10" in told
+    assert "table_replicas: kms_key_arn must be the ARN of a key in the replica's own region" in told
 
 
 def test_a_missing_layer_says_which_command_builds_it(root_errors: Any) -> None:

@@ -17,7 +17,21 @@ def test_what_is_generated_is_fresh(script: str) -> None:
 
 def test_every_module_has_a_readme_with_its_tables() -> None:
     modules = sorted(path.name for path in (ROOT / "modules").iterdir() if (path / "main.tf").exists())
-    assert modules == ["apigw", "dynamodb", "kms", "lambda", "monitoring", "network", "sns", "sqs"]
+    assert modules == [
+        *(
+            "apigw",
+            "backup",
+            "dynamodb",
+            "eventbus",
+            "kms",
+            "lambda",
+            "monitoring",
+            "network",
+            "sns",
+            "sqs",
+            "webhooks",
+        ),
+    ]
     for module in modules:
         readme = (ROOT / "modules" / module / "README.md").read_text()
         assert "### Inputs" in readme

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local import EMBEDDED_PYTHON, ROOT, LocalError, mirror
-from local.iam import batch_statements
+from local.iam import batch_statements, unseen_statements
 from local.server import EmbeddedAWS
 
 PACK = (
@@ -114,3 +114,21 @@ def test_batch_calls_are_allowed_where_the_call_is_and_nowhere_else() -> None:
     assert batch_statements(policy) == [
         {"Effect": "Allow", "Action": ["sqs:SendMessageBatch"], "Resource": ["q"], "Condition": {"a": "b"}}
     ]
+
+
+def test_a_condition_that_the_embedded_aws_cannot_see_is_left_out_and_no_other() -> None:
+    unseen = {"StringLike": {"secretsmanager:VersionStage": ["OFF-*"]}}
+    other = {"StringEquals": {"kms:ViaService": ["s"]}}
+    label = {"Effect": "Allow", "Action": ["secretsmanager:UpdateSecretVersionStage"], "Resource": ["s"]}
+    read = {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": ["s"]}
+    deny = {"Effect": "Deny", "Action": ["secretsmanager:UpdateSecretVersionStage"], "Resource": ["s"]}
+    policy = {
+        "Statement": [
+            label | {"Sid": "Label", "Condition": unseen},
+            label | {"Condition": unseen | other},
+            read | {"Condition": other},
+            read,
+            deny | {"Condition": unseen},
+        ]
+    }
+    assert unseen_statements(policy) == [label, label | {"Condition": other}]

@@ -30,18 +30,6 @@ resource "aws_kms_key" "example" {
   enable_key_rotation = true
 }
 
-variable "throttle" {
-  description = "The example's throttle, to show that a change of it makes no new deployment."
-  type        = object({ rate_limit = number, burst_limit = number })
-  default     = { rate_limit = 100, burst_limit = 200 }
-}
-
-variable "path" {
-  description = "The example's path, to show that a change of it makes a new deployment."
-  type        = string
-  default     = "/payments/{transaction_id}"
-}
-
 module "api" {
   source = "../.."
 
@@ -49,7 +37,6 @@ module "api" {
   name        = "payment-example"
   description = "An example"
   logs        = { retention_days = 14, kms_key_arn = aws_kms_key.example.arn }
-  throttle    = var.throttle
   usage_plan  = { quota_limit = 1000000 }
   routes = {
     create = {
@@ -63,7 +50,7 @@ module "api" {
     }
     read = {
       method        = "GET"
-      path          = var.path
+      path          = "/payments/{transaction_id}"
       function_name = "payment-example"
       alias_name    = "live"
       invoke_arn    = "arn:aws:apigateway:ap-southeast-1:lambda:path/2015-03-31/functions/example/invocations"

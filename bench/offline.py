@@ -1,0 +1,373 @@
+"""The functions in this process, as they are, with an AWS that answers at once: what is left is their own work."""
+
+from __future__ import annotations
+
+import cProfile
+import json
+import os
+import pstats
+import statistics
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
+
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+
+from local import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType, ModuleType
+
+BATCH = 10
+CHARGE_SECONDS = 0.2
+FUNCTIONS = tuple(sorted(file.stem for file in (ROOT / "src/payments/handlers").glob("[a-z]*.py")))
+# Those that a payment meets on its way, and the one that is asked for it.
+WAY = ("validator", "relay", "processor", "notifier", "reader")
+# What Terraform tells the functions, without an AWS behind it.
+ENVIRONMENT = {
+    "AMOUNT_LIMITS": "{}",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_REGION": "ap-southeast-1",
+    "AWS_DEFAULT_REGION": "ap-southeast-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "CUSTOMER_INDEX_NAME": "customer-index",
+    "DEAD_LETTER_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/relay-dlq",
+    "DEFAULT_CURRENCY": "USD",
+    "EVENT_SOURCE": "/payments/bench",
+    "GATEWAY": "simulator",
+    "MAX_RECEIVE_COUNT": "3",
+    "NOTIFIER_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/notifier",
+    "OPEN_INDEX_NAME": "open-index",
+    "PAGE_TOKEN_SEAL": "none",
+    "POWERTOOLS_METRICS_NAMESPACE": "Payments",
+    "POWERTOOLS_SERVICE_NAME": "bench",
+    "PROCESSOR_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/processor",
+    "QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/webhook",
+    "RECONCILE_AFTER_SECONDS": "900",
+    "RETRY_DELAYS_SECONDS": "30 60",
+    "SECRET_NAME": "webhook",
+    "SECRET_TTL_SECONDS": "300",
+    "SIMULATOR_TABLE_NAME": "ledger",
+    "TABLE_NAME": "payments",
+    "TIMEOUT_SECONDS": "15",
+    "TOPIC_ARN": "arn:aws:sns:ap-southeast-1:000000000000:announcements",
+    "WEBHOOK_URL": "https://receiver.example.com/",
+}
+
+
+class _Body:
+    """A response's body as botocore reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self._content
+
+
+@dataclass
+class NoAws:
+    """Answers each call without leaving the process, and remembers the last item and the last messages."""
+
+    calls: list[str] = field(default_factory=list)
+    item: dict[str, Any] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+
+    def __call__(self, request: Any, event_name: str, **_: object) -> AWSResponse:  # noqa: ANN401 - botocore's
+        """Answer a request, as a handler of botocore's event before-send."""
+        operation = event_name.rpartition(".")[2]
+        self.calls.append(operation)
+        if operation == "PublishBatch":
+            return _response(request.url, "text/xml", _PUBLISHED)
+        asked = json.loads(request.body)
+        if operation == "PutItem":
+            self.item = asked["Item"]
+        if operation == "SendMessageBatch":
+            self.sent = [entry["MessageBody"] for entry in asked["Entries"]]
+        answers: dict[str, dict[str, Any]] = {
+            "GetItem": {"Item": self.item},
+            "SendMessageBatch": {"Successful": [], "Failed": []},
+        }
+        return _response(request.url, "application/x-amz-json-1.0", json.dumps(answers.get(operation, {})).encode())
+
+
+_PUBLISHED = (
+    b'<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishBatchResult><Failed/>'
+    b"<Successful/></PublishBatchResult></PublishBatchResponse>"
+)
+
+
+def _response(url: str, kind: str, body: bytes) -> AWSResponse:
+    headers = HTTPHeaders()
+    headers["content-type"] = kind
+    return AWSResponse(url, 200, headers, _Body(body))
+
+
+class Context:
+    """A Lambda context with much time left."""
+
+    function_name = "bench"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:ap-southeast-1:000000000000:function:bench"
+    aws_request_id = "00000000-0000-0000-0000-000000000000"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Say that half a minute is left."""
+        return 30_000
+
+
+@dataclass
+class Functions:
+    """The functions' modules, wired to no AWS, and an event for each that is worth BATCH payments to it."""
+
+    modules: dict[str, ModuleType]
+    aws: NoAws
+
+    def call(self, function: str) -> Any:  # noqa: ANN401 - what the function returns
+        """Call a function with its event."""
+        return self.modules[function].handler(self.event(function), Context())
+
+    def payments_of(self, function: str) -> int:
+        """Return how many payments a call of a function is about."""
+        return 1 if function in {"validator", "reader"} else BATCH
+
+    def event(self, function: str) -> dict[str, Any]:
+        """Return a function's event."""
+        event = {
+            "validator": self._request,
+            "reader": self._question,
+            "relay": self._changes,
+            "processor": self._messages,
+            "notifier": self._outcomes,
+        }
+        return event[function]()
+
+    def _request(self) -> dict[str, Any]:
+        body = {
+            "transaction_id": "order-1",
+            "customer_id": "ada",
+            "amount": "12.50",
+            "currency": "EUR",
+            "payment_method": "pm_sim_approved",
+            "description": "Two tickets",
+            "metadata": {"basket": "7"},
+        }
+        return _api_event("/payments", body=json.dumps(body))
+
+    def _question(self) -> dict[str, Any]:
+        self._stored()
+        return _api_event("/payments/{transaction_id}", path={"transaction_id": "order-1"})
+
+    def _stored(self) -> dict[str, Any]:
+        # Each time anew: what was accepted long ago takes another way.
+        self.modules["validator"].handler(self._request(), Context())
+        return self.aws.item
+
+    def _changes(self, status: str = "validated") -> dict[str, Any]:
+        image = self._stored()
+        change: dict[str, Any] = {"NewImage": image | {"status": {"S": status}}}
+        if status != "validated":
+            change["OldImage"] = image
+        name = "MODIFY" if "OldImage" in change else "INSERT"
+        records = [{"eventName": name, "dynamodb": change | {"SequenceNumber": str(number)}} for number in range(BATCH)]
+        return {"Records": records}
+
+    def _messages(self, status: str = "validated") -> dict[str, Any]:
+        """Return what the relay makes of ten changes, as Lambda takes it from the queue."""
+        self.modules["relay"].handler(self._changes(status), Context())
+        records = [
+            {
+                "messageId": f"m{number}",
+                "receiptHandle": f"r{number}",
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+            }
+            for number, body in enumerate(self.aws.sent)
+        ]
+        return {"Records": records}
+
+    def _outcomes(self) -> dict[str, Any]:
+        return self._messages("processed")
+
+
+def _api_event(resource: str, *, path: dict[str, str] | None = None, body: str | None = None) -> dict[str, Any]:
+    return {
+        "resource": resource,
+        "headers": {},
+        "pathParameters": path,
+        "queryStringParameters": None,
+        "requestContext": {"requestId": "00000000-0000-0000-0000-000000000000"},
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+@contextmanager
+def functions(charge_seconds: float = 0) -> Iterator[Functions]:
+    """Wire the functions to an AWS that answers at once and a gateway that approves, after some time."""
+    with mock.patch.dict(os.environ, ENVIRONMENT):
+        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_LAMBDA_FUNCTION_NAME"):
+            os.environ.pop(name, None)
+        import importlib  # noqa: PLC0415
+
+        from payments import aws, simulator  # noqa: PLC0415 - after the environment, as on Lambda
+        from payments.gateway import Approved  # noqa: PLC0415
+
+        no_aws = NoAws()
+        make = aws.client
+
+        def client(service: str) -> Any:  # noqa: ANN401
+            made = make(service)
+            made.meta.events.register("before-send", no_aws)
+            return made
+
+        def charge(*_: object) -> Approved:
+            if charge_seconds:
+                time.sleep(charge_seconds)
+            return Approved("sim_1")
+
+        with mock.patch.object(aws, "client", client), mock.patch.object(simulator.Simulator, "charge", charge):
+            modules = {name: importlib.import_module(f"payments.handlers.{name}") for name in FUNCTIONS}
+            for module in modules.values():
+                module.wired.cache_clear()
+            try:
+                yield Functions(modules, no_aws)
+            finally:
+                for module in modules.values():
+                    module.wired.cache_clear()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Let the functions log as they do, to nowhere."""
+    from payments.telemetry import logger  # noqa: PLC0415
+
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, mock.patch.object(sys, "stdout", nowhere):  # noqa: PTH123
+        handlers = [handler for handler in logger._logger.handlers if hasattr(handler, "setStream")]  # noqa: SLF001
+        streams = [handler.setStream(nowhere) for handler in handlers]
+        try:
+            yield
+        finally:
+            for handler, stream in zip(handlers, streams, strict=True):
+                handler.setStream(stream)
+
+
+def batch_ratio(runs: int = 5) -> float:
+    """Return how long a batch of BATCH charges takes, in charges: 1 is one after another not at all."""
+    with functions(CHARGE_SECONDS) as wired, _silent():
+        wired.call("processor")
+        taken: list[float] = []
+        for _ in range(runs):
+            event = wired.event("processor")
+            started = time.perf_counter()
+            answer = wired.modules["processor"].handler(event, Context())
+            taken.append(time.perf_counter() - started)
+            if answer != {"batchItemFailures": []}:
+                raise RuntimeError(f"the batch was not worked off: {answer}")
+    return statistics.median(taken) / CHARGE_SECONDS
+
+
+class Count(NamedTuple):
+    """Python functions called for a payment: of the package payments, and in all."""
+
+    own: float
+    total: float
+
+
+def count_calls(function: str) -> Count:
+    """Count the Python functions that a warm function calls for a payment. It does not depend on the machine."""
+    own_folder = str(ROOT / "src")
+    counts = [0, 0]
+
+    def on_event(frame: FrameType, what: str, _: object) -> None:
+        if what == "call":
+            counts[1] += 1
+            counts[0] += frame.f_code.co_filename.startswith(own_folder)
+
+    with functions() as wired, _silent():
+        wired.call(function)
+        wired.call(function)
+        event = wired.event(function)
+        # The processor works in threads.
+        threading.setprofile(on_event)
+        sys.setprofile(on_event)
+        try:
+            wired.modules[function].handler(event, Context())
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+        payments = wired.payments_of(function)
+    return Count(counts[0] / payments, counts[1] / payments)
+
+
+class _OneAfterAnother:
+    """Stands for a pool of threads."""
+
+    def __init__(self, _: int) -> None:
+        pass
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments))
+        return future
+
+    def shutdown(self, *, wait: bool) -> None:
+        pass
+
+
+class Work(NamedTuple):
+    """A function's processor time for a payment, in ms, the calls that it makes, and what takes the most of it."""
+
+    cpu_ms: float
+    calls: Count
+    top: list[tuple[str, float]]
+
+
+def measure(function: str, runs: int = 200) -> Work:
+    """Measure a warm function's own work for a payment."""
+    with functions() as wired, _silent():
+        for _ in range(20):
+            wired.call(function)
+        events = [wired.event(function) for _ in range(runs)]
+        handler: Callable[..., Any] = wired.modules[function].handler
+        started = time.process_time()
+        for event in events:
+            handler(event, Context())
+        cpu = time.process_time() - started
+        profile = cProfile.Profile()
+        # A profile sees one thread.
+        with mock.patch("payments.batch.ThreadPoolExecutor", _OneAfterAnother):
+            profile.enable()
+            for event in events[:50]:
+                handler(event, Context())
+            profile.disable()
+        payments = wired.payments_of(function)
+    return Work(cpu * 1000 / runs / payments, count_calls(function), _top(profile))
+
+
+# Where the time goes, by whose code it is.
+_PARTS = (
+    ("payments", str(ROOT / "src")),
+    ("Powertools", "aws_lambda_powertools"),
+    ("botocore", "botocore"),
+    ("logging", "/logging/"),
+    ("json", "/json/"),
+)
+
+
+def _top(profile: cProfile.Profile) -> list[tuple[str, float]]:
+    parts: dict[str, float] = {}
+    statistics_of: dict[Any, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    for (file, _, _), (_, _, own, _, _) in statistics_of.items():
+        part = next((name for name, where in _PARTS if where in file), "the rest of Python")
+        parts[part] = parts.get(part, 0) + own
+    whole = sum(parts.values())
+    return sorted(((name, own / whole) for name, own in parts.items()), key=lambda part: -part[1])

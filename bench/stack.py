@@ -1,0 +1,129 @@
+"""A stack of the benchmark's own: an embedded AWS whose functions note each call that they make."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from local import LocalError
+from local.server import EmbeddedAWS
+from ops import running
+from ops.client import create_client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ops.client import Keys
+    from ops.display import Step
+    from ops.stack import Stack
+
+PROBE = Path(__file__).parent / "probe"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Call(NamedTuple):
+    """A call that a function made to AWS; ``entries`` are those of a batch call."""
+
+    function: str
+    operation: str
+    table: str
+    entries: int
+
+
+class Process(NamedTuple):
+    """What a process has taken so far."""
+
+    cpu_seconds: float
+    memory_mb: float
+
+
+class ProbedAWS(EmbeddedAWS):
+    """An embedded AWS whose functions write down their calls."""
+
+    @property
+    def calls_file(self) -> Path:
+        """Where they do."""
+        return self.state_dir / "calls.log"
+
+    def _server_environment(self) -> dict[str, str]:
+        return super()._server_environment() | {"PYTHONPATH": str(PROBE), "BENCH_CALLS": str(self.calls_file)}
+
+
+@dataclass
+class Bench:
+    """A deployed stack, and what can be seen of it from outside."""
+
+    embedded: ProbedAWS
+    stack: Stack
+    keys: Keys
+    _read: int = field(default=0, init=False)
+    _calls: list[Call] = field(default_factory=list, init=False)
+
+    def calls(self) -> list[Call]:
+        """Return every call so far."""
+        if self.embedded.calls_file.exists():
+            with self.embedded.calls_file.open(encoding="utf-8") as file:
+                file.seek(self._read)
+                # A line that is being written is left for the next time.
+                whole = file.read().rpartition("\n")[0]
+                self._read += len(whole) + (1 if whole else 0)
+            for line in whole.splitlines():
+                _, function, operation, table, entries = line.split(" ")
+                self._calls.append(Call(function, operation, table, int(entries)))
+        return self._calls
+
+    def announced(self) -> int:
+        """Return how many announcements have been published so far."""
+        return sum(call.entries for call in self.calls() if call.operation == "PublishBatch")
+
+    def wait_for(self, announcements: int, seconds: float) -> None:
+        """Wait until so many have been published. Raises LocalError where that takes too long."""
+        deadline = time.monotonic() + seconds
+        while self.announced() < announcements:
+            if time.monotonic() > deadline:
+                raise LocalError(f"only {self.announced()} of {announcements} payments were announced in time")
+            time.sleep(0.05)
+
+    def processes(self) -> dict[str, Process]:
+        """Return what each function's process, and the server's, have taken: by function, and ``server``."""
+        found = {"server": _process(Path(f"/proc/{self.embedded.pid}"))}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) != self.embedded.pid:
+                    continue
+                variables = dict(
+                    entry.split("=", 1) for entry in (folder / "environ").read_text().split("\0") if "=" in entry
+                )
+                name = variables.get("AWS_LAMBDA_FUNCTION_NAME", "-other").split("-")[1]
+                taken = _process(folder)
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # it has ended meanwhile
+            before = found.get(name, Process(0, 0))
+            found[name] = Process(before.cpu_seconds + taken.cpu_seconds, max(before.memory_mb, taken.memory_mb))
+        return found
+
+
+def _process(folder: Path) -> Process:
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    memory = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return Process((int(fields[11]) + int(fields[12])) / _TICKS, memory)
+
+
+def per_payment(calls: list[Call], payments: int, ledger: str) -> dict[str, float]:
+    """Return the calls a payment takes, by function and operation; the simulator's ledger stands for a gateway."""
+    counted = Counter(f"{call.function} {call.operation}" for call in calls if call.table != ledger)
+    return {name: count / payments for name, count in sorted(counted.items())}
+
+
+@contextmanager
+def deployed(folder: Path, step: Step) -> Iterator[Bench]:
+    """Start an embedded AWS, deploy the stack to it, and stop it at the end."""
+    place = running.Place(folder)
+    with ProbedAWS(place.folder) as embedded:
+        stack = running.deploy(running.terraform(place, embedded.url), embedded.url, step)
+        yield Bench(embedded, stack, create_client(stack))

@@ -1,0 +1,88 @@
+"""``python -m chaos``: a stack of its own, load under faults, the audit; exit status 1 where a zero is not zero."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from chaos.proxy import Proxy
+from chaos.run import REFUNDED_SHARE, Size, Target, run, zeros
+from local import ROOT, LocalError
+from local.server import EmbeddedAWS
+from ops import running
+from ops.client import Api, create_client
+from ops.display import Step
+
+REPORT = ROOT / "build" / "chaos.json"
+console = Console()
+
+
+def main(
+    payments: Annotated[int, typer.Option(min=1, help="How many payments are posted.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Which faults, and when.")] = 7,
+) -> None:
+    """Deploy a stack of its own, post payments and refunds under faults, let it come to rest, and audit it."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="payments-chaos-") as folder:
+            report = _run(Path(folder), Size(payments, seed))
+    except LocalError as error:
+        console.print(f"[red]{error}[/]")
+        raise typer.Exit(2) from error
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _show(report)
+    wrong = zeros(report)
+    if wrong:
+        console.print(f"[red]Not zero: {wrong}[/]")
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _run(folder: Path, size: Size) -> dict[str, Any]:
+    place = running.Place(folder)
+    with Proxy(folder) as proxy, EmbeddedAWS(folder, functions_endpoint=proxy.url) as embedded:
+        proxy.start(embedded.url, size.seed)
+        stack = running.deploy(running.terraform(place, embedded.url), embedded.url, Step("Deploying"))
+        api = Api(stack.api_url, stack.region, create_client(stack), stack.trusted)
+        with Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        ) as progress:
+            totals = {"posted": size.payments, "refunded": None, "final": size.payments}
+            tasks = {name: progress.add_task(name, total=total) for name, total in totals.items()}
+            pid = embedded.pid
+            if pid is None:
+                raise LocalError("the embedded AWS has ended")
+            target = Target(stack, api, proxy, pid)
+            report, findings = run(target, size, lambda name, done: progress.advance(tasks[name], done))
+    for name, found in vars(findings).items():
+        if found:
+            console.print(f"[red]{name}[/]: {sorted(found)[:20]}")
+    return report
+
+
+def _show(report: dict[str, Any]) -> None:
+    table = Table("what", "how many", title=f"{report['payments']} payments, seed {report['seed']}")
+    for name, value in report.items():
+        if isinstance(value, dict):
+            for kind, count in value.items():
+                table.add_row(f"  {name}: {kind}", str(count))
+        else:
+            table.add_row(name, str(value))
+    console.print(table)
+    console.print(
+        f"{REPORT.relative_to(ROOT)} (one payment in {round(1 / REFUNDED_SHARE)} is given back, in part or whole)"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

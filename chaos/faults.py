@@ -1,0 +1,151 @@
+"""What goes wrong, and when: all of it follows from the seed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from chaos.proxy import Proxy
+    from ops.stack import Stack
+
+_THROTTLED = {"code": "ProvisionedThroughputExceededException"}
+
+
+def background() -> list[dict[str, Any]]:
+    """Return the faults that are always on, as microburst's rules: a few in a hundred calls of each kind."""
+    return [
+        {"service": "dynamodb", "probability": 0.02, "error": _THROTTLED},
+        {"service": "dynamodb", "probability": 0.01, "error": {"code": "InternalServerError", "status": 500}},
+        {"service": "dynamodb", "probability": 0.02, "reset": True},
+        # The sharpest one: the write is done, and who asked for it never learns of it.
+        {"service": "dynamodb", "operation": "PutItem", "probability": 0.03, "response": {"abort_bytes": 0}},
+        {"service": "dynamodb", "operation": "UpdateItem", "probability": 0.03, "response": {"abort_bytes": 0}},
+        {"service": "dynamodb", "operation": "GetItem", "probability": 0.02, "response": {"truncate_frac": 0.5}},
+        {"service": "sqs", "probability": 0.03, "error": {"code": "ThrottlingException", "status": 400}},
+        {"service": "sqs", "probability": 0.02, "reset": True},
+        {"service": "sqs", "probability": 0.03, "response": {"abort_bytes": 0}},
+        {"service": "sns", "probability": 0.03, "error": {"code": "Throttling", "status": 400}},
+        {"service": "sns", "probability": 0.02, "reset": True},
+        {"service": "sns", "probability": 0.03, "response": {"abort_bytes": 0}},
+        {"service": "*", "probability": 0.02, "latency": {"min": 100, "max": 1500}},
+    ]
+
+
+@dataclass
+class Storm:
+    """Faults in a thread of its own, as a context manager: the background ones, and one event after the other."""
+
+    stack: Stack
+    proxy: Proxy
+    server_pid: int
+    seed: int
+    pause: float = 2.0
+    counts: Counter[str] = field(default_factory=Counter)
+    _over: threading.Event = field(default_factory=threading.Event, init=False)
+    _thread: threading.Thread | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        self.proxy.set_faults(background())
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.proxy.set_faults([])
+        self._mapping_enabled(enabled=True)
+        self.counts.update(self.proxy.fired())
+
+    def _run(self) -> None:
+        chance = random.Random(self.seed)  # noqa: S311 - it is to be repeated, not to be secret
+        events = [self._kill_a_worker, self._duplicate, self._gateway_down, self._pause_the_queue]
+        while not self._over.is_set():
+            # Each kind comes before any comes again.
+            chance.shuffle(events)
+            for event in events:
+                if self._over.wait(chance.uniform(0.5, 1.5) * self.pause):
+                    return
+                event(chance)
+
+    def _kill_a_worker(self, chance: random.Random) -> None:
+        """Kill a function's process, whatever it does just then."""
+        workers = sorted(_workers(self.server_pid))
+        if workers:
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                self.counts["worker killed"] += 1
+
+    def _duplicate(self, chance: random.Random) -> None:
+        """Send messages a second time, in another order."""
+        url = self.stack.outputs[chance.choice(["validator_queue_url", "processor_queue_url"])]
+        got = self.stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=2)
+        messages = got.get("Messages", [])
+        chance.shuffle(messages)
+        for message in messages:
+            self.stack.sqs.send_message(QueueUrl=url, MessageBody=message["Body"])
+            self.counts["message duplicated"] += 1
+
+    def _gateway_down(self, chance: random.Random) -> None:
+        """Let the gateway answer nothing for a while; every second time, it acts all the same."""
+        ledger = self.stack.outputs["simulator_ledger_table_name"]
+        acts = chance.random() < 0.5  # noqa: PLR2004
+        fault: dict[str, Any] = {"response": {"abort_bytes": 0}} if acts else {"reset": True}
+        down = {"service": "dynamodb", "body": f"TableName == '{ledger}'"} | fault
+        self.proxy.set_faults([down, *background()])
+        self._over.wait(chance.uniform(1, 4))
+        self.proxy.set_faults(background())
+        self.counts["gateway down"] += 1
+
+    def _pause_the_queue(self, chance: random.Random) -> None:
+        """Leave the processor's queue alone for a while."""
+        self._mapping_enabled(enabled=False)
+        self._over.wait(chance.uniform(1, 4))
+        self._mapping_enabled(enabled=True)
+        self.counts["queue paused"] += 1
+
+    def _mapping_enabled(self, *, enabled: bool) -> None:
+        functions = self.stack.functions
+        name = self.stack.outputs["function_names"]["processor"]
+        for mapping in functions.list_event_source_mappings(FunctionName=f"{name}:live")["EventSourceMappings"]:
+            with suppress(ClientError):
+                functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
+
+
+def _workers(server_pid: int) -> list[int]:
+    """Return the processes of the functions: the server's children, and theirs."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            text = stat.read_text()
+            parent = int(text.rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found: list[int] = []
+    waiting = [server_pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def wait_until(done: Any, seconds: float, every: float = 1.0) -> bool:  # noqa: ANN401 - any callable
+    """Wait until ``done()`` is true, for at most so long; say whether it came true."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every)
+    return True

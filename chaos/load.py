@@ -1,0 +1,142 @@
+"""The clients: they post payments and refunds, and repeat what was not answered well, as the contract says."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from chaos.audit import CHARGED, Posted
+from payments.currencies import EXPONENTS
+from payments.money import Money
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ops.client import Api
+
+CLIENTS = 8
+_PATIENCE_SECONDS = 120.0
+_ACCEPTED = 202
+_SERVER_ERROR = 500
+_TOO_MANY = 429
+# What a client pays with: mostly what works, and every behaviour that the simulator knows but never answering.
+_METHODS = [
+    *["pm_sim_approved"] * 12,
+    *["pm_sim_declined_insufficient_funds"] * 2,
+    "pm_sim_timeout_after_charge",
+    "pm_sim_timeout_before_charge",
+    "pm_sim_rate_limited",
+    "pm_sim_refund_timeout_after_charge",
+    "pm_sim_refund_declined_expired_card",
+]
+_CURRENCIES = ["EUR", "USD", "JPY", "KWD", "CLF"]
+
+
+class Load:
+    """Clients that post by the seed, and remember what they asked for and what they were told."""
+
+    def __init__(self, api: Api, seed: int, run: str) -> None:
+        self._api = api
+        self._chance = random.Random(seed)  # noqa: S311 - it is to be repeated, not to be secret
+        self._run = run
+        self._lock = threading.Lock()
+        self.posted: list[Posted] = []
+        self.counts: Counter[str] = Counter()
+
+    def post(self, payments: int, told: Callable[[int], None]) -> None:
+        """Post so many payments; ``told`` hears of each that is done with."""
+        requests_ = [self._request(number) for number in range(payments)]
+        again = [self._chance.random() < 0.1 for _ in requests_]  # noqa: PLR2004 - one in ten asks twice
+
+        def one(number: int) -> None:
+            body, posted = requests_[number]
+            answer = self._until_answered("/payments", body)
+            posted.acknowledged = answer is not None and answer.status_code == _ACCEPTED
+            if again[number] and posted.acknowledged and answer is not None:
+                repeated = self._until_answered("/payments", body)
+                if repeated is not None and repeated.text != answer.text:
+                    self._count("answers that differ")
+            told(1)
+
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(one, range(payments)))
+
+    def refund(self, share: float, told: Callable[[int], None]) -> None:
+        """Give back a part of that share of the payments, once or twice, as soon as each is charged."""
+        chosen = [posted for posted in self.posted if posted.acknowledged and self._chance.random() < share]
+        parts = [self._chance.choice([[1], [2], [2, 2], [3, 3, 3]]) for _ in chosen]
+
+        def one(number: int) -> None:
+            posted = chosen[number]
+            if self._status(posted.transaction_id) in CHARGED:
+                for place, part in enumerate(parts[number]):
+                    self._refund(posted, f"r{place}", max(posted.amount_minor // part, 1))
+            told(1)
+
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(one, range(len(chosen))))
+
+    def _request(self, number: int) -> tuple[dict[str, Any], Posted]:
+        money = Money(self._chance.randint(3, 10**6), self._chance.choice(_CURRENCIES))
+        posted = Posted(f"{self._run}-{number}", money.minor, money.currency)
+        self.posted.append(posted)
+        # Exact in both forms: a decimal string, and a number.
+        amount: Any = str(money) if number % 2 or EXPONENTS[money.currency] else int(Decimal(str(money)))
+        body = {
+            "transaction_id": posted.transaction_id,
+            "customer_id": f"{self._run}-customer-{self._chance.randint(0, 20)}",
+            "amount": amount,
+            "currency": money.currency,
+            "payment_method": self._chance.choice(_METHODS),
+        }
+        return body, posted
+
+    def _refund(self, posted: Posted, refund_id: str, amount: int) -> None:
+        body = {"refund_id": refund_id, "amount": str(Money(amount, posted.currency))}
+        posted.refunds[refund_id] = (amount, False)
+        answer = self._until_answered(f"/payments/{posted.transaction_id}/refunds", body)
+        accepted = answer is not None and answer.status_code == _ACCEPTED
+        posted.refunds[refund_id] = (amount, accepted)
+        if accepted:
+            self._count("refunds acknowledged")
+
+    def _status(self, transaction_id: str) -> str:
+        deadline = time.monotonic() + 30
+        status = ""
+        while time.monotonic() < deadline and status not in {*CHARGED, "failed"}:
+            try:
+                answer = self._api.get(transaction_id)
+            except requests.RequestException:
+                continue
+            status = answer.json().get("status", "") if answer.ok else ""
+            time.sleep(0.2)
+        return str(status)
+
+    def _until_answered(self, path: str, body: dict[str, Any]) -> requests.Response | None:
+        """Repeat a request until it is accepted or refused for good; None where the patience is over."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                answer = self._api.request("POST", path, json.dumps(body))
+            except requests.RequestException:
+                self._count("client calls without an answer")
+                continue
+            if answer.status_code < _SERVER_ERROR and answer.status_code != _TOO_MANY:
+                if answer.status_code != _ACCEPTED:
+                    self._count(f"client answers {answer.status_code}")
+                return answer
+            self._count(f"client answers {answer.status_code}")
+            time.sleep(min(float(answer.headers.get("Retry-After", "1")), 2))
+        return None
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            self.counts[what] += 1

@@ -1,0 +1,190 @@
+"""One run: load under faults, the way back to health, and the audit."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from chaos.audit import ENDED, Findings, audit
+from chaos.faults import Storm
+from chaos.load import Load
+from ops.inbox import Inbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chaos.proxy import Proxy
+    from ops.client import Api
+    from ops.stack import Stack
+
+REFUNDED_SHARE = 0.1
+_DRAIN_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is put under fire: a stack, its API, the fault layer before its AWS, and that AWS's process."""
+
+    stack: Stack
+    api: Api
+    proxy: Proxy
+    server_pid: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is posted, by which seed, and how long a pause (seconds) lies between two events of the storm."""
+
+    payments: int
+    seed: int
+    pause: float = 2.0
+
+
+def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[dict[str, Any], Findings]:
+    """Run, and return the report and what the audit found. ``tell`` hears of each stage's progress."""
+    name = f"chaos-{size.seed}-{uuid.uuid4().hex[:8]}"
+    stack = target.stack
+    load = Load(target.api, size.seed, name)
+    began = time.monotonic()
+    with Inbox(stack) as inbox:
+        with Storm(stack, target.proxy, target.server_pid, size.seed, size.pause) as storm:
+            load.post(size.payments, lambda done: tell("posted", done))
+            load.refund(REFUNDED_SHARE, lambda done: tell("refunded", done))
+        calm = time.monotonic()
+        drained = _drain(stack, load, inbox, tell)
+        drain = time.monotonic() - calm
+        items = _items(stack, "dynamodb_table_name")
+        findings = audit(load.posted, items, _items(stack, "simulator_ledger_table_name"), inbox.received)
+    refunds = [accepted for posted in load.posted for _, accepted in posted.refunds.values()]
+    report: dict[str, Any] = {
+        "payments": size.payments,
+        "seed": size.seed,
+        "posted": len(load.posted),
+        "acknowledged": sum(posted.acknowledged for posted in load.posted),
+        "refunds_posted": len(refunds),
+        "refunds_acknowledged": sum(refunds),
+        **findings.counts(),
+        "redriven": drained,
+        "faults": dict(sorted(storm.counts.items())),
+        "clients": dict(sorted(load.counts.items())),
+        "load_seconds": round(calm - began, 1),
+        "drain_seconds": round(drain, 1),
+        "slowest_recovery_seconds": round(
+            _slowest([item for item in items if item["transaction_id"].startswith(name)]), 1
+        ),
+    }
+    return report, findings
+
+
+def zeros(report: dict[str, Any]) -> dict[str, int]:
+    """Return what must be nothing, and is not."""
+    names = [*Findings().counts()]
+    return {name: report[name] for name in names if report[name]}
+
+
+def _drain(stack: Stack, load: Load, inbox: Inbox, tell: Callable[[str, int], None]) -> int:
+    """Do what an operator does when the faults are over, until all is final; return how many messages were redriven.
+
+    The dead-letter queues are sent back, and the reconciler is called by hand.
+    """
+    wanted = {posted.transaction_id for posted in load.posted if posted.acknowledged}
+    redriven = 0
+    done = 0
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while time.monotonic() < deadline:
+        items = {item["transaction_id"]: item for item in _items(stack, "dynamodb_table_name")}
+        open_ = [name for name in wanted if not _has_ended(items.get(name))]
+        tell("final", len(wanted) - len(open_) - done)
+        done = len(wanted) - len(open_)
+        if not open_ and not _waiting(stack) and _all_told(wanted, inbox):
+            break
+        for queue, dead in (("validator_queue_url", "validator_dlq_url"), ("processor_queue_url", "processor_dlq_url")):
+            redriven += _redrive(stack, stack.outputs[queue], stack.outputs[dead])
+        if open_:
+            _reconcile(stack, open_[:100])
+        time.sleep(2)
+    return redriven
+
+
+def _has_ended(item: dict[str, Any] | None) -> bool:
+    if item is None or item["status"] not in ENDED:
+        return False
+    return all(refund["status"] in ENDED for refund in item.get("refunds", {}).values())
+
+
+def _waiting(stack: Stack) -> int:
+    """Return how many messages wait, or are worked on."""
+    total = 0
+    for name in ("validator_queue_url", "processor_queue_url", "validator_dlq_url", "processor_dlq_url"):
+        attributes = stack.sqs.get_queue_attributes(
+            QueueUrl=stack.outputs[name],
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        total += sum(map(int, attributes.values()))
+    return total
+
+
+def _all_told(wanted: set[str], inbox: Inbox) -> bool:
+    """Say whether all was heard of. What is never announced is for the audit to find, when the patience is over."""
+    while inbox.receive():
+        pass
+    told = {event["subject"] for event in inbox.received}
+    return wanted <= told
+
+
+def _redrive(stack: Stack, queue: str, dead: str) -> int:
+    moved = 0
+    while True:
+        got = stack.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, VisibilityTimeout=30)
+        messages = got.get("Messages", [])
+        if not messages:
+            return moved
+        for message in messages:
+            # First there, then gone here: a crash between the two makes a duplicate, which is harmless.
+            stack.sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])
+            stack.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+            moved += 1
+
+
+def _reconcile(stack: Stack, transaction_ids: list[str]) -> None:
+    stack.functions.invoke(
+        FunctionName=stack.outputs["reconciler_function_name"],
+        Qualifier="live",
+        Payload=json.dumps({"transaction_ids": transaction_ids}).encode(),
+    )
+
+
+def _items(stack: Stack, table: str) -> list[dict[str, Any]]:
+    """Return a table's items, plain."""
+    read = TypeDeserializer()
+    pages = stack.dynamodb.get_paginator("scan").paginate(TableName=stack.outputs[table], ConsistentRead=True)
+    return [
+        {name: _whole(read.deserialize(value)) for name, value in item.items()}
+        for page in pages
+        for item in page["Items"]
+    ]
+
+
+def _whole(value: Any) -> Any:  # noqa: ANN401 - what DynamoDB holds
+    """Return numbers as whole ones: there are no others."""
+    if isinstance(value, dict):
+        return {name: _whole(part) for name, part in value.items()}
+    return value if isinstance(value, (str, set)) else int(value)
+
+
+def _slowest(items: list[dict[str, Any]]) -> float:
+    """Return how long the slowest charge or refund took, from when it was accepted to when it was final, in seconds."""
+    spans = [
+        (part["created_at"], part["updated_at"])
+        for item in items
+        for part in (list(item["refunds"].values()) or [item])
+        if part["status"] in ENDED
+    ]
+    taken = [(datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() for begin, end in spans]
+    return max(taken, default=0.0)

@@ -1,0 +1,114 @@
+# Another system out of the same modules, in a VPC and with keys that are there already: orders are taken by an API, kept in
+# a table, and shipped by a function behind a queue.
+
+provider "aws" {
+  region = var.region
+}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "archive_file" "orders" {
+  type             = "zip"
+  source_dir       = "${path.module}/src"
+  output_path      = "${path.module}/build/orders.zip"
+  output_file_mode = "0644"
+  excludes         = ["**/__pycache__/**"]
+}
+
+locals {
+  context = {
+    account_id = data.aws_caller_identity.current.account_id
+    partition  = data.aws_partition.current.partition
+    region     = var.region
+  }
+
+  # What the functions have in common, and where they differ.
+  functions = {
+    take = {
+      description = "Takes an order: keeps it, and puts it on the queue."
+      statements = {
+        keep = { actions = ["dynamodb:PutItem"], resources = [module.orders.arn] }
+        send = { actions = ["sqs:SendMessage"], resources = [module.shipments.arn] }
+        keys = local.key_statement
+      }
+      queue_sources = {}
+    }
+    ship = {
+      description   = "Ships an order."
+      statements    = { mark = { actions = ["dynamodb:UpdateItem"], resources = [module.orders.arn] }, keys = local.key_statement }
+      queue_sources = { shipments = { queue_arn = module.shipments.arn, kms_alias = var.keys.data.alias } }
+    }
+  }
+
+  key_statement = {
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = ["arn:${local.context.partition}:kms:${var.region}:${local.context.account_id}:key/*"]
+    conditions = [
+      { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${var.keys.data.alias}"] },
+      { test = "StringEquals", variable = "kms:ViaService", values = [for service in ["dynamodb", "sqs"] : "${service}.${var.region}.amazonaws.com"] },
+    ]
+  }
+}
+
+module "orders" {
+  source = "../../modules/dynamodb"
+
+  context     = local.context
+  name        = "orders"
+  hash_key    = "order_id"
+  attributes  = { order_id = "S" }
+  kms_key_arn = var.keys.data.arn
+}
+
+module "shipments" {
+  source = "../../modules/sqs"
+
+  context                    = local.context
+  name                       = "orders-shipments"
+  dead_letter_queue_name     = "orders-shipments-dlq"
+  kms_key_arn                = var.keys.data.arn
+  consumer_timeout_seconds   = 30
+  visibility_timeout_seconds = 180
+}
+
+module "function" {
+  source   = "../../modules/lambda"
+  for_each = local.functions
+
+  context     = local.context
+  name        = "orders-${each.key}"
+  description = each.value.description
+  handler     = "orders.${each.key}"
+  package     = { path = data.archive_file.orders.output_path, sha256_base64 = data.archive_file.orders.output_base64sha256 }
+  environment = { QUEUE_URL = module.shipments.url, TABLE_NAME = module.orders.name }
+  kms_key_arn = var.keys.data.arn
+  kms_alias   = var.keys.data.alias
+  logs        = { retention_days = 365, kms_key_arn = var.keys.logs.arn }
+  network     = var.network
+
+  statements    = each.value.statements
+  queue_sources = each.value.queue_sources
+}
+
+module "api" {
+  source = "../../modules/apigw"
+
+  context     = local.context
+  name        = "orders"
+  description = "Orders: post one"
+  stage_name  = "v1"
+  logs        = { retention_days = 365, kms_key_arn = var.keys.logs.arn }
+  usage_plan  = { quota_limit = 10000, quota_period = "DAY" }
+  routes = {
+    take_order = {
+      method         = "POST"
+      path           = "/orders"
+      function_name  = module.function["take"].name
+      alias_name     = module.function["take"].alias_name
+      invoke_arn     = module.function["take"].invoke_arn
+      request_schema = jsonencode({ type = "object", required = ["order_id"] })
+    }
+  }
+}

@@ -1,0 +1,82 @@
+# Where the API is reached: at the region's own address, at a domain of yours, or through VPC endpoints only.
+locals {
+  # Client certificates are checked at the domain, and WAF rules may count on its name: the other way in is closed.
+  custom_domain_only = var.custom_domain != null
+
+  # It stands on one API, so the star for the API's id names that one. The id itself is known after the first apply only.
+  execution_arns = "arn:${var.context.partition}:execute-api:${var.context.region}:${var.context.account_id}:*/*"
+  private_policy = var.endpoint.type != "PRIVATE" ? null : jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [{
+        Sid       = "OnlyThroughTheseEndpoints"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "execute-api:Invoke"
+        Resource  = local.execution_arns
+        Condition = { StringNotEquals = { "aws:SourceVpce" = sort(var.endpoint.vpc_endpoint_ids) } }
+      }],
+      # With AWS_IAM the callers' own policies decide. An Allow here would let in every role of the account.
+      [for authorization in [var.authorization] : {
+        Sid       = "WhoeverIsAuthorised"
+        Effect    = "Allow"
+        Principal = "*"
+        Action    = "execute-api:Invoke"
+        Resource  = local.execution_arns
+        Condition = { StringEquals = { "aws:SourceVpce" = sort(var.endpoint.vpc_endpoint_ids) } }
+      } if authorization != "AWS_IAM"],
+    )
+  })
+}
+
+resource "aws_api_gateway_rest_api_policy" "private" {
+  count = var.endpoint.type == "PRIVATE" ? 1 : 0
+
+  rest_api_id = aws_api_gateway_rest_api.this.id
+  policy      = local.private_policy
+}
+
+resource "aws_api_gateway_domain_name" "this" {
+  count = var.custom_domain == null ? 0 : 1
+
+  domain_name                            = var.custom_domain.name
+  regional_certificate_arn               = var.custom_domain.certificate_arn
+  ownership_verification_certificate_arn = var.custom_domain.ownership_certificate_arn
+  security_policy                        = "TLS_1_2"
+
+  endpoint_configuration {
+    types = ["REGIONAL"]
+  }
+
+  dynamic "mutual_tls_authentication" {
+    for_each = var.custom_domain.truststore[*]
+
+    content {
+      truststore_uri     = mutual_tls_authentication.value.uri
+      truststore_version = mutual_tls_authentication.value.version
+    }
+  }
+}
+
+resource "aws_api_gateway_base_path_mapping" "this" {
+  count = var.custom_domain == null ? 0 : 1
+
+  api_id      = aws_api_gateway_rest_api.this.id
+  base_path   = var.custom_domain.base_path
+  domain_name = aws_api_gateway_domain_name.this[0].domain_name
+  stage_name  = aws_api_gateway_stage.this.stage_name
+}
+
+resource "aws_route53_record" "this" {
+  count = try(var.custom_domain.hosted_zone_id, null) == null ? 0 : 1
+
+  name    = var.custom_domain.name
+  type    = "A"
+  zone_id = var.custom_domain.hosted_zone_id
+
+  alias {
+    evaluate_target_health = false
+    name                   = aws_api_gateway_domain_name.this[0].regional_domain_name
+    zone_id                = aws_api_gateway_domain_name.this[0].regional_zone_id
+  }
+}

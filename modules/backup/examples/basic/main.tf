@@ -1,0 +1,44 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.80, < 7.0"
+    }
+  }
+}
+
+provider "aws" {
+  region = "ap-southeast-1"
+}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  context = {
+    account_id = data.aws_caller_identity.current.account_id
+    partition  = data.aws_partition.current.partition
+    region     = "ap-southeast-1"
+  }
+}
+
+resource "aws_kms_key" "example" {
+  description         = "The example's key"
+  enable_key_rotation = true
+}
+
+module "backup" {
+  source = "../.."
+
+  context                 = local.context
+  name                    = "payment-backup-example"
+  kms_key_arn             = aws_kms_key.example.arn
+  kms_alias               = "payment-backup-example"
+  tables                  = { payment-example = { kms_alias = "payment-dynamodb-example" } }
+  retention_days          = 365
+  cold_storage_after_days = 30
+  lock                    = { min_retention_days = 35 }
+}

@@ -1,0 +1,75 @@
+locals {
+  arn_end    = "${var.context.region}:${var.context.account_id}"
+  table_arns = { for name in keys(var.tables) : name => "arn:${var.context.partition}:dynamodb:${local.arn_end}:table/${name}" }
+
+  # By alias, since a key's id is known after the first apply only; and through the one service that uses it.
+  key_uses = merge(
+    { vault = { alias = var.kms_alias, service = "backup" } },
+    { for name, table in var.tables : "table-${name}" => { alias = table.kms_alias, service = "dynamodb" } },
+  )
+}
+
+resource "aws_iam_role" "this" {
+  name        = var.name
+  description = "What AWS Backup may do to back up what ${var.name} selects"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "backup.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      Condition = { StringEquals = { "aws:SourceAccount" = var.context.account_id } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "this" {
+  name = "back-up"
+  role = aws_iam_role.this.name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "Tables"
+          Effect   = "Allow"
+          Action   = ["dynamodb:CreateBackup", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource", "dynamodb:StartAwsBackupJob"]
+          Resource = values(local.table_arns)
+        },
+        {
+          Sid      = "TheirBackups"
+          Effect   = "Allow"
+          Action   = ["dynamodb:DeleteBackup", "dynamodb:DescribeBackup"]
+          Resource = [for arn in values(local.table_arns) : "${arn}/backup/*"]
+        },
+        {
+          Sid      = "Vaults"
+          Effect   = "Allow"
+          Action   = ["backup:CopyIntoBackupVault", "backup:DescribeBackupVault"]
+          Resource = concat(["arn:${var.context.partition}:backup:${local.arn_end}:backup-vault:${var.name}"], sort(var.copy_to_vault_arns))
+        },
+      ],
+      [for use, key in local.key_uses : {
+        Sid      = replace(title(replace("key-${use}", "/[^A-Za-z0-9]/", " ")), " ", "")
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+        Resource = "arn:${var.context.partition}:kms:${local.arn_end}:key/*"
+        Condition = {
+          "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = ["alias/${key.alias}"] }
+          StringEquals               = { "kms:ViaService" = ["${key.service}.${var.context.region}.amazonaws.com"] }
+        }
+      }],
+      # A grant that an AWS service takes for itself cannot be tied to the service that asks for it.
+      [{
+        Sid      = "GrantsOfServices"
+        Effect   = "Allow"
+        Action   = ["kms:CreateGrant"]
+        Resource = "arn:${var.context.partition}:kms:${local.arn_end}:key/*"
+        Condition = {
+          Bool                       = { "kms:GrantIsForAWSResource" = "true" }
+          "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = distinct([for key in values(local.key_uses) : "alias/${key.alias}"]) }
+        }
+      }],
+    )
+  })
+}

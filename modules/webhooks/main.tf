@@ -1,0 +1,112 @@
+# Each endpoint has a queue, a function, a role and a secret of its own: a slow or dead endpoint fills its own queue and
+# takes its own concurrency, and a function that was led astray can read one secret and one queue.
+
+locals {
+  names = { for endpoint in keys(var.endpoints) : endpoint => "payment-webhook-${endpoint}-${var.suffix}" }
+
+  secret_arns = {
+    for endpoint, name in local.names : endpoint =>
+    # Secrets Manager adds a hyphen and six characters, which are not known at plan.
+    "arn:${var.context.partition}:secretsmanager:${var.context.region}:${var.context.account_id}:secret:${name}-??????"
+  }
+
+  # Besides the delivery: to find the endpoint's address, to read the secret, to postpone the message.
+  timeouts = { for endpoint, spec in var.endpoints : endpoint => spec.timeout_seconds + 15 }
+
+  # The version of a secret that says that its endpoint is switched off has this label, which ends in the version's id.
+  switched_off = "SWITCHED_OFF-*"
+}
+
+module "queue" {
+  source   = "../sqs"
+  for_each = var.endpoints
+
+  context                       = var.context
+  name                          = local.names[each.key]
+  dead_letter_queue_name        = "payment-webhook-${each.key}-dlq-${var.suffix}"
+  kms_key_arn                   = var.queue_key.arn
+  consumer_timeout_seconds      = local.timeouts[each.key]
+  visibility_timeout_seconds    = 6 * local.timeouts[each.key]
+  max_receive_count             = length(each.value.retry_delays_seconds) + 1
+  retention_seconds             = var.retention_seconds
+  dead_letter_retention_seconds = 1209600
+  senders                       = { topic = { service = "sns.amazonaws.com", arn = var.topic_arn } }
+}
+
+resource "aws_sns_topic_subscription" "this" {
+  for_each = var.endpoints
+
+  topic_arn            = var.topic_arn
+  protocol             = "sqs"
+  endpoint             = module.queue[each.key].arn
+  filter_policy        = each.value.events == null ? null : jsonencode({ event_type = sort(each.value.events) })
+  raw_message_delivery = true
+  # SNS drops what a queue does not take by its policy or its key, unless it is told where to leave it.
+  redrive_policy = jsonencode({ deadLetterTargetArn = module.queue[each.key].dead_letter.arn })
+}
+
+# Its values are put by hand or by a script (docs/webhooks.md), so that no plan and no state ever holds one.
+resource "aws_secretsmanager_secret" "this" {
+  #checkov:skip=CKV2_AWS_57:the receiver must learn of a new secret first; it is rotated with two valid ones
+  for_each = var.endpoints
+
+  name                    = local.names[each.key]
+  description             = "Signs the webhooks to ${each.key}"
+  kms_key_id              = var.secret_key.arn
+  recovery_window_in_days = var.secret_recovery_days
+}
+
+module "function" {
+  source   = "../lambda"
+  for_each = var.endpoints
+
+  context         = var.context
+  name            = local.names[each.key]
+  description     = "Delivers announcements to ${each.key} as signed webhooks."
+  handler         = "payments.handlers.deliverer.handler"
+  runtime         = var.function.runtime
+  architecture    = var.function.architecture
+  memory_mb       = var.function.memory_mb
+  timeout_seconds = local.timeouts[each.key]
+  package         = var.function.package
+  layer_arns      = var.function.layer_arns
+  kms_key_arn     = var.function.kms_key_arn
+  kms_alias       = var.function.kms_alias
+  logs            = var.function.logs
+  network         = var.function.network
+  environment = merge(var.function.environment, {
+    ALLOWED_PRIVATE_CIDRS        = join(" ", var.allowed_private_cidrs)
+    POWERTOOLS_METRICS_NAMESPACE = var.metrics_namespace
+    POWERTOOLS_SERVICE_NAME      = "webhook-${each.key}"
+    QUEUE_URL                    = module.queue[each.key].url
+    RETRY_DELAYS_SECONDS         = join(" ", each.value.retry_delays_seconds)
+    SECRET_NAME                  = aws_secretsmanager_secret.this[each.key].name
+    SECRET_TTL_SECONDS           = tostring(var.secret_ttl_seconds)
+    TIMEOUT_SECONDS              = tostring(each.value.timeout_seconds)
+    WEBHOOK_URL                  = each.value.url
+  })
+  queue_sources = {
+    endpoint = {
+      queue_arn           = module.queue[each.key].arn
+      kms_alias           = var.queue_key.alias
+      maximum_concurrency = each.value.maximum_concurrency
+    }
+  }
+  statements = {
+    postpone = { actions = ["sqs:ChangeMessageVisibility"], resources = [module.queue[each.key].arn] }
+    secret   = { actions = ["secretsmanager:GetSecretValue"], resources = [local.secret_arns[each.key]] }
+    switch-off = {
+      actions    = ["secretsmanager:UpdateSecretVersionStage"]
+      resources  = [local.secret_arns[each.key]]
+      conditions = [{ test = "StringLike", variable = "secretsmanager:VersionStage", values = [local.switched_off] }]
+    }
+    secret-key = {
+      actions   = ["kms:Decrypt"]
+      resources = ["arn:${var.context.partition}:kms:${var.context.region}:${var.context.account_id}:key/*"]
+      conditions = [
+        { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${var.secret_key.alias}"] },
+        { test = "StringEquals", variable = "kms:ViaService", values = ["secretsmanager.${var.context.region}.amazonaws.com"] },
+      ]
+    }
+  }
+}

@@ -1,0 +1,209 @@
+variable "context" {
+  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  type = object({
+    account_id = string
+    partition  = string
+    region     = string
+  })
+  nullable = false
+}
+
+variable "alarm_topic_arn" {
+  description = "The SNS topic that every alarm reports to."
+  type        = string
+  nullable    = false
+}
+
+variable "allowed_private_cidrs" {
+  description = "Private networks that endpoints may be in all the same: for a receiver on the same machine, in tests only."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for block in var.allowed_private_cidrs : can(cidrhost(block, 0))])
+    error_message = "allowed_private_cidrs must be CIDR blocks, such as 127.0.0.0/8."
+  }
+}
+
+variable "endpoints" {
+  description = <<-EOT
+    The endpoints by a name of your choice: the URL; the events that it is sent (null for all); how many batches of ten
+    are delivered at once; how long a delivery may take; and for how long a message waits after each failure, in
+    seconds. After the last of these delays and one more failure it goes to the endpoint's dead-letter queue.
+  EOT
+  type = map(object({
+    events               = optional(set(string))
+    maximum_concurrency  = optional(number, 5)
+    retry_delays_seconds = optional(list(number), [30, 60, 300, 900, 3600, 10800, 21600, 39600])
+    timeout_seconds      = optional(number, 15)
+    url                  = string
+  }))
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.endpoints) : can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", name)) && !endswith(name, "-dlq")])
+    error_message = "endpoints: a name is 2 to 20 lower-case letters, digits and hyphens, and does not end in -dlq, as the dead-letter queues do."
+  }
+
+  validation {
+    condition     = alltrue([for endpoint in values(var.endpoints) : can(regex("^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[!-\"$-~]*)?$", endpoint.url))])
+    error_message = "endpoints: url must be https://host/path, the host in lower case, without a user and without a fragment."
+  }
+
+  validation {
+    condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.events == null || try(length(endpoint.events), 0) > 0])
+    error_message = "endpoints: events must name at least one event, or be null for all."
+  }
+
+  validation {
+    condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.maximum_concurrency >= 2 && endpoint.maximum_concurrency <= 1000])
+    error_message = "endpoints: maximum_concurrency must be from 2 to 1000, as Lambda demands of a queue's mapping."
+  }
+
+  validation {
+    condition     = alltrue([for endpoint in values(var.endpoints) : length(endpoint.retry_delays_seconds) >= 1 && length(endpoint.retry_delays_seconds) <= 20])
+    error_message = "endpoints: retry_delays_seconds must have from 1 to 20 delays."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for endpoint in values(var.endpoints) : [for delay in endpoint.retry_delays_seconds : delay >= 1 && delay <= 39600 && floor(delay) == delay]]))
+    error_message = "endpoints: each of retry_delays_seconds must be a whole number from 1 to 39600 (11 hours): SQS hides a message for at most 12 hours from when it was received."
+  }
+
+  validation {
+    condition     = alltrue([for endpoint in values(var.endpoints) : 2 * sum(concat([0], endpoint.retry_delays_seconds)) <= var.retention_seconds])
+    error_message = "endpoints: the retry_delays_seconds together must be at most half of retention_seconds, or a message that waits behind others is forgotten before its last try."
+  }
+
+  validation {
+    condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.timeout_seconds >= 1 && endpoint.timeout_seconds <= 30 && floor(endpoint.timeout_seconds) == endpoint.timeout_seconds])
+    error_message = "endpoints: timeout_seconds must be a whole number from 1 to 30."
+  }
+}
+
+variable "function" {
+  description = "What the delivering functions have in common: package, layers, runtime, architecture, memory, environment, log, network, and the key of their environment by ARN and alias (without alias/)."
+  type = object({
+    architecture = optional(string, "arm64")
+    environment  = optional(map(string), {})
+    kms_alias    = string
+    kms_key_arn  = string
+    layer_arns   = optional(list(string), [])
+    logs = object({
+      kms_key_arn    = string
+      level          = optional(string, "INFO")
+      retention_days = number
+    })
+    memory_mb = optional(number, 512)
+    network = optional(object({
+      security_group_ids = list(string)
+      subnet_ids         = list(string)
+    }))
+    package = object({
+      path          = string
+      sha256_base64 = string
+    })
+    runtime = optional(string, "python3.13")
+  })
+  nullable = false
+}
+
+variable "metrics_namespace" {
+  description = "The namespace of the metrics that the delivering functions write: one of this environment alone."
+  type        = string
+  nullable    = false
+}
+
+variable "queue_key" {
+  description = "The key that encrypts the queues, by ARN and alias (without alias/). Its policy must let the topic's SNS use it."
+  type = object({
+    alias = string
+    arn   = string
+  })
+  nullable = false
+}
+
+variable "retention_seconds" {
+  description = "How long an endpoint's queue keeps a message, in seconds."
+  type        = number
+  default     = 345600
+  nullable    = false
+
+  validation {
+    condition     = var.retention_seconds >= 3600 && var.retention_seconds < 1209600
+    error_message = "retention_seconds must be at least 3600 and less than 1209600 (14 days), for which the dead-letter queue keeps a message."
+  }
+}
+
+variable "runbooks" {
+  description = "Where the runbooks are, as every alarm's description names them: a folder or a URL."
+  type        = string
+  default     = "docs/runbooks"
+  nullable    = false
+}
+
+variable "secret_key" {
+  description = "The key that encrypts the secrets, by ARN and alias (without alias/)."
+  type = object({
+    alias = string
+    arn   = string
+  })
+  nullable = false
+}
+
+variable "secret_recovery_days" {
+  description = "For how many days a secret that was deleted can still be rescued; 0 deletes at once."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.secret_recovery_days == 0 || (var.secret_recovery_days >= 7 && var.secret_recovery_days <= 30)
+    error_message = "secret_recovery_days must be 0, or from 7 to 30."
+  }
+}
+
+variable "secret_ttl_seconds" {
+  description = "For how long a function goes by a secret that it has read, in seconds."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.secret_ttl_seconds >= 1 && var.secret_ttl_seconds <= 3600
+    error_message = "secret_ttl_seconds must be from 1 to 3600: a secret that was taken back is used no longer than that."
+  }
+}
+
+variable "suffix" {
+  description = "The end of every name: the environment."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$", var.suffix))
+    error_message = "suffix must be 1 to 20 lower-case letters, digits and hyphens, with no hyphen at either end."
+  }
+}
+
+variable "thresholds" {
+  description = "When to raise an alarm: failed_deliveries to an endpoint in five minutes, two times of three; and how long a message may wait for its first delivery, oldest_message_seconds."
+  type = object({
+    failed_deliveries      = optional(number, 10)
+    oldest_message_seconds = optional(number, 600)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for threshold in values(var.thresholds) : threshold > 0])
+    error_message = "thresholds must all be above 0, or an idle system would raise the alarm."
+  }
+}
+
+variable "topic_arn" {
+  description = "The SNS topic whose messages are delivered. They carry the message attribute event_type."
+  type        = string
+  nullable    = false
+}

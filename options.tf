@@ -1,0 +1,44 @@
+# What is off unless it is asked for. Its variables are in variables-options.tf.
+
+locals {
+  # A new version is taken back when the function fails or is throttled.
+  gradual_deployments = {
+    for function in try(var.gradual_deployment.functions, []) : function => {
+      alarm_names   = [for alarm in ["errors", "throttles"] : "payment-${function}-${alarm}-${var.environment_suffix}"]
+      traffic_shift = var.gradual_deployment.traffic_shift
+    }
+  }
+
+  backup_name = "payment-backup-${var.environment_suffix}"
+}
+
+# A key of the backups' own: they must be readable when the table's key is not.
+module "backup_key" {
+  source = "./modules/kms"
+  count  = var.backup == null ? 0 : 1
+
+  context = local.context
+  keys = {
+    backup = {
+      alias                = local.backup_name
+      description          = "The backups of the payments table"
+      deletion_window_days = var.key_deletion_window_days
+    }
+  }
+}
+
+module "backup" {
+  source = "./modules/backup"
+  count  = var.backup == null ? 0 : 1
+
+  context                 = local.context
+  name                    = local.backup_name
+  kms_key_arn             = module.backup_key[0].keys["backup"].arn
+  kms_alias               = local.backup_name
+  tables                  = { (module.table.name) = { kms_alias = local.key_aliases.dynamodb } }
+  schedule                = var.backup.schedule
+  retention_days          = var.backup.retention_days
+  cold_storage_after_days = var.backup.cold_storage_after_days
+  copy_to_vault_arns      = var.backup.copy_to_vault_arns
+  lock                    = var.backup.lock
+}

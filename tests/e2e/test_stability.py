@@ -1,0 +1,110 @@
+"""A stack that runs: no variable but a name or an address may take away what holds data or is known outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Deployed
+
+pytestmark = pytest.mark.e2e
+
+# What payments, messages, secrets or callers would be lost with.
+KEPT = {
+    "aws_api_gateway_rest_api",
+    "aws_api_gateway_stage",
+    "aws_cloudwatch_log_group",
+    "aws_dynamodb_table",
+    "aws_iam_role",
+    "aws_kms_alias",
+    "aws_kms_key",
+    "aws_lambda_event_source_mapping",
+    "aws_lambda_function",
+    "aws_sns_topic",
+    "aws_sqs_queue",
+    "aws_vpc",
+}
+
+# A name is what a thing is; the folder says for which machine the layer was built; one gateway's books are its own.
+NOT_CHANGED = {"environment_suffix", "gateway", "layer_dir", "region"}
+AS_DEPLOYED = {"environment_suffix": "local", "layer_dir": "build/layer-local"}
+KEY = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-000000000000"
+
+# Another value for every other variable, in two plans where two exclude each other.
+CHANGED: dict[str, Any] = {
+    "amount_limits": {"EUR": "10000.00"},
+    "alarm_emails": ["ops@example.com"],
+    "announcement_subscriptions": {"books": {"protocol": "https", "endpoint": "https://books.example.com"}},
+    "api": {
+        "authorization": "API_KEY",
+        "burst_limit": 20,
+        "manage_account_logging": True,
+        "quota_limit": 1000,
+        "quota_period": "DAY",
+        "rate_limit": 10,
+    },
+    "backup": {"retention_days": 35},
+    "cost_center": "another",
+    "custom_domain": {
+        "name": "pay.example.com",
+        "certificate_arn": "arn:aws:acm:ap-southeast-1:000000000000:certificate/a",
+    },
+    "default_currency": "JPY",
+    "function_defaults": {"memory_mb": 1024, "reserved_concurrency": 5, "timeout_seconds": 20},
+    "function_starts": {"reader": {"provisioned_concurrency": 1}, "validator": {"snap_start": True}},
+    "functions": {"processor": {"timeout_seconds": 10, "maximum_concurrency": 2}},
+    "gradual_deployment": {},
+    "key_deletion_window_days": 30,
+    "log_level": "WARN",
+    "log_retention_days": 30,
+    "network": {
+        "availability_zone_count": 2,
+        "gateway_endpoints": [],
+        "interface_endpoints": ["sns", "sqs", "kms"],
+        "nat": {"mode": "gateway_per_az"},
+    },
+    "private_api": None,
+    "project": "another",
+    "reconciler": {"interval_minutes": 1, "older_than_minutes": 30},
+    "queues": {
+        "batch_size": 5,
+        "dead_letter_retention_seconds": 1000000,
+        "max_receive_count": 7,
+        "retention_seconds": 7200,
+    },
+    "route_throttles": {"create_payment": {"rate_limit": 5, "burst_limit": 5}},
+    "runtime": {"architecture": "x86_64"},
+    "table": {"deletion_protection": True, "point_in_time_recovery_days": 7},
+    "table_replicas": {"eu-west-1": {"kms_key_arn": KEY}},
+    "waf": {},
+}
+PRIVATE = {"custom_domain": None, "private_api": {"vpc_endpoint_ids": ["vpce-0"]}}
+
+
+def test_every_variable_is_changed_here() -> None:
+    files = [file.read_text(encoding="utf-8") for file in ROOT.glob("variables*.tf")]
+    names = {name for text in files for name in re.findall(r'^variable "([a-z_]+)"', text, re.MULTILINE)}
+    assert names - NOT_CHANGED == set(CHANGED), "Give a new variable another value in CHANGED."
+
+
+@pytest.mark.parametrize("further", [{}, PRIVATE], ids=["custom_domain", "private_api"])
+def test_a_change_of_variables_replaces_nothing_that_must_stay(
+    deployed: Deployed, tmp_path: Path, further: dict[str, Any]
+) -> None:
+    file = tmp_path / "changed.tfvars.json"
+    file.write_text(json.dumps(AS_DEPLOYED | CHANGED | further), encoding="utf-8")
+    plan = replace(deployed.terraform, variables=file).plan()
+    changes = {change["address"]: change for change in plan["resource_changes"] if change["type"] in KEPT}
+    updated = {change["type"] for change in changes.values() if change["change"]["actions"] == ["update"]}
+    # The plan does change them: else it would prove nothing.
+    assert {"aws_dynamodb_table", "aws_kms_key", "aws_sqs_queue", "aws_lambda_function"} <= updated
+    assert [address for address, change in changes.items() if "delete" in change["change"]["actions"]] == []

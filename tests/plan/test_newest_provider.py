@@ -1,0 +1,42 @@
+"""Whether the modules would work with the newest major version of the AWS provider, as far as names can tell."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from local import ROOT
+from tests.plan.newest_provider import FILE, used
+
+pytestmark = pytest.mark.plan
+
+# The package holds what a web ACL's rule looks for as one value, so these six are not named in it.
+NOT_NAMED = {
+    "aggregate_key_type",
+    "evaluation_window_sec",
+    "limit",
+    "managed_rule_group_statement",
+    "rate_based_statement",
+    "vendor_name",
+}
+
+
+def test_the_modules_use_no_argument_that_the_newest_provider_does_not_know() -> None:
+    known = json.loads(FILE.read_text(encoding="utf-8"))
+    given = used()
+    assert len(given) > 50
+    assert [name for name in sorted(given) if not known.get(name)] == [], "Write newest_provider.json again."
+    unknown = {name: sorted(arguments - set(known[name])) for name, arguments in given.items()}
+    assert set(unknown["resource aws_wafv2_web_acl"]) == NOT_NAMED
+    del unknown["resource aws_wafv2_web_acl"]
+    assert {name: arguments for name, arguments in unknown.items() if arguments} == {}
+
+
+def test_the_modules_allow_that_version() -> None:
+    major = int(json.loads(FILE.read_text(encoding="utf-8"))["version"].split(".")[0])
+    files = sorted(ROOT.glob("modules/*/versions.tf"))
+    below = [int(re.findall(r"< (\d+)\.0", file.read_text(encoding="utf-8"))[0]) for file in files]
+    assert len(files) == len(list(ROOT.glob("modules/*")))
+    assert set(below) == {major + 1}

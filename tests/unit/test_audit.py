@@ -1,0 +1,182 @@
+"""The audit finds a planted mistake of each kind, and nothing where nothing is wrong."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chaos.audit import Posted, audit
+from chaos.run import zeros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Facts = dict[str, Any]
+
+
+def facts() -> Facts:
+    """A payment that was charged, one that was given back in part, and one that was declined."""
+    posted = [
+        Posted("paid", 1250, "EUR", acknowledged=True),
+        Posted("back", 1000, "JPY", acknowledged=True, refunds={"r0": (400, True)}),
+        Posted("declined", 5, "KWD", acknowledged=True),
+        Posted("never-answered", 5, "KWD"),
+    ]
+    table = [
+        {"transaction_id": "paid", "amount_minor": 1250, "currency": "EUR", "status": "processed", "refunds": {}},
+        {
+            "transaction_id": "back",
+            "amount_minor": 1000,
+            "currency": "JPY",
+            "status": "partially_refunded",
+            "refunds": {"r0": {"amount_minor": 400, "status": "processed"}},
+        },
+        {"transaction_id": "declined", "amount_minor": 5, "currency": "KWD", "status": "failed", "refunds": {}},
+    ]
+    ledger = [
+        charge("paid", 1250, "EUR"),
+        charge("back", 1000, "JPY"),
+        charge("back", 400, "JPY", key="refund-back.r0"),
+        {"idempotency_key": "payment-declined", "transaction_id": "declined", "amount_minor": 5, "currency": "KWD"},
+    ]
+    events = [
+        event("paid", "payment.processed"),
+        event("back", "payment.processed"),
+        event("back", "payment.refunded", "r0"),
+        event("declined", "payment.failed"),
+    ]
+    return {"posted": posted, "table": table, "ledger": ledger, "events": events}
+
+
+def charge(name: str, amount: int, currency: str, key: str | None = None) -> dict[str, Any]:
+    return {
+        "idempotency_key": key or f"payment-{name}",
+        "transaction_id": name,
+        "amount_minor": amount,
+        "currency": currency,
+        "reference": "sim_1",
+    }
+
+
+def event(subject: str, kind: str, refund_id: str | None = None) -> dict[str, Any]:
+    return {"subject": subject, "type": kind, "data": {"refund": {"refund_id": refund_id}} if refund_id else {}}
+
+
+def found(told: Facts) -> dict[str, int]:
+    counts = audit(**told).counts()
+    return {name: count for name, count in counts.items() if count}
+
+
+def test_nothing_is_found_where_nothing_is_wrong() -> None:
+    assert found(facts()) == {}
+
+
+def no_item(told: Facts) -> None:
+    del told["table"][2]
+
+
+def not_final(told: Facts) -> None:
+    told["table"][2]["status"] = "unknown"
+
+
+def no_refund(told: Facts) -> None:
+    del told["table"][1]["refunds"]["r0"]
+    del told["ledger"][2]
+
+
+def open_refund(told: Facts) -> None:
+    told["table"][1]["refunds"]["r0"]["status"] = "validated"
+    del told["ledger"][2]
+
+
+def a_second_charge(told: Facts) -> None:
+    told["ledger"].append(charge("paid", 1250, "EUR", key="payment-by-another-key"))
+
+
+def a_second_refund(told: Facts) -> None:
+    told["ledger"].append(charge("back", 400, "JPY", key="refund-another.r0"))
+
+
+def another_amount_charged(told: Facts) -> None:
+    told["ledger"][0]["amount_minor"] = 1251
+
+
+def another_currency_charged(told: Facts) -> None:
+    told["ledger"][0]["currency"] = "USD"
+
+
+def another_amount_stored(told: Facts) -> None:
+    told["table"][0]["amount_minor"] = 1249
+
+
+def another_amount_refunded(told: Facts) -> None:
+    told["ledger"][2]["amount_minor"] = 401
+
+
+def more_refunded_than_charged(told: Facts) -> None:
+    told["posted"][1].refunds["r0"] = (1001, True)
+    told["table"][1]["refunds"]["r0"]["amount_minor"] = 1001
+    told["ledger"][2]["amount_minor"] = 1001
+
+
+def an_end_not_announced(told: Facts) -> None:
+    del told["events"][0]
+
+
+def a_failure_not_announced(told: Facts) -> None:
+    told["events"][3]["type"] = "payment.processed"
+
+
+def a_refund_not_announced(told: Facts) -> None:
+    del told["events"][2]
+
+
+def failed_though_charged(told: Facts) -> None:
+    told["ledger"][3]["reference"] = "sim_1"
+
+
+def processed_though_not_charged(told: Facts) -> None:
+    del told["ledger"][0]
+
+
+def charged_though_nothing_is_stored(told: Facts) -> None:
+    told["ledger"].append(charge("never-answered", 5, "KWD"))
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"),
+    [
+        (no_item, "lost"),
+        (not_final, "lost"),
+        (no_refund, "lost"),
+        (open_refund, "lost"),
+        (a_second_charge, "double_charged"),
+        (a_second_refund, "double_charged"),
+        (another_amount_charged, "amount_differences"),
+        (another_currency_charged, "amount_differences"),
+        (another_amount_stored, "amount_differences"),
+        (another_amount_refunded, "amount_differences"),
+        (more_refunded_than_charged, "amount_differences"),
+        (an_end_not_announced, "unannounced"),
+        (a_failure_not_announced, "unannounced"),
+        (a_refund_not_announced, "unannounced"),
+        (failed_though_charged, "contradicted"),
+        (processed_though_not_charged, "contradicted"),
+        (charged_though_nothing_is_stored, "contradicted"),
+    ],
+)
+def test_a_planted_mistake_is_found(plant: Callable[[Facts], None], kind: str) -> None:
+    told = copy.deepcopy(facts())
+    plant(told)
+    assert found(told) == {kind: 1}
+    assert zeros(dict.fromkeys(audit(**facts()).counts(), 0) | found(told)) == {kind: 1}
+
+
+def test_what_was_never_acknowledged_may_be_missing_but_not_left_half_done() -> None:
+    told = facts()
+    told["table"].append(
+        {"transaction_id": "never-answered", "amount_minor": 5, "currency": "KWD", "status": "validated"}
+    )
+    assert found(told) == {"lost": 1}

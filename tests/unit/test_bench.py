@@ -1,0 +1,87 @@
+"""What a payment takes of the functions' own work, and the benchmark's arithmetic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench import offline, package, report
+from bench.picture import Bar, bars
+from bench.stack import Call, per_payment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAY_OUT = "If the work is worth it, raise the bound; make bench says what it costs in ms."
+
+# Calls of Python functions that a payment takes: of ours, and with those of botocore, Powertools and Python. They do
+# not depend on the machine; a new botocore may move the second.
+CALLS = {
+    "validator": (165, 2450),
+    "relay": (33, 245),
+    "processor": (98, 2200),
+    "notifier": (77, 650),
+    "reader": (37, 1900),
+}
+
+
+@pytest.mark.parametrize("function", CALLS)
+def test_a_payments_work_stays_what_it_was(function: str) -> None:
+    own, total = CALLS[function]
+    counted = offline.count_calls(function)
+    assert counted.own <= own, WAY_OUT
+    assert counted.total <= total, WAY_OUT
+
+
+def test_the_count_does_not_depend_on_the_run() -> None:
+    assert offline.count_calls("relay") == offline.count_calls("relay")
+
+
+def test_ten_charges_take_about_as_long_as_one() -> None:
+    assert offline.batch_ratio(runs=1) <= report.GOALS["batch"]
+
+
+def test_the_functions_zip_and_the_layer_are_small() -> None:
+    made = package.measure()
+    assert made.functions_zip <= report.GOALS["functions_kb"] * 1000
+    assert made.layer_unzipped <= report.GOALS["layer_mb"] * 1e6
+    assert made.layer_parts.keys() == report.WHY.keys(), "Say in bench/report.py what it is there for."
+
+
+def test_calls_are_counted_for_a_payment_without_the_simulators_books() -> None:
+    calls = [
+        Call("validator", "PutItem", "payments", 0),
+        Call("validator", "PutItem", "payments", 0),
+        Call("processor", "UpdateItem", "ledger", 0),
+        Call("relay", "SendMessageBatch", "-", 2),
+    ]
+    assert per_payment(calls, 2, "ledger") == {"relay SendMessageBatch": 0.5, "validator PutItem": 1.0}
+
+
+def test_a_picture_is_well_formed_and_to_scale() -> None:
+    drawn = ET.fromstring(bars("a & b", [Bar("one", 1, "1"), Bar("<half>", 0.5, "0.5")], goal=0.75))  # noqa: S314
+    one, half = (float(bar.get("width", 0)) for bar in drawn.iter("{http://www.w3.org/2000/svg}rect"))
+    assert half == pytest.approx(one / 2, abs=0.1)
+
+
+def test_a_page_gets_what_was_measured_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text("before\n<!-- begin package -->\nold\n<!-- end package -->\nafter\n")
+    monkeypatch.setattr(report, "PAGE", page)
+    monkeypatch.setattr(report, "JSON", tmp_path / "bench.json")
+    report.write({"package": package.Package(1000, 2000, 3_000_000, {"msgspec": 3_000_000})._asdict()})
+    text = page.read_text()
+    assert text.startswith("before\n<!-- begin package -->\n| what |")
+    assert "3.00 MB" in text
+    assert "old" not in text
+    assert text.endswith("<!-- end package -->\nafter\n")
+    assert json.loads((tmp_path / "bench.json").read_text())["package"]["functions_zip"] == 1000
+
+
+def test_the_page_has_a_place_for_each_table() -> None:
+    text = report.PAGE.read_text(encoding="utf-8")
+    for name in report.SECTIONS:
+        assert text.count(f"<!-- begin {name} -->") == text.count(f"<!-- end {name} -->") == 1

@@ -1,0 +1,110 @@
+"""What each function imports when it starts, as it was reviewed: whatever joins it costs every start its time."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench import coldstart, offline
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAY_OUT = "Import it where it is needed only, or not at all. If it must be: measure with make bench, then list it here."
+
+THIRD_PARTY = """
+aws_lambda_powertools botocore dateutil jmespath msgspec six standardwebhooks typing_extensions urllib3
+"""
+# Of Python's own, in any of its versions that the functions run on. All but gc is what botocore and Powertools bring.
+STANDARD = """
+array ast atexit base64 binascii bisect bz2 calendar collections concurrent configparser contextlib contextvars copy
+copyreg csv dataclasses datetime decimal dis email enum errno fcntl fnmatch functools gc genericpath getpass glob gzip
+hashlib heapq hmac http importlib inspect ipaddress itertools json keyword linecache locale logging lzma math
+mimetypes ntpath numbers opcode operator os pathlib pkgutil platform posixpath pwd pyexpat queue quopri random re
+reprlib select selectors shlex shutil signal socket ssl stat string struct subprocess tempfile termios textwrap
+threading token tokenize traceback types typing urllib uuid warnings weakref xml zipfile zlib
+"""
+POWERTOOLS = {"exceptions", "logging", "metrics", "package_logger", "shared", "tracing", "utilities", "warnings"}
+
+EVERYWHERE = """
+aws cards currencies handlers handling model money once settings telemetry transitions
+"""
+OWN = {
+    "deliverer": {"batch", "webhooks"},
+    "notifier": {"announcing", "relaying"},
+    "processor": {"batch", "charging", "gateway", "gateways", "simulator", "store"},
+    "reader": {"contract", "problems", "store"},
+    "reconciler": {"charging", "contract", "gateway", "gateways", "reconciling", "simulator", "store"},
+    "refunder": {"contract", "problems", "refunding", "store"},
+    "relay": {"relaying"},
+    "validator": {"contract", "problems", "store"},
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> coldstart.Places:
+    folder: Path = tmp_path_factory.mktemp("start")
+    return coldstart.prepare(folder / "places", compiled=False)
+
+
+def test_every_function_is_reviewed() -> None:
+    assert set(offline.FUNCTIONS) == OWN.keys()
+
+
+@pytest.mark.parametrize("function", OWN)
+def test_nothing_new_is_imported(function: str, places: coldstart.Places) -> None:
+    imported = coldstart.modules(function, places)
+    top = coldstart.top_level(function, places) - {"payments"}
+    assert {name for name in top if not name.startswith("_")} - {*THIRD_PARTY.split(), *STANDARD.split()} == set(), (
+        WAY_OUT
+    )
+    assert {name for name in top if name not in sys.stdlib_module_names} <= {*THIRD_PARTY.split()}, WAY_OUT
+
+    def parts(package: str) -> set[str]:
+        return {name.split(".")[1] for name in imported if name.startswith(f"{package}.")}
+
+    assert parts("payments") - {*EVERYWHERE.split(), *OWN[function], function} == set(), WAY_OUT
+    assert parts("aws_lambda_powertools") - POWERTOOLS == set(), WAY_OUT
+
+
+@pytest.mark.parametrize(
+    "unwanted",
+    [
+        "asyncio",
+        "boto3",
+        "botocore.docs.bcdoc.restdoc",
+        "aws_lambda_powertools.utilities.batch",
+        "aws_lambda_powertools.utilities.data_classes",
+        "aws_lambda_powertools.utilities.idempotency",
+        "pydantic",
+    ],
+)
+def test_what_was_taken_out_stays_out(unwanted: str, places: coldstart.Places) -> None:
+    assert unwanted not in coldstart.modules("processor", places)
+
+
+def test_a_started_function_looks_for_garbage_again_but_not_among_what_it_started_with(
+    places: coldstart.Places,
+) -> None:
+    said = coldstart.run(
+        f"{coldstart.import_of('validator')}\nimport gc\nprint(gc.isenabled(), gc.get_freeze_count())", places
+    )
+    enabled, frozen = said.stdout.split()
+    assert enabled == "True"
+    assert int(frozen) > 10_000
+
+
+def test_a_client_without_help_texts_still_calls(places: coldstart.Places) -> None:
+    """The stand-in is whatever botocore asks for, and is no hindrance to what was imported before it."""
+    code = (
+        "from payments import aws\n"
+        "client = aws.client('dynamodb')\n"
+        "print(client.meta.region_name, client.meta.endpoint_url, client.can_paginate('scan'))\n"
+        "import botocore.docs.docstring as stand_in\n"
+        "print(stand_in.AnythingAtAll().__class__.__name__)"
+    )
+    assert coldstart.run(code, places).stdout.split() == [
+        "ap-southeast-1", "https://dynamodb.ap-southeast-1.amazonaws.com", "True", "AnythingAtAll",
+    ]  # fmt: skip

@@ -1,0 +1,698 @@
+"""Webhooks: what is signed and how, where they may go, and what becomes of one that was not delivered."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import io
+import ipaddress
+import json
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import botocore.session
+import pytest
+import trustme
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from local import ROOT
+from payments import relaying, webhooks
+from payments.handlers import deliverer
+from payments.settings import words
+from payments.webhooks import (
+    MAX_DELAY_SECONDS,
+    AddressError,
+    Deliverer,
+    DeliveryError,
+    Endpoint,
+    GoneError,
+    Queue,
+    Secret,
+    SecretError,
+    SwitchedOffError,
+    is_refused,
+    signers,
+    trust,
+)
+from tests.receiver import Answer, Received, Receiver
+from tests.unit.conftest import CREDENTIALS, Context, queue_event
+
+LOOPBACK = ("127.0.0.0/8",)
+BODY = json.dumps({"specversion": "1.0", "id": "order-1.2", "type": "payment.processed", "data": {"name": "\u00e4"}})
+NAME = "payment-webhook-shop-test"
+DELAYS = [30, 60, 300]
+
+
+def a_secret(byte: int = 1) -> str:
+    return "whsec_" + base64.b64encode(bytes([byte]) * 32).decode()
+
+
+# Where webhooks may go
+
+
+# Every block that is not public, from the registries of special-purpose addresses (RFC 6890 and its successors).
+PRIVATE = [
+    ipaddress.ip_network(block)
+    for block in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/128",
+        "::1/128",
+        "::/96",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/32",
+        "2001:db8::/32",
+        "2002::/16",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+    )
+]
+
+
+@given(st.sampled_from(PRIVATE).flatmap(lambda block: st.ip_addresses(network=str(block))))
+def test_no_address_of_a_special_block_is_reached(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    assert is_refused(str(address))
+
+
+@given(
+    st.sampled_from([block for block in PRIVATE if block.version == 4]).flatmap(
+        lambda block: st.ip_addresses(v=4, network=str(block))
+    )
+)
+def test_nor_by_its_form_in_ipv6(address: ipaddress.IPv4Address) -> None:
+    for form in (f"::ffff:{address}", f"64:ff9b::{address}", f"::{address}", f"2002:{address.packed.hex(':', 2)}::1"):
+        assert is_refused(form)
+
+
+@given(st.ip_addresses().filter(lambda address: not any(address in block for block in PRIVATE)))
+def test_what_is_reached_is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    if not is_refused(str(address)):
+        assert address.is_global
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111"])
+def test_the_public_internet_is_reached(address: str) -> None:
+    assert not is_refused(address)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "fe80::1%eth0", "255.255.255.255", "::"])
+def test_the_metadata_and_their_like_are_not(address: str) -> None:
+    assert is_refused(address)
+
+
+def test_what_a_setting_allows_is_reached_and_no_more() -> None:
+    allowed = [ipaddress.ip_network("127.0.0.0/8")]
+    assert not is_refused("127.0.0.1", allowed)
+    assert not is_refused("::ffff:127.0.0.1", allowed)
+    assert is_refused("10.0.0.1", allowed)
+    assert is_refused("::1", allowed)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a.example/", "ftp://a.example/", "https://", "https://u:p@a.example/", "https://a.example/#f"]
+)
+def test_a_url_that_is_no_plain_https_one_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="must be https"):
+        Endpoint.of(url, 1)
+
+
+def test_a_url_keeps_its_port_path_and_query() -> None:
+    endpoint = Endpoint.of("https://a.example:8443/hook?x=1", 1)
+    assert (endpoint.host, endpoint.port, endpoint.path) == ("a.example", 8443, "/hook?x=1")
+    assert Endpoint.of("https://a.example", 1).port == 443
+    assert Endpoint.of("https://a.example", 1).path == "/"
+
+
+# A receiver on loopback, with a certificate of an authority of its own
+
+
+class World:
+    """A receiver, a secret and a queue, with what delivers between them."""
+
+    def __init__(self, receiver: Receiver, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.receiver = receiver
+        self.hidden: dict[str, int] = {}
+        self.values: list[tuple[str, list[str]]] = []
+        self.reads = 0
+        self.ticks = 0.0
+        self.moment = datetime.now(UTC)
+        self.looked_up: list[str] = []
+        self.put([a_secret()])
+        self.trust = trust()
+        authority.configure_trust(self.trust)
+        self.resolve: Callable[[str], list[str]] = lambda _: ["127.0.0.1"]
+        self._lookup = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._getaddrinfo)
+
+    def _getaddrinfo(self, host: str, port: int, *arguments: Any, **options: Any) -> Any:
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            self.looked_up.append(host)
+            return [(2, 1, 6, "", (address, port)) for address in self.resolve(host)]
+        return self._lookup(host, port, *arguments, **options)
+
+    # What the deliverer knows of Secrets Manager
+    def put(self, secrets: list[str]) -> None:
+        self.values.append((json.dumps({"secrets": secrets}), ["AWSCURRENT"]))
+
+    def get_secret_value(self, SecretId: str) -> dict[str, Any]:  # noqa: N803
+        assert SecretId == NAME
+        self.reads += 1
+        text, stages = self.values[-1]
+        return {"VersionId": f"v{len(self.values)}", "VersionStages": list(stages), "SecretString": text}
+
+    def update_secret_version_stage(self, SecretId: str, VersionStage: str, MoveToVersionId: str) -> None:  # noqa: N803
+        assert SecretId == NAME
+        self.values[int(MoveToVersionId[1:]) - 1][1].append(VersionStage)
+
+    # What it knows of SQS
+    def change_message_visibility(self, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:  # noqa: N803
+        assert QueueUrl == "queue"
+        self.hidden[ReceiptHandle] = VisibilityTimeout
+
+    def deliverer(self, *, seconds: float = 5, host: str = "hooks.example.test", path: str = "/hook") -> Deliverer:
+        endpoint = Endpoint.of(f"https://{host}:{self.receiver.port}{path}", seconds, LOOPBACK)
+        secret = Secret(self, NAME, 60, lambda: self.ticks)
+        return Deliverer(endpoint, secret, Queue(self, "queue", DELAYS), lambda: self.moment, self.trust)
+
+    def deliver(self, body: str = BODY, deliveries: int = 1, **changes: Any) -> Received:
+        self.deliverer(**changes).work(body, "r", deliveries)
+        return self.receiver.received[-1]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def world(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("hooks.example.test").configure_cert(context)
+    with Receiver(context) as receiver:
+        yield World(receiver, authority, monkeypatch)
+
+
+def answering(world: World, *answers: Answer) -> None:
+    """Answer in turn, the last for ever."""
+    left = list(answers)
+    world.receiver.answer = lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+# What is signed
+
+
+def test_a_webhook_is_the_cloud_event_signed_by_the_scheme(world: World) -> None:
+    received = world.deliver()
+    assert received.path == "/hook"
+    assert received.body.decode() == BODY
+    assert received.headers["webhook-id"] == "order-1.2"
+    assert received.headers["webhook-timestamp"] == str(int(world.moment.timestamp()))
+    assert received.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    assert received.headers["host"] == f"hooks.example.test:{world.receiver.port}"
+    assert Webhook(a_secret()).verify(received.body, received.headers)["id"] == "order-1.2"
+
+
+@pytest.mark.parametrize(
+    ("header", "value"), [("webhook-id", "order-1.3"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,AAAA")]
+)
+def test_what_was_tampered_with_is_not_verified(world: World, header: str, value: str) -> None:
+    received = world.deliver()
+    with pytest.raises(WebhookVerificationError):
+        Webhook(a_secret()).verify(received.body, received.headers | {header: value})
+    with pytest.raises(WebhookVerificationError):
+        Webhook(a_secret()).verify(received.body + b" ", received.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(a_secret(9)).verify(received.body, received.headers)
+
+
+@pytest.mark.parametrize("minutes", [-6, 6])
+def test_an_old_or_future_timestamp_is_not_verified(world: World, minutes: int) -> None:
+    world.moment += timedelta(minutes=minutes)
+    received = world.deliver()
+    with pytest.raises(WebhookVerificationError):
+        Webhook(a_secret()).verify(received.body, received.headers)
+
+
+def test_two_secrets_make_two_signatures_and_either_verifies(world: World) -> None:
+    world.put([a_secret(1), a_secret(2)])
+    received = world.deliver()
+    assert len(received.headers["webhook-signature"].split(" ")) == 2
+    for byte in (1, 2):
+        Webhook(a_secret(byte)).verify(received.body, received.headers)
+
+
+@given(st.lists(st.binary(min_size=24, max_size=64), min_size=1, max_size=3), st.text(min_size=1))
+def test_the_signature_is_the_schemes_formula(keys: list[bytes], text: str) -> None:
+    """Reckoned here by hand, so that the library cannot change it unseen."""
+    listed = {"secrets": ["whsec_" + base64.b64encode(key).decode() for key in keys]}
+    moment = datetime.now(UTC).replace(microsecond=0)
+    stamp = str(int(moment.timestamp()))
+    body = json.dumps(text, ensure_ascii=True)
+    made = [signer.sign("order-1.2", moment, body) for signer in signers(json.dumps(listed))]
+    signed = f"order-1.2.{stamp}.{body}".encode()
+    assert made == ["v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys]
+    headers = {"webhook-id": "order-1.2", "webhook-timestamp": stamp, "webhook-signature": " ".join(made)}
+    for secret in listed["secrets"]:
+        assert Webhook(secret).verify(body, headers) == text
+
+
+@pytest.mark.parametrize("event_id", ["order-1", "a.1.5", "a\r\nx: y.1", "", "a.x", "\u00e4.1"])
+def test_an_id_that_could_be_confused_is_never_signed(world: World, event_id: str) -> None:
+    with pytest.raises(Exception, match="id is none of ours"):
+        world.deliver(json.dumps({"id": event_id}))
+    with pytest.raises(Exception, match="not a CloudEvent"):
+        world.deliver("{not json")
+    assert world.receiver.received == []
+
+
+# The secret
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "whsec_x",
+        '{"secrets": []}',
+        '{"secrets": "whsec_x"}',
+        json.dumps({"secrets": [a_secret().removeprefix("whsec_")]}),
+        json.dumps({"secrets": ["whsec_" + base64.b64encode(b"short").decode()]}),
+        json.dumps({"secrets": ["whsec_" + base64.b64encode(bytes(65)).decode()]}),
+        json.dumps({"secrets": ["whsec_***"]}),
+    ],
+)
+def test_a_secret_that_is_none_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(SecretError) as raised:
+        signers(text)
+    assert "whsec_x" not in str(raised.value)
+
+
+def test_a_wrong_secret_is_left_out_and_told_of(log: io.StringIO) -> None:
+    (signer,) = signers(json.dumps({"secrets": ["whsec_wrong", a_secret()]}))
+    assert signer.sign("a.1", datetime.now(UTC), "b") == Webhook(a_secret()).sign("a.1", datetime.now(UTC), "b")
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["given"], line["valid"]) == ("ERROR", 2, 1)
+    assert "whsec_" not in log.getvalue()
+
+
+def test_the_secret_is_read_once_and_again_when_its_time_is_over(world: World) -> None:
+    sender = world.deliverer()
+    for _ in range(3):
+        sender.work(BODY, "r", 1)
+    assert world.reads == 1
+    world.put([a_secret(2)])
+    world.ticks = 59
+    sender.work(BODY, "r", 1)
+    Webhook(a_secret(1)).verify(world.receiver.received[-1].body, world.receiver.received[-1].headers)
+    world.ticks = 60
+    sender.work(BODY, "r", 1)
+    Webhook(a_secret(2)).verify(world.receiver.received[-1].body, world.receiver.received[-1].headers)
+    assert world.reads == 2
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A Secrets Manager that knows the endpoint's secret, without a value."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        client: Any = botocore.session.get_session().create_client("secretsmanager")
+        client.create_secret(Name=NAME)
+        yield client
+        # Another test's mock may be around this one: it is all one AWS.
+        client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
+
+
+def test_a_secret_without_a_value_is_told_of(manager: Any, log: io.StringIO) -> None:
+    with pytest.raises(SecretError, match="no value yet"):
+        Secret(manager, NAME, 60).read()
+    assert '"ERROR"' in log.getvalue()
+
+
+def test_the_switch_is_a_label_of_the_secrets_version(manager: Any) -> None:
+    manager.put_secret_value(SecretId=NAME, SecretString=json.dumps({"secrets": [a_secret()]}))
+    secret = Secret(manager, NAME, 60)
+    version = secret.read().version
+    secret.switch_off()
+    secret.switch_off()
+    assert secret.read().off
+    # It is kept for the other containers, and for those to come.
+    assert Secret(manager, NAME, 60).read().off
+    label = f"SWITCHED_OFF-{version}"
+    assert label in manager.describe_secret(SecretId=NAME)["VersionIdsToStages"][version]
+    manager.update_secret_version_stage(SecretId=NAME, VersionStage=label, RemoveFromVersionId=version)
+    assert not Secret(manager, NAME, 60).read().off
+
+
+def test_a_new_secret_switches_the_endpoint_on_and_it_can_be_switched_off_again(manager: Any) -> None:
+    for byte in (1, 2):
+        manager.put_secret_value(SecretId=NAME, SecretString=json.dumps({"secrets": [a_secret(byte)]}))
+        secret = Secret(manager, NAME, 60)
+        assert not secret.read().off
+        secret.switch_off()
+        assert Secret(manager, NAME, 60).read().off
+
+
+# The answer
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_2xx_is_delivered(world: World, status: int) -> None:
+    answering(world, Answer(status))
+    world.deliver()
+    assert world.hidden == {}
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
+def test_anything_else_comes_again_later(world: World, status: int) -> None:
+    answering(world, Answer(status))
+    with pytest.raises(DeliveryError, match=str(status)):
+        world.deliver()
+    assert 24 <= world.hidden["r"] <= 30
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(world: World, status: int) -> None:
+    answering(world, Answer(status, {"location": "/elsewhere"}), Answer(200))
+    with pytest.raises(DeliveryError, match=str(status)):
+        world.deliver()
+    assert [request.path for request in world.receiver.received] == ["/hook"]
+
+
+def test_410_switches_the_endpoint_off_and_nothing_more_is_sent(world: World, log: io.StringIO) -> None:
+    answering(world, Answer(410))
+    sender = world.deliverer()
+    with pytest.raises(GoneError):
+        sender.work(BODY, "a", 1)
+    with pytest.raises(SwitchedOffError):
+        sender.work(BODY, "b", 1)
+    with pytest.raises(SwitchedOffError):
+        world.deliverer().work(BODY, "c", 2)
+    assert len(world.receiver.received) == 1
+    assert world.values[-1][1] == ["AWSCURRENT", "SWITCHED_OFF-v1"]
+    # The messages wait in the queue, as after any failure.
+    assert set(world.hidden) == {"a", "b", "c"}
+    errors = [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("level") == "ERROR"]
+    assert [line["message"] for line in errors] == ["the endpoint answered 410 and is switched off"]
+
+
+def test_410_is_told_of_where_the_switch_cannot_be_set(
+    world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    answering(world, Answer(410))
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateSecretVersionStage")
+
+    monkeypatch.setattr(world, "update_secret_version_stage", refuse)
+    with pytest.raises(GoneError):
+        world.deliver()
+    assert "was not switched off" in log.getvalue()
+
+
+def test_a_retry_has_the_same_id_and_body_and_a_new_timestamp(world: World) -> None:
+    answering(world, Answer(500), Answer(200))
+    with pytest.raises(DeliveryError):
+        world.deliver()
+    world.moment += timedelta(seconds=31)
+    world.deliver(deliveries=2)
+    first, second = world.receiver.received
+    assert first.body == second.body
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) == 31
+    Webhook(a_secret()).verify(second.body, second.headers)
+
+
+# Time
+
+
+def test_an_endpoint_that_never_answers_is_given_up(world: World) -> None:
+    answering(world, Answer(wait=5))
+    started = time.monotonic()
+    with pytest.raises(DeliveryError, match="Timeout"):
+        world.deliver(seconds=0.5)
+    assert time.monotonic() - started < 2
+
+
+def test_an_endpoint_that_drips_its_answer_is_given_up(world: World) -> None:
+    answering(world, Answer(raw=b"HTTP/1.1 200 OK\r\n" + b"x-drip: drop\r\n" * 50, pause=0.05))
+    started = time.monotonic()
+    with pytest.raises(DeliveryError):
+        world.deliver(seconds=0.7)
+    assert time.monotonic() - started < 2
+
+
+def test_a_body_that_never_ends_is_not_waited_for(world: World) -> None:
+    answering(world, Answer(200, pieces=(b"x" * 100,) * 100, pause=0.1))
+    started = time.monotonic()
+    world.deliver(seconds=0.7)
+    assert time.monotonic() - started < 2
+
+
+def test_a_large_body_is_not_read_to_its_end(world: World) -> None:
+    sent: list[int] = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(2000):
+            sent.append(number)
+            yield b"x" * 65536
+
+    answer = Answer(200)
+    answer.pieces = pieces()  # type: ignore[assignment]
+    answering(world, answer)
+    world.deliver()
+    time.sleep(0.3)
+    assert len(sent) < 1000
+
+
+def test_nobody_listens(world: World) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        world.receiver.port, kept = probe.getsockname()[1], world.receiver.port
+        with pytest.raises(DeliveryError, match="ConnectionRefusedError"):
+            world.deliver()
+        world.receiver.port = kept
+
+
+# The address that was checked is the one that is connected to
+
+
+def test_a_name_that_leads_anywhere_private_is_refused(world: World) -> None:
+    world.resolve = lambda _: ["127.0.0.1", "10.0.0.1"]
+    with pytest.raises(AddressError):
+        world.deliver()
+    assert world.receiver.received == []
+    assert world.hidden
+
+
+def test_a_literal_private_address_is_refused(world: World) -> None:
+    with pytest.raises(AddressError):
+        world.deliver(host="[::1]")
+
+
+def test_a_name_that_is_rebound_is_not_asked_again(world: World) -> None:
+    answers = iter([["127.0.0.1"]])
+    world.resolve = lambda _: next(answers, ["169.254.169.254"])
+    world.deliver()
+    assert world.looked_up == ["hooks.example.test"]
+    # TLS still speaks of the name, not of the address.
+    assert world.receiver.names == ["hooks.example.test"]
+
+
+def test_the_next_address_is_tried(world: World) -> None:
+    world.resolve = lambda _: ["127.0.0.2", "127.0.0.1"]
+    world.deliver()
+
+
+def test_an_unknown_name_is_tried_again_later(world: World) -> None:
+    def unknown(_: str) -> list[str]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    world.resolve = unknown
+    with pytest.raises(DeliveryError, match="not resolved"):
+        world.deliver()
+
+
+def test_another_names_certificate_is_refused(world: World) -> None:
+    with pytest.raises(DeliveryError, match="SSLCertVerificationError"):
+        world.deliver(host="other.example.test")
+    assert world.receiver.received == []
+
+
+def test_an_unknown_authority_is_refused(world: World) -> None:
+    world.trust = trust()
+    with pytest.raises(DeliveryError, match="SSLCertVerificationError"):
+        world.deliver()
+    assert world.receiver.received == []
+
+
+# When it comes again
+
+
+def test_the_delays_grow_and_the_last_failure_is_given_up_at_once() -> None:
+    queue = Queue(None, "queue", DELAYS, lambda _, high: high)
+    assert [queue.delay(deliveries) for deliveries in range(1, 5)] == [30, 60, 300, 0]
+
+
+@given(st.integers(1, 3), st.floats(0, 1e9))
+def test_a_delay_is_never_longer_than_sqs_takes_nor_shorter_than_asked_for(deliveries: int, asked: float) -> None:
+    delay = Queue(None, "queue", DELAYS).delay(deliveries, asked)
+    assert 0.8 * DELAYS[deliveries - 1] <= delay <= MAX_DELAY_SECONDS
+    assert delay >= min(int(asked), MAX_DELAY_SECONDS)
+
+
+def test_what_failed_together_does_not_come_back_together() -> None:
+    queue = Queue(None, "queue", [3600])
+    assert len({queue.delay(1) for _ in range(50)}) > 10
+
+
+@pytest.mark.parametrize("dated", [False, True])
+def test_an_endpoint_that_asks_for_time_gets_it(world: World, dated: bool) -> None:
+    asked = format_datetime(world.moment + timedelta(seconds=601), usegmt=True) if dated else "600"
+    answering(world, Answer(429, {"retry-after": asked}))
+    with pytest.raises(DeliveryError):
+        world.deliver()
+    assert 599 <= world.hidden["r"] <= 601
+
+
+@pytest.mark.parametrize("asked", ["soon", "-5", "", "Mon, 99 Jan"])
+def test_what_is_no_time_is_not_heeded(world: World, asked: str) -> None:
+    answering(world, Answer(503, {"retry-after": asked}))
+    with pytest.raises(DeliveryError):
+        world.deliver()
+    assert world.hidden["r"] <= 30
+
+
+def test_a_message_that_cannot_be_postponed_comes_again_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "Throttling"}}, "ChangeMessageVisibility")
+
+    monkeypatch.setattr(world, "change_message_visibility", refuse)
+    answering(world, Answer(500))
+    with pytest.raises(DeliveryError, match="500"):
+        world.deliver()
+    assert "not postponed" in log.getvalue()
+
+
+# The function
+
+
+def handle(world: World, monkeypatch: pytest.MonkeyPatch, bodies: list[str], **changes: Any) -> list[str]:
+    sender = world.deliverer(**changes)
+    monkeypatch.setattr(deliverer, "wired", lambda: (sender, 5.0))
+    answer = deliverer.handler(queue_event(bodies), Context())  # type: ignore[arg-type]
+    return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+
+def a_body(number: int) -> str:
+    return json.dumps({"id": f"order-{number}.2"})
+
+
+def test_one_that_fails_comes_again_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.receiver.answer = lambda request: Answer(500 if b"order-1." in request.body else 204)
+    assert handle(world, monkeypatch, [a_body(number) for number in range(3)]) == ["m1"]
+    assert set(world.hidden) == {"r1"}
+    assert world.reads == 1
+
+
+def test_a_batch_is_delivered_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(world, Answer(wait=0.5))
+    started = time.monotonic()
+    assert handle(world, monkeypatch, [a_body(number) for number in range(10)]) == []
+    assert time.monotonic() - started < 3
+
+
+def test_none_is_started_that_could_not_be_finished(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = world.deliverer()
+    monkeypatch.setattr(deliverer, "wired", lambda: (sender, 5.0))
+    answer = deliverer.handler(queue_event([a_body(1)]), Context(remaining=9_000))  # type: ignore[arg-type]
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert (world.receiver.received, world.hidden) == ([], {})
+
+
+def test_no_log_holds_a_secret_a_body_or_a_url(world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
+    answering(world, Answer(500), Answer(204))
+    handle(world, monkeypatch, [a_body(1)], path="/token-in-the-path")
+    handle(world, monkeypatch, [a_body(1)], path="/token-in-the-path")
+    assert "delivered" in log.getvalue()
+    for secret in (a_secret(), "token-in-the-path", world.receiver.received[0].headers["webhook-signature"]):
+        assert secret not in log.getvalue()
+
+
+def test_the_function_is_wired_by_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "WEBHOOK_URL": "https://hooks.example.test/hook",
+        "SECRET_NAME": NAME,
+        "SECRET_TTL_SECONDS": "300",
+        "QUEUE_URL": "https://sqs/queue",
+        "RETRY_DELAYS_SECONDS": "30 60",
+        "TIMEOUT_SECONDS": "15",
+        "ALLOWED_PRIVATE_CIDRS": "127.0.0.0/8",
+    }.items():
+        monkeypatch.setenv(name, value)
+    _, seconds = deliverer.wired.__wrapped__()  # type: ignore[attr-defined]
+    assert seconds == 15.0
+
+
+def test_words_are_split() -> None:
+    assert (words("N", {"N": "a b"}), words("N", {"N": ""}), words("N", {})) == (["a", "b"], [], [])
+
+
+# What stands in two places
+
+
+def test_the_events_that_an_endpoint_may_ask_for_are_those_that_are_announced() -> None:
+    block = re.search(r"webhook_events\s*=\s*\[(.*?)\]", (ROOT / "webhooks.tf").read_text(), re.DOTALL)
+    assert block is not None
+    of_a_charge = {f"payment.{status}" for status in relaying._OF_A_CHARGE}  # noqa: SLF001
+    announced = (of_a_charge | set(relaying._OF_A_REFUND.values())) - relaying._WORK  # noqa: SLF001
+    assert set(re.findall(r'"([a-z_.]+)"', block.group(1))) == announced
+
+
+def test_the_longest_delay_is_the_modules_too() -> None:
+    assert f"<= {MAX_DELAY_SECONDS}" in (ROOT / "modules/webhooks/variables.tf").read_text()
+
+
+def test_every_runbook_that_an_alarm_names_is_there() -> None:
+    named = {
+        name
+        for file in ("modules/webhooks/alarms.tf", "modules/eventbus/main.tf")
+        for name in re.findall(r'runbook\s*=\s*"([a-z0-9-]+)"', (ROOT / file).read_text())
+    }
+    assert len(named) == 5
+    assert [name for name in sorted(named) if not (ROOT / "docs/runbooks" / f"{name}.md").exists()] == []
+
+
+def test_the_label_is_the_policys_too() -> None:
+    assert f'"{webhooks.OFF}*"' in (ROOT / "modules/webhooks/main.tf").read_text()
