@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup layer up down deploy outputs openapi chaos test check fmt lock bench cost
+.PHONY: help setup layer up down console deploy outputs openapi chaos test check fmt lock bench cost
 ENV ?= local
 PORT ?= 4566
 PAYMENTS ?= 1000
@@ -23,8 +23,8 @@ build/venv-uv/.ready: local/prerequisites.py
 	@$(PYTHON) local/prerequisites.py
 	@$(PYTHON) -m venv build/venv-uv && build/venv-uv/bin/python -m pip install --quiet uv==0.13.9 && touch $@
 
-.venv/.ready: uv.lock pyproject.toml build/venv-uv/.ready
-	@$(UV) sync --quiet --frozen --python build/venv-uv/bin/python && UV_PROJECT_ENVIRONMENT=build/venv-embedded $(UV) sync --quiet --frozen --no-dev --group embedded --python build/venv-uv/bin/python
+.venv/.ready: uv.lock pyproject.toml local/command.py build/venv-uv/.ready
+	@$(UV) sync --quiet --frozen --python build/venv-uv/bin/python && $(RUN) local.command && UV_PROJECT_ENVIRONMENT=build/venv-embedded $(UV) sync --quiet --frozen --no-dev --group embedded --python build/venv-uv/bin/python
 	@UV_PROJECT_ENVIRONMENT=build/venv-scan $(UV) sync --quiet --frozen --no-dev --group scan --python build/venv-uv/bin/python && touch $@
 
 layer: setup ## Build the functions' layer
@@ -35,6 +35,9 @@ up: layer ## Start the embedded AWS, deploy, send a payment, show its way (PORT=
 
 down: setup ## Stop the embedded AWS and remove its state
 	@$(RUN) ops down
+
+console: setup ## Show the running stack in a browser: payments, queues, dead letters
+	@$(RUN) ops console
 
 deploy: layer ## Deploy to an AWS account: ENV=dev or ENV=prod
 	@$(RUN) ops deploy --env $(ENV)

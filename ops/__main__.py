@@ -1,159 +1,26 @@
-"""The command line: ``python -m ops COMMAND``. Run it with ``--help``."""
+"""The operator's command: see, run and mend a payments deployment.
+
+Exit status: 0 done; 1 not done, and the last line says why; 2 wrong usage; 3 done, and the answer is a bad one (a
+payment failed, doctor found something); 130 interrupted.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from local import ROOT, LocalError, layer
-from ops import interrupt, running
-from ops.client import Api
+from local import LocalError
+from ops import interrupt
+from ops.commands import dead_letters, health, payments, stack, tools
 from ops.display import Display
-from ops.environments import LOCAL, known, outside_environment, provider_environment, variables
-from ops.inbox import Inbox
-from ops.payment import follow, new_payment
-from ops.terraform import Terraform
+from ops.failures import explain
 
-if TYPE_CHECKING:
-    from ops.running import Place
-    from ops.stack import Stack
-
-DEFAULT_PORT = 4566
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-Environment = Annotated[str, typer.Option("--env", help="An environment: the name of a file env/NAME.tfvars.")]
-
-
-@app.command()
-def up(
-    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The embedded AWS's port.")] = DEFAULT_PORT,
-) -> None:
-    """Start the embedded AWS, deploy the stack to it, send a payment and show its way."""
-    place, display = running.Place(), Display()
-    with running.only_one():
-        _build_layer()
-        bringing = running.bring_up_server(place, port, display)
-        try:
-            _bring_up(place, bringing.url, display)
-        except BaseException as error:
-            with interrupt.shield():
-                _take_back(place, bringing, display, interrupted=isinstance(error, KeyboardInterrupt))
-            raise
-
-
-def _bring_up(place: Place, url: str, display: Display) -> None:
-    with display.step("Deploying") as step:
-        stack = running.deploy(running.terraform(place, url), url, step)
-    keys = running.client_keys(place, stack)
-    running.write_shell_variables(place, running.shell_variables(place, stack, keys, url))
-    display.line()
-    payment = new_payment()
-    display.line(f"A payment: {payment['amount']} {payment['currency']}, {payment['transaction_id']}", style="bold")
-    api = Api(stack.api_url, stack.region, keys, stack.trusted)
-    with Inbox(stack) as inbox:
-        for milestone in follow(api, inbox, payment):
-            display.milestone(milestone.seconds, f"{milestone.what:<10} {milestone.detail}")
-    display.line()
-    _say_what_next(stack, url, payment["transaction_id"], display)
-
-
-def _say_what_next(stack: Stack, url: str, transaction_id: str, display: Display) -> None:
-    display.line(f"API       {stack.api_url}")
-    display.line(f"AWS       {url}")
-    display.line("Next", style="bold")
-    display.line("  . .local/env       then any AWS tool, and Terraform, speak to this stack")
-    display.line('  curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" \\')
-    display.line('       --user "$PAYMENTS_CLIENT_ACCESS_KEY_ID:$PAYMENTS_CLIENT_SECRET_ACCESS_KEY" \\')
-    display.line(f'       "$API_URL/payments/{transaction_id}"')
-    display.line("  make outputs       the stack's outputs as JSON")
-    display.line("  make down          stop it and remove its state")
-
-
-def _take_back(place: Place, bringing: running.Bringing, display: Display, *, interrupted: bool) -> None:
-    """Leave nothing running that this run has started."""
-    if bringing.started is None:
-        if interrupted:
-            display.line("Stopped. The embedded AWS was running before and still is; make up goes on from here.")
-        return
-    # A Terraform that had to be killed has left a state that cannot be trusted.
-    if place.applying.exists():
-        running.remove(place)
-    else:
-        bringing.started.stop()
-    if interrupted:
-        display.line("Stopped; nothing was left running.")
-
-
-@app.command()
-def down() -> None:
-    """Stop the embedded AWS and remove the local stack's state."""
-    with running.only_one():
-        there = running.remove(running.Place())
-    Display().line("The local stack is gone." if there else "There is no local stack.")
-
-
-@app.command()
-def deploy(env: Environment) -> None:
-    """Deploy an environment to the AWS account of the credentials in force, and print its outputs.
-
-    On a terminal Terraform shows its plan and asks; elsewhere it goes ahead.
-    """
-    display = Display(Console(stderr=True))
-    terraform = _account_terraform(env, display)
-    _build_layer()
-    with display.step(f"Preparing Terraform for {env}") as step:
-        terraform.init()
-        step.result = "Terraform is ready"
-    options = [] if sys.stdin.isatty() else ["-input=false", "-auto-approve"]
-    status = terraform.attend("apply", *options)
-    if status:
-        raise typer.Exit(status)
-
-
-@app.command()
-def plan(env: Environment = LOCAL) -> None:
-    """Show what a deployment would change."""
-    display = Display(Console(stderr=True))
-    _build_layer()
-    terraform = _terraform(env, display)
-    terraform.init()
-    raise typer.Exit(terraform.attend("plan", "-input=false"))
-
-
-@app.command()
-def outputs(env: Environment = LOCAL) -> None:
-    """Print the outputs as JSON, and nothing else."""
-    sys.stdout.write(_terraform(env, Display(Console(stderr=True))).outputs_json())
-
-
-def _terraform(env: str, display: Display) -> Terraform:
-    variables(env)
-    if env != LOCAL:
-        return _account_terraform(env, display)
-    place = running.Place()
-    return running.terraform(place, running.running_server(place).url)
-
-
-def _account_terraform(env: str, display: Display) -> Terraform:
-    file = variables(env)
-    if env == LOCAL:
-        others = " or ".join(name for name in known() if name != LOCAL)
-        raise LocalError(f"`make up` deploys the local environment. To deploy to an account: make deploy ENV={others}")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        display.line(f"AWS_ENDPOINT_URL is set: this concerns {endpoint}, and no AWS account.", style="yellow")
-    environment = {**outside_environment(), **provider_environment(ROOT / "build")}
-    # A workspace each: one environment's deployment can never take another's resources for its own.
-    return Terraform(environment, file, workspace=env, patience=None)
-
-
-def _build_layer() -> None:
-    if layer.main():
-        raise LocalError("the functions' layer could not be built; see above")
+app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+for commands in (payments, dead_letters, health, tools, stack):
+    commands.add_to(app)
 
 
 def main() -> int:
@@ -161,20 +28,25 @@ def main() -> int:
     interrupt.install()
     display = Display(Console(stderr=True))
     try:
-        status = app(standalone_mode=False, prog_name="python -m ops")
+        status = app(standalone_mode=False, prog_name="payments")
     except LocalError as error:
         display.line(str(error), style="red")
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         return 130
-    except typer.Abort:
-        return 130
+    except BrokenPipeError:
+        # Who reads has had enough. Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         show = getattr(error, "show", None)
-        if show is None:
+        if show is not None:
+            show()
+            return int(getattr(error, "exit_code", 2))
+        if os.environ.get("PAYMENTS_DEBUG"):
             raise
-        show()
-        return int(getattr(error, "exit_code", 2))
+        display.line(explain(error), style="red")
+        return 1
     return int(status or 0)
 
 

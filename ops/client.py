@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -26,6 +26,7 @@ class Keys:
 
     access_key_id: str
     secret_access_key: str
+    session_token: str | None = None
 
 
 def create_client(stack: Stack, kept: Keys | None = None) -> Keys:
@@ -57,16 +58,19 @@ class Api:
     region: str
     keys: Keys | None
     trusted: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def request(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> requests.Response:
         """Send a request and return its answer, whatever its status."""
-        wanted = AWSRequest(method=method, url=f"{self.url}{path}", data=body, headers=dict(headers or {}))
+        wanted = AWSRequest(
+            method=method, url=f"{self.url}{path}", data=body, headers={**self.headers, **(headers or {})}
+        )
         if body is not None:
             wanted.headers["content-type"] = "application/json"
         if self.keys:
-            credentials = Credentials(self.keys.access_key_id, self.keys.secret_access_key)
+            credentials = Credentials(self.keys.access_key_id, self.keys.secret_access_key, self.keys.session_token)
             SigV4Auth(credentials, "execute-api", self.region).add_auth(wanted)
         return requests.request(
             method,

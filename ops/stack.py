@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 
 from local.server import ROOT_KEY
 from local.tls import AUTHORITY
@@ -87,3 +88,9 @@ class Stack:
     def dynamodb(self) -> DynamoDBClient:
         """A DynamoDB client."""
         return self.session().client("dynamodb", endpoint_url=self.endpoint, verify=self.trusted)
+
+    def client(self, service: str, **config: Any) -> Any:  # noqa: ANN401 - botocore's
+        """Return a client of any service; ``config`` is botocore's."""
+        return self.session().client(  # type: ignore[call-overload]
+            service, endpoint_url=self.endpoint, verify=self.trusted, config=Config(**config)
+        )

@@ -1,0 +1,100 @@
+"""Health: look a deployment over, and finish what stands still."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from ops import target
+from ops.commands.options import BAD, AsJson, Environment, Yes, ask
+from ops.dead_letters import call
+from ops.doctor import examine
+from ops.environments import LOCAL
+from ops.output import Output
+from payments.contract import TRANSACTION_ID
+
+# What one call asks the gateway about, within its time-out.
+_IDS = 100
+# A call that leaves some for want of time is followed by another, as long as it gets on.
+_CALLS = 100
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (doctor, reconcile):
+        app.command()(command)
+
+
+def doctor(env: Environment = LOCAL, as_json: AsJson = False) -> int:
+    """Check a deployment: outputs, permissions, functions and what feeds them, backlog, dead letters, alarms.
+
+    It changes nothing. Exit status 3 where something is wrong.
+    """
+    output, there = Output(as_json), target.resolve(env)
+    with output.progress.step(f"Looking {env} over") as step:
+        findings = examine(there, step.progress)
+        counts = Counter(finding.verdict for finding in findings)
+        step.result = f"{len(findings)} findings: {counts['fail']} failed, {counts['warn']} to look at"
+    if as_json:
+        output.json({"env": env, "findings": [asdict(finding) for finding in findings]})
+    else:
+        output.table(
+            ("", "check", "found", "what to do"),
+            [(finding.verdict, finding.check, finding.detail, finding.remedy) for finding in findings],
+        )
+    return BAD if counts["fail"] else 0
+
+
+def reconcile(
+    transaction_ids: Annotated[list[str] | None, typer.Argument(help="These payments only.")] = None,
+    older_than: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="SECONDS", help="What has been open for so long; the set-up's if left out."),
+    ] = None,
+    env: Environment = LOCAL,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Ask the gateway about payments that are not final, and finish them or send them on again.
+
+    Nothing is guessed, and nothing charged twice. Exit status 3 where some were not reconciled.
+    """
+    output, there = Output(as_json), target.resolve(env)
+    ids = transaction_ids or []
+    wrong = [one for one in ids if not TRANSACTION_ID.fullmatch(one)]
+    if wrong:
+        raise typer.BadParameter(f"not the id of a payment: {', '.join(wrong)}")
+    if ids and older_than is not None:
+        raise typer.BadParameter("either ids or --older-than")
+    if not there.is_local:
+        ask(f"Reconcile {len(ids) or 'all open'} payments in {env}?", yes=yes)
+    events: list[dict[str, Any]] = [{"transaction_ids": ids[at : at + _IDS]} for at in range(0, len(ids), _IDS)]
+    if not ids:
+        events = [{} if older_than is None else {"older_than_seconds": older_than}]
+    counts: Counter[str] = Counter()
+    with output.progress.step("Asking the gateway") as step:
+        for number, event in enumerate(events):
+            counts += _until_done(there, event)
+            step.progress(number + 1, len(events))
+        step.result = ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "nothing to do"
+    if as_json:
+        output.json(counts)
+    else:
+        output.line(step.result)
+    return BAD if counts["failed"] or counts["unanswered"] or counts["left"] else 0
+
+
+def _until_done(there: target.Target, event: dict[str, Any]) -> Counter[str]:
+    """Call the reconciler until it has left none for want of time, or gets on no more."""
+    counts: Counter[str] = Counter()
+    for _ in range(_CALLS):
+        came = Counter(call(there.stack, there.stack.outputs["reconciler_function_name"], event))
+        left = came.pop("left", 0)
+        counts += came
+        if not left or not (came["settled"] or came["redriven"]):
+            counts["left"] = left
+            break
+    return +counts

@@ -1,0 +1,286 @@
+"""Payments: make one, look at them, give one back."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import OrderedDict
+from dataclasses import asdict
+from typing import Annotated, Any, Self
+from urllib.parse import quote, urlencode
+
+import requests
+import typer
+from rich.live import Live
+
+from local import LocalError
+from ops import target, timeline
+from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, answer_of, ask
+from ops.environments import LOCAL
+from ops.output import Output, printable, table
+from ops.stream import POLL_SECONDS, Feed
+from payments.model import PoisonError, from_item
+from payments.transitions import OPEN, REFUNDABLE, Status
+
+_PAGE = 100
+_FASTEST_SECONDS, _SLOWEST_SECONDS = 0.1, 1.0
+_SHOWN_IN_WATCH = 25
+COLUMNS = ("transaction_id", "customer_id", "amount", "currency", "status", "updated_at", "detail")
+
+Seconds = Annotated[float, typer.Option("--timeout", min=0, help="How long to wait for the outcome, in seconds.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the outcome.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (pay, show, list_payments, watch, refund):
+        app.command("list" if command is list_payments else None)(command)
+
+
+def pay(
+    amount: Annotated[str, typer.Argument(help="In the currency's major unit, exact: 12.50.")],
+    currency: Annotated[str | None, typer.Argument(help="ISO 4217; the deployment's default if left out.")] = None,
+    customer: Annotated[str | None, typer.Option(help="The customer's id. Local: ada.")] = None,
+    method: Annotated[str | None, typer.Option(help="The gateway's token. Local: pm_sim_approved.")] = None,
+    transaction_id: Annotated[str | None, typer.Option("--id", help="The payment's id; a new one if left out.")] = None,
+    description: Annotated[str | None, typer.Option(help="What the payment is for.")] = None,
+    metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="NAME=VALUE, to find again.")] = None,
+    timeout: Seconds = 60,
+    env: Environment = LOCAL,
+    wait: Wait = True,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Make a payment, and wait for its outcome. It is safe to repeat with the same --id."""
+    output, there = Output(as_json), target.resolve(env)
+    if there.is_local:
+        customer, method = customer or "ada", method or "pm_sim_approved"
+    if customer is None or method is None:
+        raise typer.BadParameter("--customer and --method are needed outside the local stack")
+    wanted: dict[str, Any] = {
+        "transaction_id": transaction_id or f"ops-{uuid.uuid4().hex[:16]}",
+        "customer_id": customer,
+        "amount": amount,
+        "currency": currency,
+        "payment_method": method,
+        "description": description,
+        "metadata": dict(map(_member, metadata or [])) or None,
+    }
+    if not there.is_local:
+        ask(f"Charge {amount} {currency or ''} to {customer} in {env}?".replace("  ", " "), yes=yes)
+    name = wanted["transaction_id"]
+    try:
+        answer = there.api.post({key: value for key, value in wanted.items() if value is not None})
+    except requests.RequestException as error:
+        raise LocalError(f"no answer. Whether it was accepted is unknown: repeat it with --id {name}") from error
+    payment = answer_of(there.api, answer)
+    if wait:
+        payment = _outcome(there, output, f"/payments/{name}", timeout)
+    if as_json:
+        output.json(payment)
+    else:
+        replayed = (
+            " (it was there before; nothing was charged again)" if answer.headers.get("Idempotent-Replayed") else ""
+        )
+        output.line(f"{name} is {payment['status']}{replayed}")
+        output.pairs(
+            [(name, payment.get(name)) for name in ("amount", "currency", "gateway_reference", "failure_code")]
+        )
+    return BAD if wait and payment["status"] not in REFUNDABLE | {Status.REFUNDED} else 0
+
+
+def _member(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise typer.BadParameter(f"--metadata takes NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def _outcome(there: target.Target, output: Output, path: str, seconds: float) -> dict[str, Any]:
+    """Read a payment or a refund until the gateway has said its last word, or until it is time."""
+    deadline = time.monotonic() + seconds
+    pause = _FASTEST_SECONDS
+    with output.progress.step(f"Waiting for {path}") as step:
+        while True:
+            said = answer_of(there.api, there.api.request("GET", path))
+            if said["status"] not in OPEN or time.monotonic() + pause > deadline:
+                step.result = str(said["status"])
+                return said
+            time.sleep(pause)
+            pause = min(pause * 1.5, _SLOWEST_SECONDS)
+
+
+def show(
+    transaction_id: TransactionId,
+    env: Environment = LOCAL,
+    logs: Annotated[bool, typer.Option("--logs/--no-logs", help="With what the functions have logged of it.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Show a payment and its story: refunds, and log lines where they can be read."""
+    output, there = Output(as_json), target.resolve(env)
+    payment = answer_of(there.api, there.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"))
+    steps = timeline.of_payment(payment)
+    missing: list[str] = []
+    if logs:
+        with output.progress.step("Reading the logs") as reading:
+            logged, missing = timeline.of_logs(there.stack, transaction_id, payment["created_at"])
+            reading.result = f"{len(logged)} log lines"
+        steps += logged
+    steps = timeline.told(steps)
+    if as_json:
+        output.json({"payment": payment, "timeline": [asdict(step) for step in steps], "unread": missing})
+        return
+    output.pairs(
+        [(name, value) for name, value in payment.items() if name not in {"refunds", "metadata"}]
+        + [(f"metadata {name}", value) for name, value in payment.get("metadata", {}).items()]
+    )
+    output.line()
+    output.table(
+        ("time", "where", "what", "detail"), [(step.time, step.where, step.what, step.detail) for step in steps]
+    )
+    for why in missing:
+        output.progress.line(printable(why), style="yellow")
+
+
+def list_payments(
+    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="The customer's id.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    env: Environment = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """List a customer's payments, the newest first."""
+    output, there = Output(as_json), target.resolve(env)
+    found: list[dict[str, Any]] = []
+    token: str | None = None
+    with output.progress.step(f"Reading the payments of {printable(customer_id)}") as step:
+        while len(found) < limit:
+            query: dict[str, Any] = {"limit": min(_PAGE, limit - len(found))} | ({"next_token": token} if token else {})
+            path = f"/customers/{quote(customer_id, safe='')}/payments?{urlencode(query)}"
+            page = answer_of(there.api, there.api.request("GET", path))
+            found += page["payments"]
+            token = page.get("next_token")
+            step.progress(len(found), limit)
+            if token is None:
+                break
+        step.result = f"{len(found)} payments" + (", and there are more: --limit" if token else "")
+    if as_json:
+        output.json({"payments": found, "more": token is not None})
+    else:
+        output.table(COLUMNS, map(_row, found))
+
+
+def _row(payment: dict[str, Any]) -> list[object]:
+    shown = {**payment, "detail": payment.get("failure_code") or payment.get("gateway_reference")}
+    if payment.get("amount_refunded"):
+        shown["detail"] = f"{payment['amount_refunded']} given back"
+    return [shown.get(column) for column in COLUMNS]
+
+
+def watch(
+    customer: Annotated[str | None, typer.Option(help="This customer's payments only.")] = None,
+    since_start: Annotated[bool, typer.Option("--all", help="Begin with what the stream still has: 24 hours.")] = False,
+    seconds: Annotated[float | None, typer.Option("--for", min=0, help="Stop after so many seconds.")] = None,
+    env: Environment = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Watch payments as they move, by the table's stream, until Ctrl-C. With --json, a line a change."""
+    output, there = Output(as_json), target.resolve(env)
+    feed = Feed(there.stack, "TRIM_HORIZON" if since_start else "LATEST")
+    live_table = output.console.is_terminal and not as_json
+    payments: OrderedDict[str, dict[str, Any]] = OrderedDict()
+    deadline = None if seconds is None else time.monotonic() + seconds
+    if not live_table and not as_json:
+        output.line("  ".join(COLUMNS))
+
+    def changes() -> list[dict[str, Any]]:
+        views = (view_of(record) for record in feed.poll())
+        return [view for view in views if view and (customer is None or view["customer_id"] == customer)]
+
+    with Live(console=output.console, auto_refresh=False, transient=False) if live_table else _NoLive() as live:
+        while True:
+            for view in changes():
+                payments[view["transaction_id"]] = view
+                payments.move_to_end(view["transaction_id"], last=False)
+                if as_json:
+                    output.json_line(view)
+                elif not live_table:
+                    output.line("  ".join(printable(value) for value in _row(view)))
+            while len(payments) > _SHOWN_IN_WATCH:
+                payments.popitem()
+            live.update(table(COLUMNS, [_row(view) for view in payments.values()]), refresh=True)
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            time.sleep(POLL_SECONDS)
+
+
+class _NoLive:
+    """Where nothing is drawn anew."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def update(self, _shown: object, *, refresh: bool) -> None:
+        """Draw nothing."""
+
+
+def view_of(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what to show of a stream record, None where it is of no payment."""
+    image = record["dynamodb"].get("NewImage")
+    if image is None:
+        return None
+    try:
+        payment = from_item(image)
+    except PoisonError:
+        return None
+    view = {
+        "transaction_id": payment.transaction_id,
+        "customer_id": payment.customer_id,
+        "amount": str(payment.money),
+        "currency": payment.currency,
+        "status": str(payment.status),
+        "version": payment.version,
+        "created_at": payment.created_at,
+        "updated_at": payment.updated_at,
+        "gateway_reference": payment.gateway_reference,
+        "failure_code": payment.failure_code,
+        "amount_refunded": str(payment.refunded) if payment.refunded.minor else None,
+        "open_refunds": payment.open_refunds or None,
+    }
+    return {name: value for name, value in view.items() if value is not None}
+
+
+def refund(
+    transaction_id: TransactionId,
+    amount: Annotated[str | None, typer.Option(help="How much; all that is left if left out.")] = None,
+    refund_id: Annotated[str | None, typer.Option("--id", help="The refund's id; a new one if left out.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why the money is given back.")] = None,
+    timeout: Seconds = 60,
+    env: Environment = LOCAL,
+    wait: Wait = True,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Give a payment back, in part or in full. It is safe to repeat with the same --id."""
+    output, there = Output(as_json), target.resolve(env)
+    name = refund_id or f"ops-{uuid.uuid4().hex[:16]}"
+    if not there.is_local:
+        ask(f"Give back {amount or 'all that is left'} of {transaction_id} in {env}?", yes=yes)
+    wanted = {"refund_id": name, "amount": amount, "reason": reason}
+    body = {key: value for key, value in wanted.items() if value is not None}
+    path = quote(transaction_id, safe="")
+    try:
+        answer = there.api.refund(path, body)
+    except requests.RequestException as error:
+        raise LocalError(f"no answer. Whether it was accepted is unknown: repeat it with --id {name}") from error
+    made = answer_of(there.api, answer)
+    if wait:
+        made = _outcome(there, output, f"/payments/{path}/refunds/{quote(name, safe='')}", timeout)
+    if as_json:
+        output.json(made)
+    else:
+        output.line(f"refund {name} of {transaction_id} is {made['status']}")
+        output.pairs([(name, made.get(name)) for name in ("amount", "currency", "gateway_reference", "failure_code")])
+    return BAD if wait and made["status"] != "processed" else 0

@@ -1,0 +1,141 @@
+"""The stack: bring it up, take it down, deploy it, ask for its plan and its outputs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from local import LocalError, layer
+from ops import interrupt, running
+from ops.client import Api
+from ops.commands.options import Environment
+from ops.display import Display
+from ops.environments import LOCAL, variables
+from ops.inbox import Inbox
+from ops.payment import follow, new_payment
+from ops.target import account_terraform
+
+if TYPE_CHECKING:
+    from ops.running import Place
+    from ops.stack import Stack
+    from ops.terraform import Terraform
+
+DEFAULT_PORT = 4566
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (up, down, deploy, plan, outputs):
+        app.command(rich_help_panel="The stack")(command)
+
+
+def up(
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The embedded AWS's port.")] = DEFAULT_PORT,
+) -> None:
+    """Start the embedded AWS, deploy the stack to it, send a payment and show its way."""
+    place, display = running.Place(), Display()
+    with running.only_one():
+        _build_layer()
+        bringing = running.bring_up_server(place, port, display)
+        try:
+            _bring_up(place, bringing.url, display)
+        except BaseException as error:
+            with interrupt.shield():
+                _take_back(place, bringing, display, interrupted=isinstance(error, KeyboardInterrupt))
+            raise
+
+
+def _bring_up(place: Place, url: str, display: Display) -> None:
+    with display.step("Deploying") as step:
+        stack = running.deploy(running.terraform(place, url), url, step)
+    keys = running.client_keys(place, stack)
+    running.write_shell_variables(place, running.shell_variables(place, stack, keys, url))
+    display.line()
+    payment = new_payment()
+    display.line(f"A payment: {payment['amount']} {payment['currency']}, {payment['transaction_id']}", style="bold")
+    api = Api(stack.api_url, stack.region, keys, stack.trusted)
+    with Inbox(stack) as inbox:
+        for milestone in follow(api, inbox, payment):
+            display.milestone(milestone.seconds, f"{milestone.what:<10} {milestone.detail}")
+    display.line()
+    _say_what_next(stack, url, payment["transaction_id"], display)
+
+
+def _say_what_next(stack: Stack, url: str, transaction_id: str, display: Display) -> None:
+    display.line(f"API       {stack.api_url}")
+    display.line(f"AWS       {url}")
+    display.line("Next", style="bold")
+    display.line("  . .local/env       then any AWS tool, and Terraform, speak to this stack")
+    display.line('  curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" \\')
+    display.line('       --user "$PAYMENTS_CLIENT_ACCESS_KEY_ID:$PAYMENTS_CLIENT_SECRET_ACCESS_KEY" \\')
+    display.line(f'       "$API_URL/payments/{transaction_id}"')
+    display.line("  make outputs       the stack's outputs as JSON")
+    display.line("  make down          stop it and remove its state")
+
+
+def _take_back(place: Place, bringing: running.Bringing, display: Display, *, interrupted: bool) -> None:
+    """Leave nothing running that this run has started."""
+    if bringing.started is None:
+        if interrupted:
+            display.line("Stopped. The embedded AWS was running before and still is; make up goes on from here.")
+        return
+    # A Terraform that had to be killed has left a state that cannot be trusted.
+    if place.applying.exists():
+        running.remove(place)
+    else:
+        bringing.started.stop()
+    if interrupted:
+        display.line("Stopped; nothing was left running.")
+
+
+def down() -> None:
+    """Stop the embedded AWS and remove the local stack's state."""
+    with running.only_one():
+        there = running.remove(running.Place())
+    Display().line("The local stack is gone." if there else "There is no local stack.")
+
+
+def deploy(env: Environment) -> None:
+    """Deploy an environment to the AWS account of the credentials in force, and print its outputs.
+
+    On a terminal Terraform shows its plan and asks; elsewhere it goes ahead.
+    """
+    display = Display(Console(stderr=True))
+    terraform = account_terraform(env)
+    _build_layer()
+    with display.step(f"Preparing Terraform for {env}") as step:
+        terraform.init()
+        step.result = "Terraform is ready"
+    options = [] if sys.stdin.isatty() else ["-input=false", "-auto-approve"]
+    status = terraform.attend("apply", *options)
+    if status:
+        raise typer.Exit(status)
+
+
+def plan(env: Environment = LOCAL) -> None:
+    """Show what a deployment would change."""
+    _build_layer()
+    terraform = _terraform(env)
+    terraform.init()
+    raise typer.Exit(terraform.attend("plan", "-input=false"))
+
+
+def outputs(env: Environment = LOCAL) -> None:
+    """Print the outputs as JSON, and nothing else."""
+    sys.stdout.write(_terraform(env).outputs_json())
+
+
+def _terraform(env: str) -> Terraform:
+    variables(env)
+    if env != LOCAL:
+        return account_terraform(env)
+    place = running.Place()
+    return running.terraform(place, running.running_server(place).url)
+
+
+def _build_layer() -> None:
+    if layer.main():
+        raise LocalError("the functions' layer could not be built; see above")

@@ -1,0 +1,44 @@
+"""Tools: the console in a browser, and completion for a shell."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+from ops import running, target
+from ops.console.server import serve
+from ops.output import Output
+
+CONSOLE_PORT = 4580
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (console, completion):
+        app.command()(command)
+
+
+def console(
+    port: Annotated[
+        int,
+        typer.Option(envvar="CONSOLE_PORT", min=0, max=65535, help="The page's port on loopback; 0 takes a free one."),
+    ] = CONSOLE_PORT,
+) -> None:
+    """Serve a page about the stack that runs on this machine, on loopback, until Ctrl-C."""
+    output = Output()
+    there = target.local_target(running.Place())
+    with serve(there, port) as (url, wait):
+        output.line(f"Console   {url}", style="bold")
+        output.line("Stop it with Ctrl-C.")
+        wait()
+
+
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Whose completion to print.")],
+) -> None:
+    """Print a shell's completion of this command: eval "$(payments completion bash)"."""
+    Output().console.out(
+        get_completion_script(prog_name="payments", complete_var="_PAYMENTS_COMPLETE", shell=shell), highlight=False
+    )

@@ -1,0 +1,387 @@
+"""The dead-letter queues: what is in them, and how it is sent on its way again without losing any.
+
+What cannot be lost is sent before it is deleted: whoever is cut off in between has sent something twice, which the
+functions and the receivers see through.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from local import LocalError
+from ops.failures import code_of
+from ops.stream import GoneError, records_between
+from payments.cards import redact
+from payments.model import PoisonError, from_item, timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ops.stack import Stack
+    from ops.stream import Record
+
+RELAY = "relay"
+# Other consoles and the consumers do not see what we hold meanwhile.
+_HOLD_SECONDS = 120
+_BATCH = 10
+# A queue is spread over many hosts, and a receive asks some of them: one empty answer does not say that it is empty.
+_EMPTY_ANSWERS = 3
+# How an AWS that has no StartMessageMoveTask says so.
+_NO_MOVE_TASK = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
+_MOVE_POLL_SECONDS = 2.0
+# Lambda takes 6 MB in a call, and a record may carry two items.
+_RECORDS = 10
+# Clocks differ, and a record reaches the stream after its write.
+_SLACK = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message in a dead-letter queue."""
+
+    message_id: str
+    receipt: str
+    body: str
+    sent_at: str
+    receives: int
+    attributes: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: dict[str, Any]) -> Letter:
+        """Read what SQS gave."""
+        told = message.get("Attributes", {})
+        sent = datetime.fromtimestamp(int(told.get("SentTimestamp", 0)) / 1000, UTC)
+        return cls(
+            message["MessageId"],
+            message["ReceiptHandle"],
+            message["Body"],
+            timestamp(sent),
+            int(told.get("ApproximateReceiveCount", 0)),
+            message.get("MessageAttributes", {}),
+        )
+
+    def content(self) -> dict[str, Any]:
+        """Return the body's JSON object, empty where it is none."""
+        try:
+            body = json.loads(self.body)
+        except ValueError:
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    def summary(self) -> dict[str, Any]:
+        """Return what to show of it: no means to pay, no card number."""
+        body = self.content()
+        payment = body.get("payment") if isinstance(body.get("payment"), dict) else None
+        batch = body.get("DDBStreamBatchInfo")
+        told: dict[str, Any] = {
+            "message_id": self.message_id,
+            "sent_at": self.sent_at,
+            "receives": self.receives,
+            "transaction_id": None,
+            "event": None,
+            "detail": None,
+        }
+        if payment:
+            told |= {"transaction_id": payment.get("transaction_id"), "event": body.get("event")}
+            told["detail"] = payment.get("status")
+            if body.get("refund_id"):
+                told["refund_id"] = body["refund_id"]
+        elif isinstance(batch, dict):
+            first, last = batch.get("startSequenceNumber"), batch.get("endSequenceNumber")
+            told |= {"event": "stream records", "detail": f"{batch.get('batchSize', '?')} records, {first} to {last}"}
+        elif "sequence_number" in body:
+            told |= {"transaction_id": body.get("transaction_id") or None, "event": "no payment"}
+            told["detail"] = body.get("reason")
+        else:
+            told |= {"event": "unreadable", "detail": self.body[:200]}
+        return {name: redact(value) if isinstance(value, str) else value for name, value in told.items()}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many messages a queue has: to be received, received and not deleted yet, and not to be received yet."""
+
+    waiting: int
+    in_flight: int
+    delayed: int
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue of the stack; ``source`` is where a dead-letter queue's messages came from."""
+
+    name: str
+    url: str
+    source: str | None = None
+
+
+def dead_letter_queues(stack: Stack) -> dict[str, Queue]:
+    """Return the stack's dead-letter queues by their short names."""
+    outputs = stack.outputs
+    found = {
+        "validator": Queue("validator", outputs["validator_dlq_url"], outputs["validator_queue_url"]),
+        "processor": Queue("processor", outputs["processor_dlq_url"], outputs["processor_queue_url"]),
+        # What it holds names stream records: no queue takes it back.
+        RELAY: Queue(RELAY, outputs["relay_dlq_url"]),
+    }
+    for endpoint, parts in (outputs.get("webhooks") or {}).items():
+        name = f"webhook-{endpoint}"
+        found[name] = Queue(name, parts["dead_letter_queue_url"], parts["queue_url"])
+    return found
+
+
+def work_queues(stack: Stack) -> dict[str, Queue]:
+    """Return the queues that payments pass through."""
+    return {name: Queue(name, queue.source) for name, queue in dead_letter_queues(stack).items() if queue.source}
+
+
+@dataclass
+class Post:
+    """The queues of a stack, for an operator."""
+
+    stack: Stack
+    _sqs: Any = field(default=None, init=False)
+
+    @property
+    def sqs(self) -> Any:  # noqa: ANN401 - botocore's
+        """The SQS client."""
+        if self._sqs is None:
+            self._sqs = self.stack.client("sqs")
+        return self._sqs
+
+    def queue(self, name: str) -> Queue:
+        """Return a dead-letter queue by its name; raises LocalError for none of ours."""
+        queues = dead_letter_queues(self.stack)
+        if name not in queues:
+            raise LocalError(f"there is no dead-letter queue {name!r}. There are: {', '.join(queues)}.")
+        return queues[name]
+
+    def counts(self, queue: Queue) -> Counts:
+        """Count a queue's messages, as nearly as SQS knows."""
+        names = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
+        told = self.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
+        return Counts(*(int(told.get(name, 0)) for name in names))
+
+    def receive(self, queue: Queue, limit: int) -> Iterator[list[Letter]]:
+        """Yield letters, each once, until ``limit`` or until there are no more; they stay hidden for two minutes."""
+        seen: set[str] = set()
+        empty = 0
+        while len(seen) < limit and empty < _EMPTY_ANSWERS:
+            answer = self.sqs.receive_message(
+                QueueUrl=queue.url,
+                MaxNumberOfMessages=min(_BATCH, limit - len(seen)),
+                VisibilityTimeout=_HOLD_SECONDS,
+                WaitTimeSeconds=1,
+                AttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+                MessageAttributeNames=["All"],
+            )
+            letters = [Letter.of(message) for message in answer.get("Messages", [])]
+            fresh = [letter for letter in letters if letter.message_id not in seen]
+            empty = 0 if fresh else empty + 1
+            seen |= {letter.message_id for letter in fresh}
+            if fresh:
+                yield fresh
+
+    def peek(self, queue: Queue, limit: int) -> list[Letter]:
+        """Look at letters and put them back."""
+        letters: list[Letter] = []
+        try:
+            for batch in self.receive(queue, limit):
+                letters += batch
+        finally:
+            self.put_back(queue, letters)
+        return letters
+
+    def put_back(self, queue: Queue, letters: list[Letter]) -> None:
+        """Let others see letters again."""
+        for start in range(0, len(letters), _BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
+                for number, letter in enumerate(letters[start : start + _BATCH])
+            ]
+            self.sqs.change_message_visibility_batch(QueueUrl=queue.url, Entries=entries)
+
+    def delete(self, queue: Queue, letters: list[Letter]) -> int:
+        """Delete letters; return how many are gone."""
+        gone = 0
+        for start in range(0, len(letters), _BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": letter.receipt}
+                for number, letter in enumerate(letters[start : start + _BATCH])
+            ]
+            answer = self.sqs.delete_message_batch(QueueUrl=queue.url, Entries=entries)
+            gone += len(entries) - len(answer.get("Failed", []))
+        return gone
+
+    # Redrive
+
+    def redrive(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
+        """Send a dead-letter queue's messages to the queue that they came from; count the ``sent`` and the ``kept``."""
+        try:
+            return self._move(queue, progress)
+        except ClientError as error:
+            if code_of(error).rpartition(".")[2] not in _NO_MOVE_TASK:
+                raise
+        return self._carry(queue, progress)
+
+    def _move(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
+        """Have SQS move the messages, and wait until it has. It goes on by itself where we are stopped."""
+        told = self.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["QueueArn"])
+        arn = told["Attributes"]["QueueArn"]
+        handle = self.sqs.start_message_move_task(SourceArn=arn)["TaskHandle"]
+        while True:
+            tasks = self.sqs.list_message_move_tasks(SourceArn=arn, MaxResults=1).get("Results", [])
+            task = tasks[0] if tasks else {"Status": "COMPLETED"}
+            moved = int(task.get("ApproximateNumberOfMessagesMoved", 0))
+            progress(moved, int(task.get("ApproximateNumberOfMessagesToMove") or 0))
+            # The handle is told of a task that runs, and left out of one that has ended.
+            if task["Status"] == "FAILED":
+                raise LocalError(f"SQS stopped moving messages after {moved}: {task.get('FailureReason', 'no reason')}")
+            if task["Status"] in {"COMPLETED", "CANCELLED"} and task.get("TaskHandle", handle) == handle:
+                return {"sent": moved, "kept": self.counts(queue).waiting}
+            time.sleep(_MOVE_POLL_SECONDS)
+
+    def _carry(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
+        """Receive, send, delete. What comes back meanwhile is left: its cause has not been mended."""
+        total = self.counts(queue).waiting
+        sent = kept = 0
+        for letters in self.receive(queue, total):
+            entries = [
+                {"Id": str(number), "MessageBody": letter.body, "MessageAttributes": letter.attributes}
+                for number, letter in enumerate(letters)
+            ]
+            answer = self.sqs.send_message_batch(QueueUrl=queue.source, Entries=entries)
+            refused = {int(failure["Id"]) for failure in answer.get("Failed", [])}
+            done = [letter for number, letter in enumerate(letters) if number not in refused]
+            self.delete(queue, done)
+            self.put_back(queue, [letter for number, letter in enumerate(letters) if number in refused])
+            sent, kept = sent + len(done), kept + len(refused)
+            progress(sent, total)
+        return {"sent": sent, "kept": kept}
+
+    # The relay's
+
+    def redrive_relay(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
+        """Hand the records that the relay gave up to it again; count ``sent`` and ``kept`` letters, and ``records``.
+
+        The stream has them for 24 hours. After that the table tells what has changed at that time.
+        """
+        total = self.counts(queue).waiting
+        sent = kept = relayed = 0
+        for letters in self.receive(queue, total):
+            for letter in letters:
+                records = self.lost_records(letter)
+                if records is None:
+                    self.put_back(queue, [letter])
+                    kept += 1
+                else:
+                    for start in range(0, len(records), _RECORDS):
+                        self._relay(records[start : start + _RECORDS])
+                    self.delete(queue, [letter])
+                    relayed += len(records)
+                    sent += 1
+                progress(sent + kept, total)
+        return {"sent": sent, "kept": kept, "records": relayed}
+
+    def lost_records(self, letter: Letter) -> list[Record] | None:
+        """Return the records that a letter of the relay names, or None where no relaying can help it."""
+        body = letter.content()
+        batch = body.get("DDBStreamBatchInfo")
+        if isinstance(batch, dict):
+            try:
+                return records_between(
+                    self.stack,
+                    batch["streamArn"],
+                    batch["shardId"],
+                    batch["startSequenceNumber"],
+                    batch["endSequenceNumber"],
+                )
+            except GoneError:
+                first = datetime.fromisoformat(batch["approximateArrivalOfFirstRecord"])
+                last = datetime.fromisoformat(batch["approximateArrivalOfLastRecord"])
+                return list(self._changed_between(first, last))
+        item = self._item(body.get("transaction_id"))
+        record = item and _last_change(item)
+        return [record] if record else None
+
+    def _item(self, transaction_id: object) -> dict[str, Any] | None:
+        if not isinstance(transaction_id, str) or not transaction_id:
+            return None
+        return self.stack.dynamodb.get_item(
+            TableName=self.stack.outputs["dynamodb_table_name"],
+            Key={"transaction_id": {"S": transaction_id}},
+            ConsistentRead=True,
+        ).get("Item")
+
+    def _changed_between(self, first: datetime, last: datetime) -> Iterator[Record]:
+        """Yield the last change of every payment that was there then and has changed since: more than were lost."""
+        pages = self.stack.dynamodb.get_paginator("scan").paginate(
+            TableName=self.stack.outputs["dynamodb_table_name"],
+            FilterExpression="created_at <= :last AND updated_at >= :first",
+            ExpressionAttributeValues={
+                ":first": {"S": timestamp(first - _SLACK)},
+                ":last": {"S": timestamp(last + _SLACK)},
+            },
+            ConsistentRead=True,
+        )
+        for page in pages:
+            for item in page["Items"]:
+                record = _last_change(item)
+                if record:
+                    yield record
+
+    def _relay(self, records: list[Record]) -> None:
+        """Hand records to the relay as its stream does."""
+        call(self.stack, self.stack.outputs["function_names"][RELAY], {"Records": records})
+
+
+def call(stack: Stack, function: str, event: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever the function returns
+    """Call a function at its alias live and return its answer; raises LocalError where it failed."""
+    # A function may take 15 minutes; a call that is repeated because its answer is late does its work twice.
+    client = stack.client("lambda", read_timeout=910, retries={"total_max_attempts": 1})
+    payload = json.dumps(event, default=_plain).encode()
+    answer = client.invoke(FunctionName=function, Qualifier="live", Payload=payload)
+    said = answer["Payload"].read().decode()
+    if "FunctionError" in answer:
+        raise LocalError(f"{function} failed: {said}. Its log, /aws/lambda/{function}, says why.")
+    return json.loads(said or "null")
+
+
+def _plain(value: object) -> float:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    raise TypeError(f"a record holds a {type(value).__name__}")
+
+
+def _last_change(item: dict[str, Any]) -> Record | None:
+    """Return the record of a payment's last change, as its stream had it; None where the item is no payment.
+
+    Only the last one: the id of an announcement is made of the payment's version, and the versions before are gone.
+    """
+    try:
+        payment = from_item(item)
+    except PoisonError:
+        return None
+    newest = [name for name, refund in payment.refunds.items() if refund.updated_at == payment.updated_at]
+    old: dict[str, Any] = dict(item)
+    if newest:
+        old["refunds"] = {"M": {name: one for name, one in item["refunds"]["M"].items() if name not in newest}}
+    elif payment.version == 1:
+        return {"eventName": "INSERT", "dynamodb": {"Keys": _key(item), "NewImage": item}}
+    else:
+        old["status"] = {"S": "unknown" if payment.status != "unknown" else "validated"}
+    return {"eventName": "MODIFY", "dynamodb": {"Keys": _key(item), "NewImage": item, "OldImage": old}}
+
+
+def _key(item: dict[str, Any]) -> dict[str, Any]:
+    return {"transaction_id": item["transaction_id"]}

@@ -1,0 +1,52 @@
+"""What went wrong, in a sentence that says what to do."""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from requests import RequestException
+
+_DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+
+
+def explain(error: Exception) -> str:
+    """Return what an operator needs to know of an error."""
+    match error:
+        case ClientError():
+            said = _refused(error)
+        case NoCredentialsError() | PartialCredentialsError():
+            said = "no AWS credentials. Set AWS_PROFILE, or sign in, then repeat the command."
+        case ProfileNotFound() | SSOError() | TokenRetrievalError():
+            said = f"the AWS credentials cannot be used: {error}"
+        case EndpointConnectionError():
+            said = f"AWS does not answer: {error}"
+        case BotoCoreError():
+            said = f"the call to AWS failed: {error}"
+        case RequestException():
+            said = f"the API does not answer ({type(error).__name__}). It is safe to repeat the command."
+        case _:
+            said = f"unexpected: {type(error).__name__}: {error}. PAYMENTS_DEBUG=1 shows where."
+    return said
+
+
+def _refused(error: ClientError) -> str:
+    code, text = code_of(error), error.response["Error"].get("Message", "")
+    if code in _DENIED:
+        return f"not allowed: {error.operation_name}. {text}".strip()
+    if code in _EXPIRED:
+        return "the AWS credentials have expired. Sign in again, then repeat the command."
+    return f"AWS refused {error.operation_name}: {code}. {text}".strip()
+
+
+def code_of(error: Exception) -> str:
+    """Return AWS's code of an error, empty where it has none."""
+    return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""

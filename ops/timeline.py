@@ -1,0 +1,132 @@
+"""A payment's story: what its item tells, and what the functions have logged of it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from ops.failures import code_of
+from payments.model import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ops.stack import Stack
+
+# What every line has, and what says nothing of the payment.
+_COMMON = {
+    "level",
+    "location",
+    "message",
+    "timestamp",
+    "service",
+    "function_request_id",
+    "transaction_id",
+    "xray_trace_id",
+    "cold_start",
+}
+# A line is written before its payment, and read by another clock.
+_SLACK = timedelta(minutes=5)
+_MAX_LINES = 200
+_ALARMING = {"WARNING", "ERROR", "CRITICAL"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened to a payment."""
+
+    time: str
+    where: str
+    what: str
+    detail: str = ""
+    level: str = "INFO"
+
+
+def of_payment(payment: Mapping[str, Any]) -> list[Step]:
+    """Return what the API's answer tells of a payment's way."""
+    steps = [Step(payment["created_at"], "payment", "validated", f"{payment['amount']} {payment['currency']}")]
+    refunds = payment.get("refunds", [])
+    for refund in refunds:
+        what = f"refund {refund['refund_id']}"
+        amount = f"{refund['amount']} {refund['currency']}"
+        steps.append(
+            Step(refund["created_at"], what, "validated", " ".join(filter(None, [amount, refund.get("reason")])))
+        )
+        if refund["status"] != "validated":
+            steps.append(Step(refund["updated_at"], what, refund["status"], _word(refund)))
+    # A refund moves the payment's own time along: then only the log knows when the charge was made.
+    if payment["status"] != "validated" and not refunds:
+        steps.append(Step(payment["updated_at"], "payment", payment["status"], _word(payment)))
+    return steps
+
+
+def _word(said: Mapping[str, Any]) -> str:
+    return str(said.get("failure_code") or said.get("gateway_reference") or "")
+
+
+def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[Step], list[str]]:
+    """Return what the functions have logged of a payment, and why any log could not be read."""
+    start = datetime.fromisoformat(created_at) - _SLACK
+    client = stack.client("logs")
+    functions: dict[str, str] = stack.outputs["function_names"]
+
+    def read(function: str) -> list[Step] | str:
+        try:
+            return _read(client, function, functions[function], transaction_id, start)
+        except ClientError as error:
+            return f"the log of {function} cannot be read: {code_of(error)}"
+
+    with ThreadPoolExecutor(len(functions)) as pool:
+        found = list(pool.map(read, functions))
+    return (
+        [step for steps in found if not isinstance(steps, str) for step in steps],
+        [why for why in found if isinstance(why, str)],
+    )
+
+
+def _read(client: Any, function: str, name: str, transaction_id: str, start: datetime) -> list[Step]:  # noqa: ANN401
+    pages = client.get_paginator("filter_log_events").paginate(
+        logGroupName=f"/aws/lambda/{name}",
+        startTime=int(start.timestamp() * 1000),
+        # A phrase finds the line wherever it names the payment; which member does is looked at below.
+        filterPattern=f'"{transaction_id}"',
+        PaginationConfig={"MaxItems": _MAX_LINES},
+    )
+    steps = []
+    for page in pages:
+        for event in page["events"]:
+            try:
+                line = json.loads(event["message"])
+            except ValueError:
+                continue
+            if isinstance(line, dict) and line.get("transaction_id") == transaction_id:
+                steps.append(_step(function, event["timestamp"], line))
+    return steps
+
+
+def _step(function: str, milliseconds: int, line: dict[str, Any]) -> Step:
+    detail = ", ".join(f"{name}: {value}" for name, value in line.items() if name not in _COMMON and value is not None)
+    return Step(_moment(line, milliseconds), function, str(line.get("message", "")), detail, str(line.get("level", "")))
+
+
+def _moment(line: dict[str, Any], milliseconds: int) -> str:
+    """Return when a line was written, by itself where it says so."""
+    try:
+        return timestamp(datetime.strptime(str(line.get("timestamp")), "%Y-%m-%d %H:%M:%S,%f%z"))
+    except ValueError:
+        return timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
+
+
+def told(steps: list[Step]) -> list[Step]:
+    """Return steps in their order in time."""
+    return sorted(steps, key=lambda step: step.time)
+
+
+def is_alarming(step: Step) -> bool:
+    """Say whether a step wants an operator's eye."""
+    return step.level in _ALARMING or step.what in {"failed", "unknown"}
