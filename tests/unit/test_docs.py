@@ -46,7 +46,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "modules/monitoring").glob("*.tf"))
+    sources = "".join(path.read_text() for path in (ROOT / "modules").glob("*/*.tf"))
     named = set(re.findall(r'runbook\s*=\s*"([a-z0-9-]+)"|/([a-z0-9-]+)\.md"', sources))
     pages = {page.stem for page in (ROOT / "docs/runbooks").glob("*.md")}
     assert len(pages) > 10
