@@ -157,6 +157,7 @@ class TestTheHandler:
         [
             {"older_than_seconds": -1},
             {"older_than_seconds": True},
+            {"older_than_seconds": 10**30},
             {"older_than_seconds": "1"},
             {"transaction_ids": "x"},
             {"transaction_ids": ["a/b"]},

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Ample for one payment's few calls.
 PAYMENT_SECONDS = 5.0
+LONGEST_SECONDS = 10**9
 
 
 @once
@@ -61,7 +62,7 @@ def _asked(event: dict[str, Any], index: OpenIndex, older: timedelta) -> Iterabl
         return ids
     if "older_than_seconds" in event:
         seconds = event["older_than_seconds"]
-        if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 0:
-            raise ValueError("older_than_seconds must be a whole number from 0")
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= LONGEST_SECONDS:
+            raise ValueError(f"older_than_seconds must be a whole number from 0 to {LONGEST_SECONDS}")
         older = timedelta(seconds=seconds)
     return index.until(now() - older)
