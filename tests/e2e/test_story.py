@@ -25,11 +25,13 @@ def test_a_payments_story_is_told_by_the_functions_logs(api: Api, stack: Stack) 
     while time.monotonic() < deadline and "announced" not in {step.message for step in told}:
         time.sleep(1)
         told = steps(stack.logs, "local", payment["transaction_id"])
-    assert [(step.function, step.message, step.more.get("event")) for step in told] == [
-        ("validator", "accepted", None),
-        ("relay", "relayed", "payment.validated"),
+    # A function logs what it has done, and the next may be faster than its log: only the ends are sure.
+    found = [(step.function, step.message, step.more.get("event")) for step in told]
+    assert found[0] == ("validator", "accepted", None)
+    assert found[-1] == ("notifier", "announced", "payment.processed")
+    assert sorted(found[1:-1]) == [
         ("processor", "recorded", "approve"),
         ("relay", "relayed", "payment.processed"),
-        ("notifier", "announced", "payment.processed"),
+        ("relay", "relayed", "payment.validated"),
     ]
     assert all(step.more["function_request_id"] for step in told)

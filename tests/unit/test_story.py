@@ -10,15 +10,43 @@ if TYPE_CHECKING:
 
 LINES: dict[str, list[tuple[int, Any]]] = {
     "/aws/lambda/payment-relay-local": [
-        (2, {"service": "relay", "message": "relayed", "transaction_id": "a", "event": "payment.validated"}),
-        (3, {"service": "relay", "message": "relayed", "transaction_id": "ab", "event": "payment.validated"}),
+        (
+            2,
+            {
+                "timestamp": "2",
+                "service": "relay",
+                "message": "relayed",
+                "transaction_id": "a",
+                "event": "payment.validated",
+            },
+        ),
+        (
+            3,
+            {
+                "timestamp": "3",
+                "service": "relay",
+                "message": "relayed",
+                "transaction_id": "ab",
+                "event": "payment.validated",
+            },
+        ),
         (2, "START a"),
     ],
     "/aws/lambda/payment-validator-local": [
-        (1, {"service": "validator", "message": "accepted", "transaction_id": "a", "refund_id": None, "location": "x"}),
+        (
+            1,
+            {
+                "timestamp": "1",
+                "service": "validator",
+                "message": "accepted",
+                "transaction_id": "a",
+                "refund_id": None,
+                "location": "x",
+            },
+        ),
     ],
     "/aws/lambda/payment-validator-other": [
-        (1, {"service": "validator", "message": "accepted", "transaction_id": "a"}),
+        (1, {"timestamp": "1", "service": "validator", "message": "accepted", "transaction_id": "a"}),
     ],
 }
 
