@@ -351,7 +351,7 @@ def a_charge_of_any_age_without_asking(patch: pytest.MonkeyPatch) -> None:
 
 def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
     def guess(self: charging.Charging, payment: Any, refund_id: Any, reason: str, *, last: bool) -> None:
-        self._record(payment.transaction_id, refund_id, "decline", Word(failure_code=reason))
+        self._record(payment, refund_id, "decline", Word(failure_code=reason))
 
     patch.setattr(charging.Charging, "_unresolved", guess)
 
