@@ -266,4 +266,16 @@ module "monitoring" {
   dead_letter_queues = { relay = local.dead_letter_queue_names.relay }
   tables             = { payments = { name = module.table.name, indexes = [local.customer_index_name, local.open_index_name] } }
   api                = { name = local.api_name, stage = module.api.stage_name }
+
+  roles = {
+    accepting         = "validator"
+    announcing        = "notifier"
+    charging          = "processor"
+    reconcile_minutes = var.reconciler.interval_minutes
+    reconciling       = "reconciler"
+    refunding         = "refunder"
+  }
+  objectives    = var.objectives
+  thresholds    = var.thresholds
+  saved_queries = var.saved_queries
 }

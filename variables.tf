@@ -254,6 +254,18 @@ variable "network" {
   }
 }
 
+variable "objectives" {
+  description = "What is promised: which share of payments becomes final within payments_seconds, and which share of API calls is answered without 5XX; and how many payments or calls the long window must have seen (minimum_events) before an alarm says that the promise is being broken. See modules/monitoring."
+  type = object({
+    api_share        = optional(number, 0.999)
+    minimum_events   = optional(number, 20)
+    payments_seconds = optional(number, 60)
+    payments_share   = optional(number, 0.999)
+  })
+  default  = {}
+  nullable = false
+}
+
 variable "project" {
   description = "The Project tag of every resource."
   type        = string
@@ -338,6 +350,13 @@ variable "runtime" {
     condition     = contains(["python3.11", "python3.12", "python3.13"], var.runtime.name)
     error_message = "runtime.name must be python3.11, python3.12 or python3.13."
   }
+}
+
+variable "saved_queries" {
+  description = "Whether to save the Logs Insights query that shows one payment's whole story; false where CloudWatch Logs does not take it, as on the embedded AWS."
+  type        = bool
+  default     = true
+  nullable    = false
 }
 
 variable "table" {
@@ -426,4 +445,28 @@ variable "webhooks" {
     condition     = length(var.webhooks) == 0 || var.network.nat.mode != "none"
     error_message = "network.nat.mode is none, so no webhook can leave the network: choose a NAT mode."
   }
+}
+
+variable "thresholds" {
+  description = "When to raise an alarm; modules/monitoring/README.md says of each what it is for and why it is what it is. All must be above 0."
+  type = object({
+    api_4xx                = optional(number, 100)
+    api_5xx                = optional(number, 1)
+    api_p99_ms             = optional(number, 3000)
+    concurrency_share      = optional(number, 0.8)
+    contradictions         = optional(number, 1)
+    dead_letters           = optional(number, 1)
+    duration_share         = optional(number, 0.8)
+    errors                 = optional(number, 1)
+    iterator_age_ms        = optional(number, 60000)
+    oldest_message_seconds = optional(number, 600)
+    open_payment_seconds   = optional(number, 3600)
+    reconciler_failed      = optional(number, 1)
+    reconciler_left        = optional(number, 1)
+    table_errors           = optional(number, 1)
+    throttles              = optional(number, 1)
+    waiting_messages       = optional(number, 1000)
+  })
+  default  = {}
+  nullable = false
 }

@@ -18,3 +18,6 @@ network = {
 table = {
   deletion_protection = false
 }
+
+# The embedded AWS refuses a saved query. python -m local.story tells a payment's story here.
+saved_queries = false

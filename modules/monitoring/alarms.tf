@@ -1,6 +1,6 @@
 # One map of alarms, made from the topology. Each says what it means and names its page in the runbooks. None is raised by
 # an idle system: silence is never a breach. What stands still or fails is told at once (after one period); what may come
-# and go with the traffic must last for two periods of three.
+# and go with the traffic must last for two periods of three. What takes more than one metric is in objectives.tf and flow.tf.
 locals {
   at_once = { period = 300, periods = 1, breaching = 1 }
   minute  = { period = 60, periods = 1, breaching = 1 }
@@ -16,7 +16,7 @@ locals {
       }
       "${replace(key, "_", "-")}-logged-errors" = {
         runbook   = "logged-errors", text = "${function.name} logged an error."
-        metric    = { namespace = "${var.metrics_namespace}/${var.suffix}", name = "LoggedErrors-${key}", stat = "Sum", dimensions = {} }
+        metric    = { namespace = var.metrics_namespace, name = "LoggedErrors-${key}", stat = "Sum", dimensions = {} }
         threshold = var.thresholds.errors, when = local.at_once
       }
       "${replace(key, "_", "-")}-throttles" = {
@@ -71,7 +71,7 @@ locals {
       runbook = "dead-letters", text = "Something is in ${name}: it is not tried again until someone acts."
       # Not NumberOfMessagesSent: it does not count what SQS itself moves to a dead-letter queue.
       metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = name } }
-      threshold = 1, when = local.minute
+      threshold = var.thresholds.dead_letters, when = local.minute
     }
   }
 
@@ -123,7 +123,7 @@ locals {
 
   alarms = merge(
     local.function_alarms, local.concurrency_alarms, local.stream_alarms, local.queue_depth_alarms, local.queue_age_alarms,
-    local.dead_letter_alarms, local.api_alarms, local.table_alarms,
+    local.dead_letter_alarms, local.api_alarms, local.table_alarms, local.reconciler_alarms,
   )
 }
 
@@ -142,26 +142,48 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   period              = each.value.when.period
   evaluation_periods  = each.value.when.periods
   datapoints_to_alarm = each.value.when.breaching
+  # Where silence is news, it is told as such, and still is no breach: what has never spoken, in a new stack, raises nothing.
+  treat_missing_data        = try(each.value.silence_is_news, false) ? "missing" : "notBreaching"
+  alarm_actions             = [var.alarm_topic_arn]
+  ok_actions                = [var.alarm_topic_arn]
+  insufficient_data_actions = try(each.value.silence_is_news, false) ? [var.alarm_topic_arn] : []
+}
+
+# An alarm on an expression over several metrics. CloudWatch bills it by the metrics.
+resource "aws_cloudwatch_metric_alarm" "math" {
+  for_each = merge(local.flow_math_alarms, local.objective_alarms)
+
+  alarm_name          = "${var.name}-${each.key}-${var.suffix}"
+  alarm_description   = "${each.value.text} Runbook: ${var.runbooks}/${each.value.runbook}.md"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = each.value.threshold
+  evaluation_periods  = each.value.when.periods
+  datapoints_to_alarm = each.value.when.breaching
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alarm_topic_arn]
-  ok_actions          = [var.alarm_topic_arn]
-}
+  # A window of an objective speaks through its pair: one alone says too little to wake anyone.
+  alarm_actions = each.value.speaks ? [var.alarm_topic_arn] : []
+  ok_actions    = each.value.speaks ? [var.alarm_topic_arn] : []
 
-locals {
-  alarm_names     = { for key in keys(local.alarms) : key => "${var.name}-${key}-${var.suffix}" }
-  flow_alarm_name = "${var.name}-flow-${var.suffix}"
+  metric_query {
+    id          = "value"
+    expression  = each.value.expression
+    label       = each.value.text
+    return_data = true
+  }
 
-  # Any of these says that accepted payments stand still: the stream or a queue is not kept up with, or a letter was given up.
-  flow_alarms = sort(concat(keys(local.stream_alarms), keys(local.queue_age_alarms), keys(local.dead_letter_alarms)))
-}
+  dynamic "metric_query" {
+    for_each = each.value.metrics
 
-# One name to page on: whoever wants every detail listens to the rest as well.
-resource "aws_cloudwatch_composite_alarm" "flow" {
-  alarm_name        = local.flow_alarm_name
-  alarm_description = "Payments are not flowing. Runbook: ${var.runbooks}/flow.md"
-  alarm_rule        = join(" OR ", [for key in local.flow_alarms : "ALARM(\"${local.alarm_names[key]}\")"])
-  alarm_actions     = [var.alarm_topic_arn]
-  ok_actions        = [var.alarm_topic_arn]
+    content {
+      id = metric_query.key
 
-  depends_on = [aws_cloudwatch_metric_alarm.this]
+      metric {
+        namespace   = metric_query.value.namespace
+        metric_name = metric_query.value.name
+        dimensions  = metric_query.value.dimensions
+        stat        = metric_query.value.stat
+        period      = each.value.when.period
+      }
+    }
+  }
 }

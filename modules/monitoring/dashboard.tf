@@ -1,13 +1,15 @@
-# A payment's way from left to right: the API, the table, the stream, the queues and who works on them, the letters
-# that were given up. Each column says what good looks like; above them stands every alarm.
+# A payment's way from left to right: the API, the table, the stream, the queues, the charge, the announcement. Above it what
+# to page on and what is promised; below it what is beside the way: refunds, the reconciler, failures and money, the
+# functions, the letters that were given up. Each part says what good looks like.
 locals {
   # Metrics are JSON text here, because lists of unlike length cannot stand in one list.
-  columns = [
+  way = [
     {
-      title = "1. Accepted", good = "5XX at zero, the slow tail under a second."
+      title = "1. Accepted", good = "5XX at zero, the slow tail (right) under a second."
       metrics = concat(
         [for metric in ["Count", "4XXError", "5XXError"] : jsonencode(["AWS/ApiGateway", metric, "ApiName", var.api.name, "Stage", var.api.stage, { stat = "Sum" }])],
         [jsonencode(["AWS/ApiGateway", "Latency", "ApiName", var.api.name, "Stage", var.api.stage, { stat = "p99", yAxis = "right" }])],
+        [for metric in local.flowing ? ["Accepted", "Replayed", "Refused"] : [] : jsonencode([var.metrics_namespace, metric, "service", var.roles.accepting, { stat = "Sum" }])],
       )
     },
     {
@@ -26,11 +28,14 @@ locals {
       ])
     },
     {
-      title   = "3. Relayed", good = "The stream's age stays at a second or two."
-      metrics = [jsonencode(["AWS/Lambda", "IteratorAge", "FunctionName", var.functions[var.stream_function].name, { stat = "Maximum" }])]
+      title = "3. Relayed", good = "Two messages for each payment; the stream's age (right) stays at a second or two."
+      metrics = concat(
+        local.flowing ? [jsonencode([var.metrics_namespace, "Relayed", "service", var.stream_function, { stat = "Sum" }])] : [],
+        [jsonencode(["AWS/Lambda", "IteratorAge", "FunctionName", var.functions[var.stream_function].name, { stat = "Maximum", yAxis = "right" }])],
+      )
     },
     {
-      title = "4. Queued", good = "Depth comes back to zero, the oldest message is seconds old."
+      title = "4. Queued", good = "Depth comes back to zero, the oldest message (right) is seconds old."
       metrics = flatten([
         for queue in values(var.queues) : [
           jsonencode(["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue.name, { stat = "Maximum" }]),
@@ -39,7 +44,51 @@ locals {
       ])
     },
     {
-      title = "5. Worked on", good = "No errors, no throttles."
+      title = "5. Charged", good = "As many are final as are accepted, none unknown, the time to the end (right) in seconds."
+      metrics = local.flowing ? concat(
+        [for metric in ["Processed", "Failed", "Unknown"] : jsonencode([var.metrics_namespace, metric, "service", var.roles.charging, { stat = "Sum" }])],
+        [for stat in ["p50", "p99"] : jsonencode([var.metrics_namespace, "SecondsToFinal", "service", var.roles.charging, { stat = stat, yAxis = "right" }])],
+      ) : []
+    },
+    {
+      title   = "6. Announced", good = "As many as have become final."
+      metrics = local.flowing ? [jsonencode([var.metrics_namespace, "Announced", "service", var.roles.announcing, { stat = "Sum" }])] : []
+    },
+  ]
+
+  beside = [
+    {
+      title = "Refunds", good = "As many are final as are accepted; the time to the end (right) in seconds."
+      metrics = local.flowing ? concat(
+        [jsonencode([var.metrics_namespace, "RefundAccepted", "service", var.roles.refunding, { stat = "Sum" }])],
+        [for metric in ["Refunded", "RefundFailed", "RefundUnknown"] : jsonencode([var.metrics_namespace, metric, "service", var.roles.charging, { stat = "Sum" }])],
+        [jsonencode([var.metrics_namespace, "RefundSecondsToFinal", "service", var.roles.charging, { stat = "p99", yAxis = "right" }])],
+      ) : []
+    },
+    {
+      title = "Reconciler", good = "The oldest open payment (right) at zero, nothing settled or sent again, nothing contradicted."
+      metrics = local.flowing ? concat(
+        [
+          for metric in ["ReconcilerSettled", "ReconcilerRedriven", "ReconcilerUnanswered", "ReconcilerFailed", "ReconcilerLeft", "Contradicted"] :
+          jsonencode([var.metrics_namespace, metric, "service", var.roles.reconciling, { stat = "Sum" }])
+        ],
+        [
+          jsonencode([var.metrics_namespace, "Contradicted", "service", var.roles.charging, { stat = "Sum" }]),
+          jsonencode([var.metrics_namespace, "OldestOpenSeconds", "service", var.roles.reconciling, { stat = "Maximum", yAxis = "right" }]),
+        ],
+      ) : []
+    },
+    {
+      # Which reasons and currencies there are is known when they happen.
+      title   = "Why payments fail", good = "No reason stands out that did not yesterday."
+      metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{${var.metrics_namespace},service,reason} MetricName=\"Failed\"', 'Sum')", id = "reasons" }])] : []
+    },
+    {
+      title   = "Money", good = "The usual curve of the day, in minor units of each currency."
+      metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{${var.metrics_namespace},service,currency} MetricName=(\"MoneyProcessed\" OR \"MoneyRefunded\")', 'Sum')", id = "money" }])] : []
+    },
+    {
+      title = "Functions", good = "No errors, no throttles."
       metrics = flatten([
         for function in values(var.functions) : [
           for metric in ["Invocations", "Errors", "Throttles"] :
@@ -48,7 +97,7 @@ locals {
       ])
     },
     {
-      title = "6. Given up", good = "Empty. Anything here waits for a person."
+      title = "Given up", good = "Empty. Anything here waits for a person."
       metrics = [
         for name in values(local.dead_letter_queues) :
         jsonencode(["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { stat = "Maximum" }])
@@ -56,44 +105,87 @@ locals {
     },
   ]
 
+  # The shares that are promised, each beside its line.
+  promised = [
+    for key, objective in local.objectives : {
+      title = "Promised: ${key}"
+      metrics = concat(
+        [jsonencode([{ expression = "100 * (1 - ${objective.bad_events} / ${objective.events})", id = "share", label = "good, %" }])],
+        [
+          for id, metric in objective.metrics :
+          jsonencode(concat([metric.namespace, metric.name], flatten([for name, value in metric.dimensions : [name, value]]), [{ id = id, stat = metric.stat, visible = false }]))
+        ],
+      )
+      line = 100 * (1 - objective.budget)
+    }
+  ]
+
   alarm_arn_base = "arn:${var.context.partition}:cloudwatch:${var.context.region}:${var.context.account_id}:alarm"
-  alarm_arns     = { for name in concat([local.flow_alarm_name], sort(values(local.alarm_names))) : name => "${local.alarm_arn_base}:${name}" }
+  paging_names   = concat([local.flow_alarm_name], sort(values(local.objective_alarm_names)))
+  alarm_arns     = { for name in concat(local.paging_names, sort(values(local.alarm_names))) : name => "${local.alarm_arn_base}:${name}" }
 
   # The grid is 24 wide. CloudWatch shows at most 100 alarms in one widget.
-  width = 4
+  width         = 4
+  promise_width = floor(16 / length(local.promised))
+  top           = 6
+  middle        = local.top + 11
+  bottom        = local.middle + 11
+  head_widgets = concat(
+    [{
+      type = "alarm", x = 0, y = 0, width = 8, height = 6
+      properties = {
+        title  = "Are payments flowing, and as promised?"
+        alarms = [for name in local.paging_names : local.alarm_arns[name]]
+      }
+    }],
+    [
+      for number, promise in local.promised : {
+        type = "metric", x = 8 + number * local.promise_width, y = 0, width = local.promise_width, height = 6
+        properties = {
+          title       = promise.title
+          region      = var.context.region
+          view        = "timeSeries"
+          period      = 300
+          metrics     = [for metric in promise.metrics : jsondecode(metric)]
+          annotations = { horizontal = [{ value = promise.line, label = "promised" }] }
+          yAxis       = { left = { max = 100 } }
+        }
+      }
+    ],
+  )
+  part_widgets = flatten([
+    for row in [{ parts = local.way, y = local.top }, { parts = local.beside, y = local.middle }] : [
+      for number, part in row.parts : [
+        {
+          type       = "text", x = number * local.width, y = row.y, width = local.width, height = 3
+          properties = { markdown = "## ${part.title}\n${part.good}" }
+        },
+        {
+          type = "metric", x = number * local.width, y = row.y + 3, width = local.width, height = 8
+          properties = {
+            title   = part.title
+            region  = var.context.region
+            view    = "timeSeries"
+            period  = 60
+            metrics = [for metric in part.metrics : jsondecode(metric)]
+          }
+        },
+      ] if length(part.metrics) > 0
+    ]
+  ])
   alarm_widgets = [
     for number, names in chunklist(keys(local.alarm_arns), 100) : {
-      type = "alarm", x = 0, y = number * 6, width = 24, height = 6
+      type = "alarm", x = 0, y = local.bottom + number * 8, width = 24, height = 8
       properties = {
-        title  = number == 0 ? "Alarms" : "More alarms"
+        title  = number == 0 ? "Every alarm" : "More alarms"
         alarms = [for name in names : local.alarm_arns[name]]
         sortBy = "stateUpdatedTimestamp"
       }
     }
   ]
-  top = 6 * length(local.alarm_widgets)
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = "${var.name}-${var.suffix}"
-  dashboard_body = jsonencode({
-    widgets = concat(local.alarm_widgets, flatten([
-      for number, column in local.columns : [
-        {
-          type       = "text", x = number * local.width, y = local.top, width = local.width, height = 3
-          properties = { markdown = "## ${column.title}\n${column.good}" }
-        },
-        {
-          type = "metric", x = number * local.width, y = local.top + 3, width = local.width, height = 8
-          properties = {
-            title   = column.title
-            region  = var.context.region
-            view    = "timeSeries"
-            period  = 60
-            metrics = [for metric in column.metrics : jsondecode(metric)]
-          }
-        },
-      ]
-    ]))
-  })
+  dashboard_body = jsonencode({ widgets = concat(local.head_widgets, local.part_widgets, local.alarm_widgets) })
 }

@@ -9,8 +9,21 @@ resource "aws_cloudwatch_log_metric_filter" "errors" {
 
   metric_transformation {
     name          = "LoggedErrors-${each.key}"
-    namespace     = "${var.metrics_namespace}/${var.suffix}"
+    namespace     = var.metrics_namespace
     value         = "1"
     default_value = "0"
   }
+}
+
+# One payment's whole story, over every function's log. Its equivalent for a laptop is local/story.py.
+resource "aws_cloudwatch_query_definition" "story" {
+  count = var.saved_queries ? 1 : 0
+
+  name            = "${var.name}-${var.suffix}/the story of a payment"
+  log_group_names = sort([for function in values(var.functions) : function.log_group_name])
+  query_string    = <<-EOT
+    fields @timestamp, service, message, event, refund_id, status, reason, error, cold_start, function_request_id, xray_trace_id
+    | filter transaction_id = "PUT THE TRANSACTION ID HERE"
+    | sort @timestamp asc
+  EOT
 }

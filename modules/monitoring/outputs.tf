@@ -1,13 +1,13 @@
 output "alarm_arns" {
   description = "Every alarm's ARN by its name, known at plan."
   value       = local.alarm_arns
-  depends_on  = [aws_cloudwatch_composite_alarm.flow]
+  depends_on  = [aws_cloudwatch_composite_alarm.flow, aws_cloudwatch_composite_alarm.objective]
 }
 
 output "alarm_names" {
   description = "Every alarm's name."
   value       = sort(keys(local.alarm_arns))
-  depends_on  = [aws_cloudwatch_composite_alarm.flow]
+  depends_on  = [aws_cloudwatch_composite_alarm.flow, aws_cloudwatch_composite_alarm.objective]
 }
 
 output "dashboard_name" {
@@ -18,4 +18,9 @@ output "dashboard_name" {
 output "flow_alarm_name" {
   description = "The composite alarm to page on: accepted payments stand still."
   value       = aws_cloudwatch_composite_alarm.flow.alarm_name
+}
+
+output "objective_alarm_names" {
+  description = "The composite alarms that tell when an objective's error budget burns too fast: fast ones to page on, slow ones for the day."
+  value       = { for key, alarm in aws_cloudwatch_composite_alarm.objective : key => alarm.alarm_name }
 }

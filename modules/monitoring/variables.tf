@@ -36,7 +36,7 @@ variable "dead_letter_queues" {
 }
 
 variable "functions" {
-  description = "The functions by a name of your choice: full name, time-out, reserved concurrency (-1 for none) and log group."
+  description = "The functions by a name of your choice, which is the dimension service of the metrics that they write: full name, time-out, reserved concurrency (-1 for none) and log group."
   type = map(object({
     log_group_name       = string
     name                 = string
@@ -52,7 +52,7 @@ variable "functions" {
 }
 
 variable "metrics_namespace" {
-  description = "The namespace of the metrics that the functions write."
+  description = "The namespace of the metrics that the functions write. Two stacks of an account must not share it."
   type        = string
   default     = "Payments"
   nullable    = false
@@ -69,6 +69,32 @@ variable "name" {
   }
 }
 
+variable "objectives" {
+  description = <<-EOT
+    What is promised. payments: which share becomes final within so many seconds. api: which share of calls is answered without
+    5XX. minimum_events: how many payments or calls the long window must have seen before an alarm may be raised; with
+    fewer, a single bad one would be a large share. See the README for how fast the error budget must burn.
+  EOT
+  type = object({
+    api_share        = optional(number, 0.999)
+    minimum_events   = optional(number, 20)
+    payments_seconds = optional(number, 60)
+    payments_share   = optional(number, 0.999)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for share in [var.objectives.api_share, var.objectives.payments_share] : share >= 0.94 && share < 1])
+    error_message = "objectives: api_share and payments_share must be at least 0.94 and below 1: with less, a fast burn could never be seen, and 1 leaves no budget to burn."
+  }
+
+  validation {
+    condition     = var.objectives.minimum_events >= 1 && var.objectives.payments_seconds > 0
+    error_message = "objectives: minimum_events must be at least 1, and payments_seconds above 0."
+  }
+}
+
 variable "queues" {
   description = "The queues by a name of your choice: full name, the dead-letter queue's, and how old a message may grow in seconds (null: thresholds.oldest_message_seconds)."
   type = map(object({
@@ -79,10 +105,45 @@ variable "queues" {
   nullable = false
 }
 
+variable "roles" {
+  description = <<-EOT
+    Which of functions write the metrics of a payment's way, by their keys; null where none does. accepting: Accepted,
+    and refunding: RefundAccepted; charging: Processed, Failed, Unknown, SecondsToFinal and Contradicted, and the same of refunds;
+    announcing: Announced; reconciling: Reconciler*, OldestOpenSeconds, and the same as charging, every
+    reconcile_minutes. The relay's are those of stream_function.
+  EOT
+  type = object({
+    accepting         = string
+    announcing        = string
+    charging          = string
+    reconcile_minutes = number
+    reconciling       = string
+    refunding         = string
+  })
+  default = null
+
+  validation {
+    condition     = var.roles == null || length(setsubtract([for role, function in coalesce(var.roles, {}) : function if role != "reconcile_minutes"], keys(var.functions))) == 0
+    error_message = "roles names a function that is none of functions."
+  }
+
+  validation {
+    condition     = var.roles == null || try(var.roles.reconcile_minutes >= 1 && var.roles.reconcile_minutes <= 1440 && floor(var.roles.reconcile_minutes) == var.roles.reconcile_minutes, false)
+    error_message = "roles: reconcile_minutes must be a whole number from 1 to 1440."
+  }
+}
+
 variable "runbooks" {
   description = "Where the runbooks are, as every alarm's description names them: a folder or a URL."
   type        = string
   default     = "docs/runbooks"
+  nullable    = false
+}
+
+variable "saved_queries" {
+  description = "Whether to save the Logs Insights queries; false where CloudWatch Logs does not take them."
+  type        = bool
+  default     = true
   nullable    = false
 }
 
@@ -119,21 +180,21 @@ variable "tables" {
 }
 
 variable "thresholds" {
-  description = <<-EOT
-    When to raise an alarm. In five minutes: errors and throttles of a function (throttles also of a table), table_errors,
-    api_5xx, api_4xx. duration_share and concurrency_share: which share, above 0 and up to 1, of a function's time-out and
-    of its reserve is too near. waiting_messages in a queue, and oldest_message_seconds. iterator_age_ms: how far the
-    stream may lag, and api_p99_ms: the API's slow tail, both in milliseconds.
-  EOT
+  description = "When to raise an alarm; the README says of each what it is for and why it is what it is. All must be above 0."
   type = object({
     api_4xx                = optional(number, 100)
     api_5xx                = optional(number, 1)
     api_p99_ms             = optional(number, 3000)
     concurrency_share      = optional(number, 0.8)
+    contradictions         = optional(number, 1)
+    dead_letters           = optional(number, 1)
     duration_share         = optional(number, 0.8)
     errors                 = optional(number, 1)
     iterator_age_ms        = optional(number, 60000)
     oldest_message_seconds = optional(number, 600)
+    open_payment_seconds   = optional(number, 3600)
+    reconciler_failed      = optional(number, 1)
+    reconciler_left        = optional(number, 1)
     table_errors           = optional(number, 1)
     throttles              = optional(number, 1)
     waiting_messages       = optional(number, 1000)

@@ -26,7 +26,7 @@ from payments.gateway import (
 from payments.model import PoisonError, since
 from payments.money import Money
 from payments.store import SILENCE, Word
-from payments.telemetry import logger, measure
+from payments.telemetry import logger, measure, measure_failure, measure_money, measure_seconds
 from payments.transitions import OPEN
 
 if TYPE_CHECKING:
@@ -39,12 +39,6 @@ if TYPE_CHECKING:
 # Gateways keep an idempotency key for a day; an hour of that is left for clocks that differ and calls that take long.
 BLIND_CHARGE_WINDOW = timedelta(hours=23)
 FRESH = timedelta(minutes=1)
-
-_METRICS = {
-    "approve": ("Processed", "Refunded"),
-    "decline": ("Failed", "RefundFailed"),
-    "lose": ("Unknown", "RefundUnknown"),
-}
 
 
 class RetryError(Exception):
@@ -80,18 +74,17 @@ class Charging:
         message must come again.
         """
         request = request_of(payment, refund_id)
-        begun = payment.created_at if refund_id is None else payment.refunds[refund_id].created_at
-        age = since(begun, self._clock())
-        if deliveries > 1 or age > FRESH:
+        old = age(payment, refund_id, self._clock())
+        if deliveries > 1 or old > FRESH:
             stored = self._table.get(payment.transaction_id)
             if stored is None or (refund_id is not None and refund_id not in stored.refunds):
                 raise RetryError("the payment is not in the table")
             if (stored.status if refund_id is None else stored.refunds[refund_id].status) not in OPEN:
                 logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
                 return
-        match self._ask(request, blind=age < BLIND_CHARGE_WINDOW):
+        match self._ask(request, blind=old < BLIND_CHARGE_WINDOW):
             case Approved() | Declined() as outcome:
-                self.settle(payment.transaction_id, refund_id, outcome)
+                self.settle(payment, refund_id, outcome)
             case Unknown(reason) | NotSent(reason):
                 self._unresolved(payment, refund_id, reason, last=last)
             case RateLimited():
@@ -100,19 +93,19 @@ class Charging:
     def give_up(self, payment: Payment, refund_id: str | None, reason: str) -> None:
         """Mark as unknown what cannot be worked on any more before its message goes to the dead-letter queue."""
         logger.warning("given up", transaction_id=payment.transaction_id, refund_id=refund_id, reason=reason)
-        self._record(payment.transaction_id, refund_id, "lose")
+        self._record(payment, refund_id, "lose")
 
     def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | None:
         """Ask the gateway what became of a charge or a refund. Raises UnavailableError where it does not answer."""
         return self._gateway.lookup(request_of(payment, refund_id))
 
-    def settle(self, transaction_id: str, refund_id: str | None, outcome: Approved | Declined) -> None:
+    def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined) -> None:
         """Record the gateway's last word. Raises UnavailableError where the table does not answer."""
         match outcome:
             case Approved(reference):
-                self._record(transaction_id, refund_id, "approve", Word(gateway_reference=reference))
+                self._record(payment, refund_id, "approve", Word(gateway_reference=reference))
             case Declined(code):
-                self._record(transaction_id, refund_id, "decline", Word(failure_code=code))
+                self._record(payment, refund_id, "decline", Word(failure_code=code))
 
     def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
         """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""
@@ -133,16 +126,17 @@ class Charging:
             last=last,
         )
         if last:
-            self._record(payment.transaction_id, refund_id, "lose")
+            self._record(payment, refund_id, "lose")
         raise RetryError(reason)
 
-    def _record(self, transaction_id: str, refund_id: str | None, event: str, word: Word = SILENCE) -> None:
+    def _record(self, payment: Payment, refund_id: str | None, event: str, word: Word = SILENCE) -> None:
+        transaction_id, at = payment.transaction_id, self._clock()
         if refund_id is None:
-            made = self._table.record(transaction_id, event, self._clock(), word)
+            made = self._table.record(transaction_id, event, at, word)
         else:
-            made = self._table.record_refund(transaction_id, refund_id, event, self._clock(), word)
+            made = self._table.record_refund(transaction_id, refund_id, event, at, word)
         if made:
-            measure(_METRICS[event][refund_id is not None])
+            _measure(payment, refund_id, event, word, at)
         elif event != "lose":
             self._check(transaction_id, refund_id, event)
         logger.info(
@@ -161,3 +155,33 @@ class Charging:
             logger.error(
                 "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
             )
+
+
+def age(payment: Payment, refund_id: str | None, at: datetime) -> timedelta:
+    """Return how long before ``at`` a charge or a refund was accepted."""
+    return since(payment.created_at if refund_id is None else payment.refunds[refund_id].created_at, at)
+
+
+def _measure(payment: Payment, refund_id: str | None, event: str, word: Word, at: datetime) -> None:
+    """Measure a transition that was made: each is made once, so nothing is counted twice."""
+    # Clocks differ: what was accepted a moment ago may seem to lie ahead.
+    seconds = max(age(payment, refund_id, at).total_seconds(), 0.0)
+    match event, refund_id:
+        case "lose", None:
+            measure("Unknown")
+        case "lose", _:
+            measure("RefundUnknown")
+        case "approve", None:
+            measure("Processed")
+            measure_money("MoneyProcessed", payment.amount_minor, payment.currency)
+            measure_seconds("SecondsToFinal", seconds)
+        case "approve", str():
+            measure("Refunded")
+            measure_money("MoneyRefunded", payment.refunds[refund_id].amount_minor, payment.currency)
+            measure_seconds("RefundSecondsToFinal", seconds)
+        case _, None:
+            measure_failure("Failed", word.failure_code)
+            measure_seconds("SecondsToFinal", seconds)
+        case _:
+            measure_failure("RefundFailed", word.failure_code)
+            measure_seconds("RefundSecondsToFinal", seconds)

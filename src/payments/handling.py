@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from payments.telemetry import flush, logger
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 T = TypeVar("T")
+
+# The first call of a container is its cold start.
+_calls = count()
 
 
 class FunctionError(Exception):
@@ -26,7 +30,7 @@ def function(
 
     @wraps(handle)
     def handler(event: dict[str, Any], context: LambdaContext) -> T:
-        logger.append_keys(function_request_id=context.aws_request_id)
+        logger.append_keys(function_request_id=context.aws_request_id, cold_start=next(_calls) == 0)
         try:
             return handle(event, context)
         except Exception as error:  # noqa: BLE001 - it is raised again, by another name

@@ -35,6 +35,7 @@ class RefundRecord(Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     gateway_reference: str | None = None
     failure_code: str | None = None
+    trace: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in REFUND_STATES:
@@ -44,7 +45,8 @@ class RefundRecord(Struct, frozen=True, omit_defaults=True):
 class Payment(Struct, frozen=True, omit_defaults=True):
     """A payment as the table has it. Times are UTC, RFC 3339 with microseconds.
 
-    ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them.
+    ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them. ``trace`` names the trace of
+    the request, since the table's stream carries no trace header; it is empty where there was none.
     """
 
     transaction_id: str
@@ -63,6 +65,7 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     failure_code: str | None = None
     refunds: dict[str, RefundRecord] = {}
     redrives: int = 0
+    trace: str = ""
 
     def __post_init__(self) -> None:
         if self.currency not in EXPONENTS:

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from payments.aws import CONCURRENCY, UnavailableError
-from payments.charging import RetryError
+from payments.charging import RetryError, age
 from payments.model import PoisonError
-from payments.telemetry import logger
+from payments.telemetry import logger, measure_seconds
 from payments.transitions import OPEN
 
 if TYPE_CHECKING:
@@ -31,17 +31,21 @@ class Reconciler:
         self._table = table
         self._charging = charging
         self._clock = clock
+        self._ages: list[float] = []
 
     def run(self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool]) -> Counter[str]:
         """Reconcile payments until ``in_time`` says no, and count what came of it.
 
         The counts are ``settled`` charges and refunds, and payments that were ``redriven``, ``unanswered``, ``failed``,
-        or ``left`` for want of time.
+        or ``left`` for want of time. How old the oldest of them was is measured, nought where none was found: a run
+        always says that it ran.
         """
         counts: Counter[str] = Counter()
+        self._ages = [0.0]
         with ThreadPoolExecutor(CONCURRENCY) as pool:
             for came in pool.map(lambda transaction_id: self._one(transaction_id, in_time), transaction_ids):
                 counts += came
+        measure_seconds("OldestOpenSeconds", max(self._ages))
         return counts
 
     def _one(self, transaction_id: str, in_time: Callable[[], bool]) -> Counter[str]:
@@ -64,13 +68,14 @@ class Reconciler:
         if payment is None:
             return came
         begun: list[str | None] = [None] if payment.status in OPEN else [*payment.open_refunds]
+        self._ages += [age(payment, refund_id, self._clock()).total_seconds() for refund_id in begun]
         lost = False
         for refund_id in begun:
             outcome = self._charging.lookup(payment, refund_id)
             if outcome is None:
                 lost = True
                 continue
-            self._charging.settle(transaction_id, refund_id, outcome)
+            self._charging.settle(payment, refund_id, outcome)
             logger.info("settled", transaction_id=transaction_id, refund_id=refund_id)
             came["settled"] += 1
         if lost:

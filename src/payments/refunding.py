@@ -10,6 +10,7 @@ from msgspec import Struct
 from payments.aws import UnavailableError
 from payments.contract import MAX_REFUNDS, RefundRequest
 from payments.model import Payment, RefundRecord, timestamp
+from payments.telemetry import trace_header
 from payments.transitions import OPEN, REFUNDABLE, Status
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Refunding:
                 updated_at=moment,
                 fingerprint=fingerprint,
                 reason=request.reason,
+                trace=trace_header(),
             )
             if self._table.add_refund(payment, request.refund_id, refund):
                 return Accepted(_with(payment, request.refund_id, refund), replayed=False)

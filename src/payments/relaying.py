@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from payments.aws import available
 from payments.cards import redact
 from payments.model import Message, PoisonError, from_item
-from payments.telemetry import logger
+from payments.telemetry import logger, trace_header
 from payments.transitions import OPEN, Status
 
 if TYPE_CHECKING:
@@ -70,6 +71,32 @@ _OF_A_REFUND = {
 }
 # What the processor works on; everything else is announced.
 _WORK = {"payment.validated", _REFUND_VALIDATED}
+# SQS refuses what is no trace header, and with it a batch that would come again for ever.
+_TRACE = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?")
+
+
+class _Letter(NamedTuple):
+    """A message as it is sent: its body, the trace that it belongs to, and what the log says of it."""
+
+    body: str
+    trace: str
+    named: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: Message) -> _Letter:
+        payment = message.payment
+        # The trace of the request that began it: this call's is of a batch, in which many payments meet.
+        trace = payment.trace if message.refund_id is None else payment.refunds[message.refund_id].trace
+        named = {"transaction_id": payment.transaction_id, "refund_id": message.refund_id, "event": message.event}
+        return cls(message.encode(), trace, named)
+
+    def entry(self, number: int, otherwise: str) -> dict[str, Any]:
+        """Return the entry of a batch; ``otherwise`` is the trace of a message that has none of its own."""
+        entry: dict[str, Any] = {"Id": str(number), "MessageBody": self.body}
+        trace = self.trace or otherwise
+        if trace and _TRACE.fullmatch(trace):
+            entry["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
+        return entry
 
 
 class Relay:
@@ -87,7 +114,7 @@ class Relay:
         Raises RelayError where a message was not taken: a partial result alone would be lost on a stream whose
         mapping does not heed it.
         """
-        queues: dict[str, list[str]] = {
+        queues: dict[str, list[_Letter]] = {
             self._processor_queue: [],
             self._notifier_queue: [],
             self._dead_letter_queue: [],
@@ -96,24 +123,30 @@ class Relay:
             try:
                 for message in messages_of(record):
                     queue = self._processor_queue if message.event in _WORK else self._notifier_queue
-                    queues[queue].append(message.encode())
+                    queues[queue].append(_Letter.of(message))
             except PoisonError as error:
                 # A stream waits for its oldest record: no retry mends this one, and all behind it would wait for a day.
                 logger.error("no payment", sequence_number=_sequence_number(record), reason=str(error))
-                queues[self._dead_letter_queue].append(_poison(record, error))
-        refused = [failure for queue, bodies in queues.items() for failure in self._send(queue, bodies)]
+                queues[self._dead_letter_queue].append(_Letter(_poison(record, error), "", {}))
+        refused = [failure for queue, letters in queues.items() for failure in self._send(queue, letters)]
         if refused:
             raise RelayError(f"{len(refused)} records were not relayed: {sorted(set(refused))}")
         return sum(map(len, queues.values()))
 
-    def _send(self, queue: str, messages: list[str]) -> Iterator[str]:
-        for bodies in batches(messages):
+    def _send(self, queue: str, letters: list[_Letter]) -> Iterator[str]:
+        left = iter(letters)
+        otherwise = trace_header()
+        for bodies in batches([letter.body for letter in letters]):
+            sent = [next(left) for _ in bodies]
             with available():
                 answer = self._client.send_message_batch(
-                    QueueUrl=queue,
-                    Entries=[{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)],
+                    QueueUrl=queue, Entries=[letter.entry(number, otherwise) for number, letter in enumerate(sent)]
                 )
-            yield from (failure["Code"] for failure in answer.get("Failed", []))
+            failed = {failure["Id"]: failure["Code"] for failure in answer.get("Failed", [])}
+            for number, letter in enumerate(sent):
+                if str(number) not in failed:
+                    logger.info("relayed", **letter.named)
+            yield from failed.values()
 
 
 def _sequence_number(record: dict[str, Any]) -> str:

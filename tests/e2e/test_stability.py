@@ -72,6 +72,7 @@ CHANGED: dict[str, Any] = {
         "interface_endpoints": ["sns", "sqs", "kms"],
         "nat": {"mode": "gateway_per_az"},
     },
+    "objectives": {"api_share": 0.99, "minimum_events": 5, "payments_seconds": 30, "payments_share": 0.99},
     "private_api": None,
     "project": "another",
     "reconciler": {"interval_minutes": 1, "older_than_minutes": 30},
@@ -83,8 +84,10 @@ CHANGED: dict[str, Any] = {
     },
     "route_throttles": {"create_payment": {"rate_limit": 5, "burst_limit": 5}},
     "runtime": {"architecture": "x86_64"},
+    "saved_queries": True,
     "table": {"deletion_protection": True, "point_in_time_recovery_days": 7},
     "table_replicas": {"eu-west-1": {"kms_key_arn": KEY}},
+    "thresholds": {"api_4xx": 5, "dead_letters": 2, "open_payment_seconds": 60},
     "waf": {},
 }
 PRIVATE = {"custom_domain": None, "private_api": {"vpc_endpoint_ids": ["vpce-0"]}}

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,7 +29,7 @@ from hypothesis.stateful import (
 from payments import batch, charging, contract
 from payments.gateway import Approved, Charge, Refund
 from payments.store import Word
-from payments.telemetry import logger, metrics
+from payments.telemetry import logger
 from tests.faults.world import FATES, Task, World
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Pipeline(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(metrics, "flush_metrics", metrics.clear_metrics)
+        self.patch.setattr(AmazonCloudWatchEMFProvider, "flush_metrics", lambda emf, **_: emf.clear_metrics())
         logger.setLevel("CRITICAL")
         self.world = World(self.patch)
         self.late = False

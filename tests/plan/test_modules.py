@@ -209,21 +209,6 @@ def test_a_gateway_response_is_served_too() -> None:
     assert "gateway_responses = local.gateway_responses" in trigger
 
 
-def test_monitoring(module_plan: ModulePlan) -> None:
-    plan = module_plan("monitoring")
-    alarms = resources(plan, "aws_cloudwatch_metric_alarm")
-    assert len(alarms) > 10
-    for alarm in alarms:
-        assert alarm["values"]["treat_missing_data"] == "notBreaching", alarm["address"]
-        assert alarm["values"]["threshold"] > 0, alarm["address"]
-        assert "docs/runbooks/" in alarm["values"]["alarm_description"]
-    dead = [alarm["values"] for alarm in alarms if alarm["address"].endswith('dead-letters"]')]
-    assert dead
-    assert {(alarm["metric_name"], alarm["threshold"]) for alarm in dead} == {("ApproximateNumberOfMessagesVisible", 1)}
-    assert len(resources(plan, "aws_cloudwatch_composite_alarm")) == 1
-    assert json.loads(one(plan, "aws_cloudwatch_dashboard")["dashboard_body"])["widgets"]
-
-
 def test_no_module_has_a_star_action(module_plan: ModulePlan) -> None:
     found = [
         (module, action)

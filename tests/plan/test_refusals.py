@@ -22,6 +22,10 @@ STREAM = (
 )
 
 MONITORED = '{ payments = { name = "a", dead_letter_queue_name = "b" } }'
+ROLES = (
+    '{ accepting = "worker", announcing = "worker", charging = "%s", reconciling = "worker", refunding = "worker", '
+    "reconcile_minutes = %s }"
+)
 WATCHED = '{ a = { name = "a", timeout_seconds = %s, log_group_name = "a" } }'
 
 HOOK = '{ shop = { url = "https://a.example/", %s } }'
@@ -148,8 +152,12 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     ],
     "monitoring": [
         ({"dead_letter_queues": '{ payments = "a" }', "queues": MONITORED}, "must not share a key"),
-        ({"functions": WATCHED % 0, "stream_function": '"a"'}, "timeout_seconds must be above 0"),
+        ({"functions": WATCHED % 0, "stream_function": '"a"', "roles": "null"}, "timeout_seconds must be above 0"),
         ({"name": '"a b"'}, "name must be 1 to 64 letters"),
+        ({"objectives": "{ payments_share = 0.9 }"}, "api_share and payments_share must be at least 0.94 and below 1"),
+        ({"objectives": "{ minimum_events = 0 }"}, "minimum_events must be at least 1, and payments_seconds above 0"),
+        ({"roles": ROLES % ("nobody", 5)}, "roles names a function that is none of functions"),
+        ({"roles": ROLES % ("worker", 0)}, "reconcile_minutes must be a whole number from 1 to 1440"),
         ({"stream_function": '"nobody"'}, "stream_function must be one of functions"),
         ({"suffix": '"a b"'}, "suffix must be 1 to 64 letters"),
         ({"thresholds": "{ duration_share = 2 }"}, "duration_share must be above 0 and at most 1"),

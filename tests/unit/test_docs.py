@@ -45,8 +45,32 @@ def test_every_link_leads_somewhere() -> None:
     assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
 
 
-def test_every_runbook_that_an_alarm_names_is_there() -> None:
-    alarms = (ROOT / "modules/monitoring/alarms.tf").read_text()
-    named = set(re.findall(r'runbook\s*=\s*"([a-z0-9-]+)"', alarms))
-    assert len(named) > 10
-    assert [name for name in sorted(named) if not (ROOT / "docs/runbooks" / f"{name}.md").exists()] == []
+def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "modules/monitoring").glob("*.tf"))
+    named = set(re.findall(r'runbook\s*=\s*"([a-z0-9-]+)"|/([a-z0-9-]+)\.md"', sources))
+    pages = {page.stem for page in (ROOT / "docs/runbooks").glob("*.md")}
+    assert len(pages) > 10
+    assert {one or other for one, other in named} == pages
+
+
+def test_every_threshold_has_its_reason() -> None:
+    variables = (ROOT / "modules/monitoring/variables.tf").read_text()
+    block = variables.split('variable "thresholds"', 1)[1]
+    defaults = dict(re.findall(r"(\w+)\s*= optional\(number, ([0-9.]+)\)", block))
+    readme = (ROOT / "modules/monitoring/README.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \| ([0-9.]+)[^|]* \| ([^|]+) \| ([^|]+) \|$", readme, re.MULTILINE)
+    assert len(defaults) > 10
+    assert {name: default for name, default, _, _ in told} == defaults
+    # A reason is a sentence, not a word.
+    assert [name for name, _, _, why in told if len(why.split()) < 5] == []
+
+
+def test_the_root_has_the_defaults_of_the_module() -> None:
+    """They are written twice, for who reads the root; they must not differ."""
+
+    def defaults(file: str, name: str) -> list[tuple[str, str]]:
+        block = (ROOT / file).read_text().split(f'variable "{name}" {{', 1)[1].split("\n}\n", 1)[0]
+        return re.findall(r"(\w+)\s*= optional\(number, ([0-9.]+)\)", block)
+
+    for name in ("objectives", "thresholds"):
+        assert defaults("variables.tf", name) == defaults("modules/monitoring/variables.tf", name) != []

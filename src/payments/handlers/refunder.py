@@ -55,6 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
         return problem(NOT_FOUND, "There is no payment with this transaction_id.", request_id)
     except MismatchError:
         measure("Mismatched")
+        logger.info("mismatched", transaction_id=event["pathParameters"]["transaction_id"])
         detail = "This refund_id belongs to a refund that was asked for differently. Use a new one for a new refund."
         return problem(MISMATCH, detail, request_id)
     except NotRefundableError as error:

@@ -8,7 +8,7 @@ from payments import aws, settings
 from payments.handling import function
 from payments.once import once
 from payments.relaying import Relay
-from payments.telemetry import logger, measure
+from payments.telemetry import measure
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,5 +30,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     """Send a batch of stream records. Raises where anything was not sent, so that the batch comes again."""
     sent = wired().send(event["Records"])
     measure("Relayed", sent)
-    logger.info("relayed", records=len(event["Records"]), sent=sent)
     return {"batchItemFailures": []}

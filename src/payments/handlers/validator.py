@@ -21,7 +21,7 @@ from payments.problems import (
     response,
 )
 from payments.store import Table
-from payments.telemetry import logger, measure
+from payments.telemetry import logger, measure, trace_header
 from payments.transitions import Status
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def _accept(event: dict[str, Any], table: Table, default_currency: str, limits: 
     stored = table.accept(payment)
     if stored.fingerprint != payment.fingerprint:
         measure("Mismatched")
+        logger.info("mismatched", transaction_id=payment.transaction_id)
         return problem(
             MISMATCH,
             "This transaction_id belongs to a payment that was asked for differently. Use a new one for a new payment.",
@@ -92,4 +93,5 @@ def _payment(request: PaymentRequest) -> Payment:
         fingerprint=request.fingerprint(),
         description=request.description,
         metadata=request.metadata,
+        trace=trace_header(),
     )

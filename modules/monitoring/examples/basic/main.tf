@@ -24,6 +24,11 @@ resource "aws_cloudwatch_log_group" "worker" {
   retention_in_days = 30
 }
 
+resource "aws_cloudwatch_log_group" "relay" {
+  name              = "/aws/lambda/orders-relay-example"
+  retention_in_days = 30
+}
+
 resource "aws_sns_topic" "alarms" {
   name = "orders-alarms-example"
 }
@@ -38,6 +43,11 @@ module "monitoring" {
   api             = { name = "orders-api-example", stage = "prod" }
 
   functions = {
+    relay = {
+      log_group_name  = aws_cloudwatch_log_group.relay.name
+      name            = "orders-relay-example"
+      timeout_seconds = 30
+    }
     worker = {
       log_group_name       = aws_cloudwatch_log_group.worker.name
       name                 = "orders-worker-example"
@@ -45,7 +55,17 @@ module "monitoring" {
       timeout_seconds      = 30
     }
   }
-  stream_function = "worker"
+  stream_function = "relay"
+
+  # One function may play several parts; without roles there are no alarms on what the functions themselves count.
+  roles = {
+    accepting         = "worker"
+    announcing        = "worker"
+    charging          = "worker"
+    reconcile_minutes = 5
+    reconciling       = "worker"
+    refunding         = "worker"
+  }
 
   queues = {
     work = {
@@ -57,6 +77,7 @@ module "monitoring" {
   dead_letter_queues = { stream = "orders-stream-dlq-example" }
   tables             = { orders = { name = "orders-example", indexes = ["by-customer"] } }
 
+  objectives = { payments_share = 0.99, payments_seconds = 300 }
   thresholds = { api_4xx = 500, oldest_message_seconds = 300 }
 }
 

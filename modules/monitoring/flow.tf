@@ -1,0 +1,81 @@
+# Whether payments flow: what the functions themselves count, and one name to page on.
+locals {
+  # A function's own metrics have its key as their dimension service.
+  own = {
+    for key in keys(var.functions) : key => { namespace = var.metrics_namespace, dimensions = { service = key } }
+  }
+  # Without roles, what follows is built all the same, of nothing, and left out.
+  flowing = var.roles != null
+  part = {
+    for role in ["accepting", "charging", "reconciling", "refunding"] :
+    role => try(local.own[var.roles[role]], { namespace = var.metrics_namespace, dimensions = {} })
+  }
+  reconcile_seconds = 60 * try(var.roles.reconcile_minutes, 5)
+
+  reconciler_alarms = { for key, alarm in {
+    # The reconciler speaks at every run, so its silence is news. An old payment is seen at the runs that look at it, which
+    # come ever more rarely: one in three is enough.
+    "open-payments" = {
+      runbook         = "open-payments", text = "A payment or a refund has not become final for too long, or the reconciler does not run."
+      metric          = merge(local.part.reconciling, { name = "OldestOpenSeconds", stat = "Maximum" })
+      threshold       = var.thresholds.open_payment_seconds
+      when            = { period = local.reconcile_seconds, periods = 3, breaching = 1 }
+      silence_is_news = true
+    }
+    "reconciler-failed" = {
+      runbook   = "reconciler", text = "The reconciler could not work on a payment."
+      metric    = merge(local.part.reconciling, { name = "ReconcilerFailed", stat = "Sum" })
+      threshold = var.thresholds.reconciler_failed, when = local.at_once
+    }
+    # Once is a long list after an outage, which the next run goes on with.
+    "reconciler-left" = {
+      runbook   = "reconciler", text = "The reconciler does not get through what is open."
+      metric    = merge(local.part.reconciling, { name = "ReconcilerLeft", stat = "Sum" })
+      threshold = var.thresholds.reconciler_left
+      when      = { period = max(300, local.reconcile_seconds), periods = 2, breaching = 2 }
+    }
+  } : key => alarm if local.flowing }
+
+  flow_math_alarms = { for key, alarm in {
+    "contradictions" = {
+      runbook    = "contradictions", text = "The gateway contradicts the table."
+      metrics    = { for id, own in { charged = local.part.charging, reconciled = local.part.reconciling } : id => merge(own, { name = "Contradicted", stat = "Sum" }) }
+      expression = "FILL(charged, 0) + FILL(reconciled, 0)"
+      threshold  = var.thresholds.contradictions, when = local.at_once, speaks = true
+    }
+    # A stream's mapping that is disabled, or may not read, calls nobody: it has no age. What it leaves behind tells.
+    # Both periods must see something accepted and nothing relayed: what is accepted at a period's end is relayed in the next.
+    "standstill" = {
+      runbook = "standstill", text = "Payments or refunds are accepted, and none is relayed: is the stream's mapping disabled?"
+      metrics = {
+        accepted = merge(local.part.accepting, { name = "Accepted", stat = "Sum" })
+        refunds  = merge(local.part.refunding, { name = "RefundAccepted", stat = "Sum" })
+        relayed  = merge(local.own[var.stream_function], { name = "Relayed", stat = "Sum" })
+      }
+      expression = "IF(FILL(accepted, 0) + FILL(refunds, 0) > 0 AND FILL(relayed, 0) == 0, 1, 0)"
+      threshold  = 1, when = { period = 300, periods = 2, breaching = 2 }, speaks = true
+    }
+  } : key => alarm if local.flowing }
+
+  metric_alarms   = merge(local.alarms, local.flow_math_alarms, local.objective_alarms)
+  alarm_names     = { for key in keys(local.metric_alarms) : key => "${var.name}-${key}-${var.suffix}" }
+  flow_alarm_name = "${var.name}-flow-${var.suffix}"
+
+  # Any of these says that accepted payments stand still: the stream or a queue is not kept up with or not read at all, a
+  # letter was given up, or a payment is open that long ago should not be.
+  flow_alarms = sort(concat(
+    keys(local.stream_alarms), keys(local.queue_age_alarms), keys(local.dead_letter_alarms),
+    local.flowing ? ["open-payments", "standstill"] : [],
+  ))
+}
+
+# One name to page on: whoever wants every detail listens to the rest as well.
+resource "aws_cloudwatch_composite_alarm" "flow" {
+  alarm_name        = local.flow_alarm_name
+  alarm_description = "Payments are not flowing. Runbook: ${var.runbooks}/flow.md"
+  alarm_rule        = join(" OR ", [for key in local.flow_alarms : "ALARM(\"${local.alarm_names[key]}\")"])
+  alarm_actions     = [var.alarm_topic_arn]
+  ok_actions        = [var.alarm_topic_arn]
+
+  depends_on = [aws_cloudwatch_metric_alarm.this, aws_cloudwatch_metric_alarm.math]
+}
