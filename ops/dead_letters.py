@@ -30,8 +30,8 @@ RELAY = "relay"
 # Other consoles and the consumers do not see what we hold meanwhile.
 _HOLD_SECONDS = 120
 _BATCH = 10
-# A queue is spread over many hosts, and a receive asks some of them: one empty answer does not say that it is empty.
-_EMPTY_ANSWERS = 3
+# A receive that waits asks every host that holds the queue; what comes back meanwhile is worth a second question.
+_EMPTY_ANSWERS = 2
 # How an AWS that has no StartMessageMoveTask says so.
 _NO_MOVE_TASK = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 _MOVE_POLL_SECONDS = 2.0
