@@ -54,7 +54,7 @@ SOME = st.integers(0, 9)
 POISON = ["", "{", '{"schema": 2}', "[]"]
 FATE = st.sampled_from(["well", "well", "well", "lost", *FATES])
 # How the calls of a handler end that is started now; None leaves it standing before its first one.
-FATES_LEFT = st.one_of(st.just([]), st.lists(FATE, max_size=3), st.none())
+FATES_LEFT: st.SearchStrategy[list[str] | None] = st.one_of(st.just([]), st.lists(FATE, max_size=3), st.none())
 
 
 class Pipeline(RuleBasedStateMachine):
