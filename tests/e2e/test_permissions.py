@@ -84,8 +84,8 @@ class Right:
         return {"service": service, "operation": operation, "parameters": parameters}
 
 
-# ReceiveMessage would take a message. The embedded AWS refuses a stream's calls to every role, whatever its policy says,
-# since its own poller reads the stream: on the plan, they are checked with all others.
+# ReceiveMessage would take a message. The embedded AWS refuses a stream's calls to every role, whatever its policy
+# says, since its own poller reads the stream: on the plan, they are checked with all others.
 NOT_CALLED = {
     "sqs:ReceiveMessage",
     "dynamodb:DescribeStream",
