@@ -449,7 +449,9 @@ def test_no_more_are_sent_than_there_were(stack: FakeStack) -> None:
 def test_where_sqs_moves_messages_itself_it_is_let(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ops.dead_letters.time.sleep", lambda _seconds: None)
     sqs = MagicMock()
-    sqs.get_queue_attributes.return_value = {"Attributes": {"QueueArn": ARN}}
+    sqs.get_queue_attributes.side_effect = lambda QueueUrl, **_rest: {  # noqa: N803 - botocore's
+        "Attributes": {"QueueArn": f"arn:{QueueUrl}"}
+    }
     sqs.start_message_move_task.return_value = {"TaskHandle": "h"}
     running = {"TaskHandle": "h", "Status": "RUNNING", "ApproximateNumberOfMessagesToMove": 5}
     sqs.list_message_move_tasks.side_effect = [
@@ -460,7 +462,9 @@ def test_where_sqs_moves_messages_itself_it_is_let(stack: FakeStack, monkeypatch
     seen: list[tuple[int, int]] = []
     assert made.redrive(queue, lambda done, total: seen.append((done, total))) == {"sent": 5, "kept": 0}
     assert seen[0] == (2, 5)
-    sqs.start_message_move_task.assert_called_once_with(SourceArn=ARN)
+    sqs.start_message_move_task.assert_called_once_with(
+        SourceArn=f"arn:{OUTPUTS['validator_dlq_url']}", DestinationArn=f"arn:{OUTPUTS['validator_queue_url']}"
+    )
     sqs.receive_message.assert_not_called()
     sqs.list_message_move_tasks.side_effect = [{"Results": [{"Status": "FAILED", "FailureReason": "AccessDenied"}]}]
     with pytest.raises(LocalError, match="AccessDenied"):
@@ -679,6 +683,35 @@ def test_reconciling_goes_on_while_it_gets_on(payments: Run, stack: FakeStack, a
     assert (stuck.status, stuck.json) == (3, {"unanswered": 1, "left": 2})
     asked = stack.functions.invoke.call_args.kwargs
     assert (asked["Qualifier"], json.loads(asked["Payload"])) == ("live", {"older_than_seconds": 60})
+
+
+# Webhooks
+
+
+def test_an_endpoint_is_tried_by_the_way_of_announcements(payments: Run, stack: FakeStack, account: MagicMock) -> None:
+    stack.outputs["webhooks"] = {"shop": {"queue_url": "https://sqs/shop", "function_name": "payment-webhook-shop-dev"}}
+
+    def lines(filterPattern: str, **_rest: object) -> dict[str, Any]:  # noqa: N803 - botocore's
+        line = {"message": "delivered", "webhook_id": filterPattern.strip('"'), "status": 204}
+        return {"events": [{"message": "START"}, {"message": json.dumps(line)}]}
+
+    stack.client("logs").filter_log_events.side_effect = lines
+    tried = payments("webhooks", "test", "shop", "--env", "dev", "--yes", "--json")
+    assert (tried.status, tried.json["delivered"], tried.json["status"]) == (0, True, 204)
+    sent = stack.client("sqs").send_message.call_args.kwargs
+    event = json.loads(sent["MessageBody"])
+    assert (sent["QueueUrl"], event["type"], event["id"]) == (
+        "https://sqs/shop",
+        "payment.test",
+        tried.json["webhook_id"],
+    )
+    stack.client("logs").filter_log_events.side_effect = lambda **_rest: {"events": []}
+    late = payments("webhooks", "test", "shop", "--env", "dev", "--yes", "--timeout", "0")
+    assert late.status == 3
+    assert "comes again by itself" in late.out
+    unknown = payments("webhooks", "test", "nope", "--env", "dev")
+    assert unknown.status == 1
+    assert "There are: shop." in unknown.err
 
 
 # The doctor
