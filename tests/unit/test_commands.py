@@ -23,7 +23,7 @@ from local.command import install
 from ops import target, timeline
 from ops.client import Api, Keys
 from ops.commands import payments as payment_commands
-from ops.commands.options import RefusedError, answer_of, ask
+from ops.commands.options import RefusedError, answer_of, ask, patiently
 from ops.dead_letters import Letter, Post, Queue, dead_letter_queues, work_queues
 from ops.dead_letters import call as call_function
 from ops.doctor import NEEDED, examine
@@ -322,6 +322,16 @@ def test_a_payment_without_an_answer_names_the_id_to_repeat_it_with(payments: Ru
     lost = payments("pay", "1", "EUR", "--customer", "ada", "--method", "pm", "--env", "dev", "--yes")
     assert lost.status == 1
     assert re.search(r"repeat it with --id ops-[0-9a-f]{16}", lost.err)
+
+
+def test_a_call_that_comes_at_a_bad_moment_is_repeated_as_it_is_told() -> None:
+    answers = [said(503, {}, {"Retry-After": "3"}), said(429, {}), said(202, {})]
+    waited: list[float] = []
+    assert patiently(lambda: answers.pop(0), 60, waited.append).status_code == 202
+    assert waited == [3, 1]
+    assert patiently(lambda: said(503, {}, {"Retry-After": "61"}), 60, waited.append).status_code == 503
+    assert patiently(lambda: said(400, {}), 60, waited.append).status_code == 400
+    assert waited == [3, 1]
 
 
 def test_a_payment_without_an_outcome_in_time_is_no_success(payments: Run, account: MagicMock) -> None:
