@@ -87,13 +87,14 @@ def test_a_payment_is_made_shown_listed_and_given_back(payments: Run) -> None:
     told = [(step["where"], step["what"]) for step in shown.json["timeline"]]
     for step in [
         ("payment", "validated"),
-        ("validator", "accepted"),
         ("processor", "recorded"),
         ("notifier", "announced"),
         ("refund r1", "validated"),
         ("refund r1", "processed"),
     ]:
         assert step in told
+    # On a stack that is still cold the first answer may have been late, and the command has repeated its call.
+    assert {("validator", "accepted"), ("validator", "replayed")} & set(told)
     assert told.index(("payment", "validated")) < told.index(("refund r1", "validated"))
     assert shown.json["unread"] == []
     listed = payments("list", customer, "--json").json
