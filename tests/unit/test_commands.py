@@ -135,6 +135,15 @@ def test_wrong_usage_has_a_status_of_its_own(payments: Run) -> None:
     assert "No such command" in payments("nonsense").err
 
 
+def test_the_console_ends_well_by_ctrl_c(payments: Run, stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = target.Target("local", stack, API)  # type: ignore[arg-type]
+    monkeypatch.setattr(target, "local_target", lambda _place: there)
+    monkeypatch.setattr("ops.console.server.threading.Thread.join", MagicMock(side_effect=KeyboardInterrupt))
+    ended = payments("console", "--port", "0")
+    assert (ended.status, ended.err) == (0, "")
+    assert "http://127.0.0.1:" in ended.out
+
+
 def test_help_names_every_command(payments: Run) -> None:
     told = payments("--help")
     assert told.status == 0
