@@ -133,7 +133,7 @@ def _table(there: Target) -> Iterator[Finding]:
         earliest = point_in_time.get("EarliestRestorableDateTime")
         yield Finding("recovery", "ok", f"to any second since {earliest:%Y-%m-%d %H:%M} UTC" if earliest else "on")
     else:
-        yield Finding("recovery", "warn", "point-in-time recovery is off", "Set table.point_in_time_recovery")
+        yield Finding("recovery", "warn", "point-in-time recovery is off", "Set table.point_in_time_recovery_days")
     if not table.get("DeletionProtectionEnabled") and not there.is_local:
         yield Finding("deletion", "warn", f"{name} is not protected", "Set table.deletion_protection")
 

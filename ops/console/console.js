@@ -115,13 +115,14 @@ function drawQueues() {
 
 // What is drawn anew must not take the focus away from who works with the keyboard.
 function draw(moved) {
-  const key = document.activeElement?.dataset?.key;
+  const focused = document.activeElement;
+  const key = focused?.dataset?.key;
+  const id = focused?.closest?.(".card")?.dataset.id;
   drawBoard(moved);
   drawQueues();
-  if (!key) return;
-  const button = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  const again = key && document.querySelector(`[data-key="${CSS.escape(key)}"]`);
   // The button of what is done is gone: stay with its payment.
-  (button ?? document.querySelector(`.card[data-id="${CSS.escape(key.split(" ")[1])}"]`))?.focus();
+  (again || (id && document.querySelector(`.card[data-id="${CSS.escape(id)}"]`)))?.focus?.();
 }
 
 function linked(text, bad = false) {
@@ -159,4 +160,3 @@ events.addEventListener("queues", (event) => {
 });
 events.addEventListener("trouble", (event) => trouble(JSON.parse(event.data)));
 events.addEventListener("error", () => linked("The console has ended. Start it again: make console", true));
-events.addEventListener("open", () => linked("live"));

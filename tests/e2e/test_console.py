@@ -7,12 +7,14 @@ import json
 import re
 import socket
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
 from local import ROOT, LocalError
+from ops.commands.options import patiently
 from ops.console.server import POLICY, serve
 from ops.dead_letters import Post, dead_letter_queues
 from ops.environments import LOCAL
@@ -172,7 +174,7 @@ def test_the_screenshot(stack: Stack, api: Api, tmp_path: Path) -> None:
     for number, payment in enumerate(payments):
         payment |= {"customer_id": ["ada", "grace", "alan"][number % 3], "amount": f"{12 + 7 * number}.50"}
         payment["transaction_id"] = unique(f"order-{1001 + number}")[:15]
-        assert api.post(payment).ok
+        assert patiently(partial(api.post, payment), SOON).ok
         until_final(api, payment["transaction_id"], SOON)
     api.refund(payments[0]["transaction_id"], {"refund_id": "r", "amount": "5.00"})
     stuck = a_payment(payment_method="pm_sim_unavailable", amount="80.00")

@@ -11,6 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from standardwebhooks.webhooks import Webhook
 
 from local import ROOT
 from ops import target
@@ -20,8 +21,11 @@ from ops.payment import until_final
 from ops.stream import Feed, stream_arn
 from payments.model import Message, from_item
 from tests.commands import Ran, runner
+from tests.e2e.conftest import SECRET_TTL_SECONDS
 from tests.e2e.support import SOON, a_payment, ledger, stored, unique
 from tests.e2e.test_refunds import stranded
+from tests.e2e.test_webhooks import Hooks, a_secret
+from tests.receiver import Answer, Receiver
 from tests.unit.conftest import payment as payment_of
 
 if TYPE_CHECKING:
@@ -83,13 +87,14 @@ def test_a_payment_is_made_shown_listed_and_given_back(payments: Run) -> None:
     told = [(step["where"], step["what"]) for step in shown.json["timeline"]]
     for step in [
         ("payment", "validated"),
-        ("validator", "accepted"),
         ("processor", "recorded"),
         ("notifier", "announced"),
         ("refund r1", "validated"),
         ("refund r1", "processed"),
     ]:
         assert step in told
+    # On a stack that is still cold the first answer may have been late, and the command has repeated its call.
+    assert {("validator", "accepted"), ("validator", "replayed")} & set(told)
     assert told.index(("payment", "validated")) < told.index(("refund r1", "validated"))
     assert shown.json["unread"] == []
     listed = payments("list", customer, "--json").json
@@ -329,6 +334,24 @@ def test_the_doctor_finds_dead_letters_and_a_stream_that_is_cut(payments: Run, s
     assert found.status == 3
     assert "payments dlq peek processor" in found.out
     assert f"update-event-source-mapping --enabled --uuid {mapping['UUID']}" in found.out
+
+
+# Webhooks
+
+
+def test_a_webhook_endpoint_is_tried(payments: Run, stack: Stack, receivers: dict[str, Receiver]) -> None:
+    if "shop" not in receivers:
+        pytest.skip("this stack has no webhook endpoint")
+    hooks = Hooks(stack, receivers)
+    hooks.put("shop", a_secret())
+    time.sleep(SECRET_TTL_SECONDS)
+    receivers["shop"].answer = lambda _: Answer(204)
+    tried = payments("webhooks", "test", "shop", "--json")
+    assert (tried.status, tried.json["status"]) == (0, 204)
+    received = hooks.wait("shop", tried.json["webhook_id"])
+    assert received is not None
+    event = Webhook(hooks.secrets["shop"][0]).verify(received.body, received.headers)
+    assert (event["type"], event["id"]) == ("payment.test", tried.json["webhook_id"])
 
 
 # The command itself

@@ -23,7 +23,7 @@ from local.command import install
 from ops import target, timeline
 from ops.client import Api, Keys
 from ops.commands import payments as payment_commands
-from ops.commands.options import RefusedError, answer_of, ask
+from ops.commands.options import RefusedError, answer_of, ask, patiently
 from ops.dead_letters import Letter, Post, Queue, dead_letter_queues, work_queues
 from ops.dead_letters import call as call_function
 from ops.doctor import NEEDED, examine
@@ -133,6 +133,15 @@ def test_wrong_usage_has_a_status_of_its_own(payments: Run) -> None:
         assert payments(*arguments).status in {1, 2}
     assert payments("nonsense").status == 2
     assert "No such command" in payments("nonsense").err
+
+
+def test_the_console_ends_well_by_ctrl_c(payments: Run, stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = target.Target("local", stack, API)  # type: ignore[arg-type]
+    monkeypatch.setattr(target, "local_target", lambda _place: there)
+    monkeypatch.setattr("ops.console.server.threading.Thread.join", MagicMock(side_effect=KeyboardInterrupt))
+    ended = payments("console", "--port", "0")
+    assert (ended.status, ended.err) == (0, "")
+    assert "http://127.0.0.1:" in ended.out
 
 
 def test_help_names_every_command(payments: Run) -> None:
@@ -324,6 +333,16 @@ def test_a_payment_without_an_answer_names_the_id_to_repeat_it_with(payments: Ru
     assert re.search(r"repeat it with --id ops-[0-9a-f]{16}", lost.err)
 
 
+def test_a_call_that_comes_at_a_bad_moment_is_repeated_as_it_is_told() -> None:
+    answers = [said(503, {}, {"Retry-After": "3"}), said(429, {}), said(202, {})]
+    waited: list[float] = []
+    assert patiently(lambda: answers.pop(0), 60, waited.append).status_code == 202
+    assert waited == [3, 1]
+    assert patiently(lambda: said(503, {}, {"Retry-After": "61"}), 60, waited.append).status_code == 503
+    assert patiently(lambda: said(400, {}), 60, waited.append).status_code == 400
+    assert waited == [3, 1]
+
+
 def test_a_payment_without_an_outcome_in_time_is_no_success(payments: Run, account: MagicMock) -> None:
     account.post.return_value = said(202, {"status": "validated"})
     account.request.return_value = said(200, {"status": "unknown"})
@@ -449,7 +468,9 @@ def test_no_more_are_sent_than_there_were(stack: FakeStack) -> None:
 def test_where_sqs_moves_messages_itself_it_is_let(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ops.dead_letters.time.sleep", lambda _seconds: None)
     sqs = MagicMock()
-    sqs.get_queue_attributes.return_value = {"Attributes": {"QueueArn": ARN}}
+    sqs.get_queue_attributes.side_effect = lambda QueueUrl, **_rest: {  # noqa: N803 - botocore's
+        "Attributes": {"QueueArn": f"arn:{QueueUrl}"}
+    }
     sqs.start_message_move_task.return_value = {"TaskHandle": "h"}
     running = {"TaskHandle": "h", "Status": "RUNNING", "ApproximateNumberOfMessagesToMove": 5}
     sqs.list_message_move_tasks.side_effect = [
@@ -460,7 +481,9 @@ def test_where_sqs_moves_messages_itself_it_is_let(stack: FakeStack, monkeypatch
     seen: list[tuple[int, int]] = []
     assert made.redrive(queue, lambda done, total: seen.append((done, total))) == {"sent": 5, "kept": 0}
     assert seen[0] == (2, 5)
-    sqs.start_message_move_task.assert_called_once_with(SourceArn=ARN)
+    sqs.start_message_move_task.assert_called_once_with(
+        SourceArn=f"arn:{OUTPUTS['validator_dlq_url']}", DestinationArn=f"arn:{OUTPUTS['validator_queue_url']}"
+    )
     sqs.receive_message.assert_not_called()
     sqs.list_message_move_tasks.side_effect = [{"Results": [{"Status": "FAILED", "FailureReason": "AccessDenied"}]}]
     with pytest.raises(LocalError, match="AccessDenied"):
@@ -679,6 +702,35 @@ def test_reconciling_goes_on_while_it_gets_on(payments: Run, stack: FakeStack, a
     assert (stuck.status, stuck.json) == (3, {"unanswered": 1, "left": 2})
     asked = stack.functions.invoke.call_args.kwargs
     assert (asked["Qualifier"], json.loads(asked["Payload"])) == ("live", {"older_than_seconds": 60})
+
+
+# Webhooks
+
+
+def test_an_endpoint_is_tried_by_the_way_of_announcements(payments: Run, stack: FakeStack, account: MagicMock) -> None:
+    stack.outputs["webhooks"] = {"shop": {"queue_url": "https://sqs/shop", "function_name": "payment-webhook-shop-dev"}}
+
+    def lines(filterPattern: str, **_rest: object) -> dict[str, Any]:  # noqa: N803 - botocore's
+        line = {"message": "delivered", "webhook_id": filterPattern.strip('"'), "status": 204}
+        return {"events": [{"message": "START"}, {"message": json.dumps(line)}]}
+
+    stack.client("logs").filter_log_events.side_effect = lines
+    tried = payments("webhooks", "test", "shop", "--env", "dev", "--yes", "--json")
+    assert (tried.status, tried.json["delivered"], tried.json["status"]) == (0, True, 204)
+    sent = stack.client("sqs").send_message.call_args.kwargs
+    event = json.loads(sent["MessageBody"])
+    assert (sent["QueueUrl"], event["type"], event["id"]) == (
+        "https://sqs/shop",
+        "payment.test",
+        tried.json["webhook_id"],
+    )
+    stack.client("logs").filter_log_events.side_effect = lambda **_rest: {"events": []}
+    late = payments("webhooks", "test", "shop", "--env", "dev", "--yes", "--timeout", "0")
+    assert late.status == 3
+    assert "comes again by itself" in late.out
+    unknown = payments("webhooks", "test", "nope", "--env", "dev")
+    assert unknown.status == 1
+    assert "There are: shop." in unknown.err
 
 
 # The doctor
