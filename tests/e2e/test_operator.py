@@ -11,7 +11,6 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from standardwebhooks.webhooks import Webhook
 
 from local import ROOT
 from ops import target
@@ -21,11 +20,8 @@ from ops.payment import until_final
 from ops.stream import Feed, stream_arn
 from payments.model import Message, from_item
 from tests.commands import Ran, runner
-from tests.e2e.conftest import SECRET_TTL_SECONDS
 from tests.e2e.support import SOON, a_payment, ledger, stored, unique
 from tests.e2e.test_refunds import stranded
-from tests.e2e.test_webhooks import Hooks, a_secret
-from tests.receiver import Answer, Receiver
 from tests.unit.conftest import payment as payment_of
 
 if TYPE_CHECKING:
@@ -334,24 +330,6 @@ def test_the_doctor_finds_dead_letters_and_a_stream_that_is_cut(payments: Run, s
     assert found.status == 3
     assert "payments dlq peek processor" in found.out
     assert f"update-event-source-mapping --enabled --uuid {mapping['UUID']}" in found.out
-
-
-# Webhooks
-
-
-def test_a_webhook_endpoint_is_tried(payments: Run, stack: Stack, receivers: dict[str, Receiver]) -> None:
-    if "shop" not in receivers:
-        pytest.skip("this stack has no webhook endpoint")
-    hooks = Hooks(stack, receivers)
-    hooks.put("shop", a_secret())
-    time.sleep(SECRET_TTL_SECONDS)
-    receivers["shop"].answer = lambda _: Answer(204)
-    tried = payments("webhooks", "test", "shop", "--json")
-    assert (tried.status, tried.json["status"]) == (0, 204)
-    received = hooks.wait("shop", tried.json["webhook_id"])
-    assert received is not None
-    event = Webhook(hooks.secrets["shop"][0]).verify(received.body, received.headers)
-    assert (event["type"], event["id"]) == ("payment.test", tried.json["webhook_id"])
 
 
 # The command itself
