@@ -81,7 +81,9 @@ def everything(stack: Stack, inbox: Inbox) -> Iterator[tuple[str, str]]:
         for page in stack.dynamodb.get_paginator("scan").paginate(TableName=stack.outputs[table]):
             yield from ((table, json.dumps(item)) for item in page["Items"])
     for queue in stack.sqs.list_queues()["QueueUrls"]:
-        answer = stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        answer = stack.sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0, WaitTimeSeconds=0
+        )
         yield from ((queue, message["Body"]) for message in answer.get("Messages", []))
     for group in stack.logs.describe_log_groups()["logGroups"]:
         name = group["logGroupName"]

@@ -41,8 +41,9 @@ KEY = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-0000000000
 
 # Another value for every other variable, in two plans where two exclude each other.
 CHANGED: dict[str, Any] = {
-    "amount_limits": {"EUR": "10000.00"},
     "alarm_emails": ["ops@example.com"],
+    "allowed_private_cidrs": ["127.0.0.0/8"],
+    "amount_limits": {"EUR": "10000.00"},
     "announcement_subscriptions": {"books": {"protocol": "https", "endpoint": "https://books.example.com"}},
     "api": {
         "authorization": "API_KEY",
@@ -59,6 +60,7 @@ CHANGED: dict[str, Any] = {
         "certificate_arn": "arn:aws:acm:ap-southeast-1:000000000000:certificate/a",
     },
     "default_currency": "JPY",
+    "event_bus": True,
     "function_defaults": {"memory_mb": 1024, "reserved_concurrency": 5, "timeout_seconds": 20},
     "function_starts": {"reader": {"provisioned_concurrency": 1}, "validator": {"snap_start": True}},
     "functions": {"processor": {"timeout_seconds": 10, "maximum_concurrency": 2}},
@@ -89,6 +91,8 @@ CHANGED: dict[str, Any] = {
     "table_replicas": {"eu-west-1": {"kms_key_arn": KEY}},
     "thresholds": {"api_4xx": 5, "dead_letters": 2, "open_payment_seconds": 60},
     "waf": {},
+    "webhook_secret_ttl_seconds": 60,
+    "webhooks": {"shop": {"url": "https://shop.example.com/payments", "retry_delays_seconds": [60, 600]}},
 }
 PRIVATE = {"custom_domain": None, "private_api": {"vpc_endpoint_ids": ["vpce-0"]}}
 

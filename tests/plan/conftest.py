@@ -149,7 +149,8 @@ Cases = dict[str, dict[str, str]]
 
 def with_cases(module: str, cases: Cases) -> str:
     """Return a module's example with its module block once for each case, and in it that case's arguments."""
-    text = (ROOT / "modules" / module / "examples" / "basic" / "main.tf").read_text(encoding="utf-8")
+    example = ROOT / "modules" / module / "examples" / "basic"
+    text = (example / "main.tf").read_text(encoding="utf-8").replace("${path.module}", str(example))
     head, block = text.split('\nmodule "', 1)
     body = block.split('  source = "../.."\n', 1)[1].split("\n}\n", 1)[0]
     blocks = []

@@ -128,7 +128,7 @@ def test_lambda(module_plan: ModulePlan) -> None:
     assert stream["bisect_batch_on_function_error"] is True
     assert stream["starting_position"] == "TRIM_HORIZON"
     assert stream["maximum_record_age_in_seconds"] == 82800
-    assert stream["destination_config"][0]["on_failure"][0]["destination_arn"].endswith(":payment-example-dlq")
+    assert stream["destination_config"][0]["on_failure"][0]["destination_arn"].endswith(":payment-function-example-dlq")
     assert json.loads(stream["filter_criteria"][0]["filter"][0]["pattern"]) == {"eventName": ["INSERT"]}
 
 

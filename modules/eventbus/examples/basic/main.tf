@@ -30,6 +30,16 @@ resource "aws_kms_key" "example" {
   enable_key_rotation = true
 }
 
+resource "aws_sns_topic" "announcements" {
+  name              = "payment-announcements-bus-example"
+  kms_master_key_id = aws_kms_key.example.id
+}
+
+resource "aws_sns_topic" "alarms" {
+  name              = "payment-alarms-bus-example"
+  kms_master_key_id = aws_kms_key.example.id
+}
+
 module "event_bus" {
   source = "../.."
 
@@ -38,7 +48,7 @@ module "event_bus" {
   queue_name             = "payment-event-bus-example"
   dead_letter_queue_name = "payment-event-bus-dlq-example"
   alarm_name             = "payment-event-bus-dead-letters-example"
-  topic_arn              = "arn:aws:sns:ap-southeast-1:${local.context.account_id}:payment-announcements-example"
-  alarm_topic_arn        = "arn:aws:sns:ap-southeast-1:${local.context.account_id}:payment-alarms-example"
+  topic_arn              = "arn:aws:sns:ap-southeast-1:${local.context.account_id}:${aws_sns_topic.announcements.name}"
+  alarm_topic_arn        = "arn:aws:sns:ap-southeast-1:${local.context.account_id}:${aws_sns_topic.alarms.name}"
   queue_key              = { arn = aws_kms_key.example.arn, alias = "payment-subscribers-example" }
 }

@@ -30,6 +30,11 @@ resource "aws_kms_key" "example" {
   enable_key_rotation = true
 }
 
+resource "aws_sqs_queue" "ledger" {
+  name              = "payment-ledger-example"
+  kms_master_key_id = aws_kms_key.example.id
+}
+
 module "topic" {
   source = "../.."
 
@@ -40,7 +45,7 @@ module "topic" {
   subscriptions = {
     ledger = {
       protocol      = "sqs"
-      endpoint      = "arn:aws:sqs:ap-southeast-1:${local.context.account_id}:ledger"
+      endpoint      = aws_sqs_queue.ledger.arn
       filter_policy = jsonencode({ status = ["processed"] })
       raw           = true
     }
