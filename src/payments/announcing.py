@@ -9,6 +9,7 @@ import msgspec
 from payments.aws import UnavailableError, available
 from payments.money import Money
 from payments.relaying import batches
+from payments.transitions import OPEN
 
 if TYPE_CHECKING:
     from payments.model import Message
@@ -30,6 +31,7 @@ def cloud_event(message: Message, source: str) -> dict[str, Any]:
         "created_at": payment.created_at,
         "gateway_reference": payment.gateway_reference,
         "failure_code": payment.failure_code,
+        "next_action": (payment.next_action or None) if payment.status in OPEN else None,
         "metadata": payment.metadata,
         "amount_refunded": str(payment.refunded) if payment.refunded.minor else None,
     }

@@ -21,6 +21,16 @@ class Declined(Struct, frozen=True):
     code: str
 
 
+class Pending(Struct, frozen=True):
+    """The gateway has begun, and will know the outcome later: a bank takes days, or the customer must act first.
+
+    ``next_action`` names what the customer must do, in the gateway's word; empty where there is nothing to do but wait.
+    """
+
+    reference: str
+    next_action: str = ""
+
+
 class Unknown(Struct, frozen=True):
     """The call may or may not have taken effect: a time-out, a reset, a server's error. Never a failure."""
 
@@ -37,26 +47,34 @@ class RateLimited(Struct, frozen=True):
     """The gateway wants to be asked later; nothing has happened."""
 
 
-Outcome = Approved | Declined | Unknown | NotSent | RateLimited
+Outcome = Approved | Declined | Pending | Unknown | NotSent | RateLimited
 
 
 class Charge(Struct, frozen=True):
-    """What the gateway is asked for. ``key`` is the idempotency key: one key, one charge."""
+    """What the gateway is asked for. ``key`` is the idempotency key: one key, one charge.
+
+    ``reference`` is the gateway's own name of the charge, where an earlier call has told it.
+    """
 
     key: str
     money: Money
     payment_method: str
     transaction_id: str
+    reference: str | None = None
 
 
 class Refund(Struct, frozen=True):
-    """What the gateway is asked to give back, of the charge that it calls ``charge_reference``."""
+    """What the gateway is asked to give back, of the charge that it calls ``charge_reference``.
+
+    ``reference`` is its own name of the refund, where an earlier call has told it.
+    """
 
     key: str
     money: Money
     charge_reference: str
     transaction_id: str
     refund_id: str
+    reference: str | None = None
 
 
 class Gateway(Protocol):
@@ -74,7 +92,7 @@ class Gateway(Protocol):
         Raises UnavailableError where the gateway does not answer: the refund may or may not have happened.
         """
 
-    def lookup(self, request: Charge | Refund) -> Approved | Declined | None:
+    def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what became of a charge or a refund, or None where the gateway knows of none.
 
         Raises UnavailableError where the gateway does not answer.

@@ -46,7 +46,8 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     """A payment as the table has it. Times are UTC, RFC 3339 with microseconds.
 
     ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them. ``trace`` names the trace of
-    the request, since the table's stream carries no trace header; it is empty where there was none.
+    the request, since the table's stream carries no trace header; it is empty where there was none. ``next_action`` is
+    what the gateway waits for the customer to do, in its word; once the payment is final it says nothing.
     """
 
     transaction_id: str
@@ -66,6 +67,7 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     refunds: dict[str, RefundRecord] = {}
     redrives: int = 0
     trace: str = ""
+    next_action: str = ""
 
     def __post_init__(self) -> None:
         if self.currency not in EXPONENTS:

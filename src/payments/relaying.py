@@ -32,8 +32,8 @@ class RelayError(Exception):
 def messages_of(record: dict[str, Any]) -> list[Message]:
     """Return the messages that a stream record gives rise to.
 
-    News is a new status of the payment's charge or of a refund, and a payment that is sent on its way again. Raises
-    PoisonError where the record holds no payment.
+    News is a new status of the payment's charge or of a refund, something else that the customer must do, and a payment
+    that is sent on its way again. Raises PoisonError where the record holds no payment.
     """
     if record["eventName"] == "REMOVE":
         return []
@@ -45,7 +45,9 @@ def messages_of(record: dict[str, Any]) -> list[Message]:
     again = old is not None and new.redrives > old.redrives
     messages: list[Message] = []
     # A refund that changes its payment's status is news itself.
-    if new.status in _OF_A_CHARGE and (old is None or old.status != new.status or (again and new.status in OPEN)):
+    asked = new.next_action != "" and old is not None and old.next_action != new.next_action
+    news = old is None or old.status != new.status
+    if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
         messages.append(_message(new, "payment.validated" if again else f"payment.{new.status}"))
     for refund_id, refund in new.refunds.items():
         before = old.refunds.get(refund_id) if old else None

@@ -49,10 +49,15 @@ class TokenError(ValueError):
 
 
 class Word(Struct, frozen=True):
-    """What the gateway has said of a charge or a refund: its own name of it, or why it was refused."""
+    """What the gateway has said of a charge or a refund: its own name of it, or why it was refused.
+
+    ``next_action`` is what it waits for the customer to do, and ``ask_at`` when to ask it again.
+    """
 
     gateway_reference: str | None = None
     failure_code: str | None = None
+    next_action: str | None = None
+    ask_at: datetime | None = None
 
 
 SILENCE = Word()
@@ -113,7 +118,12 @@ class Table:
         False means that another was faster, and nothing changed.
         """
         transition = TRANSITIONS[event]
-        update = _Update(at).set(status=transition.reaches, **msgspec.structs.asdict(word)).only_from(transition.leaves)
+        update = _Update(at).set(status=transition.reaches).only_from(transition.leaves)
+        update.set(
+            gateway_reference=word.gateway_reference, failure_code=word.failure_code, next_action=word.next_action
+        )
+        if word.ask_at is not None:
+            update.open(transaction_id, timestamp(word.ask_at))
         if transition.reaches not in OPEN:
             update.close()
         return self._write(transaction_id, update)
@@ -148,9 +158,12 @@ class Table:
                 refund,
                 status=transition.reaches,
                 updated_at=timestamp(at),
-                **msgspec.structs.asdict(word),
+                gateway_reference=word.gateway_reference,
+                failure_code=word.failure_code,
             )
             update = _Update(at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(changed))
+            if word.ask_at is not None:
+                update.open(transaction_id, timestamp(word.ask_at))
             if transition.reaches is Status.PROCESSED:
                 left = payment.amount_minor - payment.refunded.minor - refund.amount_minor
                 follows = TRANSITIONS["refund_part" if left else "refund_rest"]
