@@ -63,13 +63,63 @@ def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
     return Refund(key, money, payment.gateway_reference, payment.transaction_id, refund_id, refund.gateway_reference)
 
 
-class Charging:
+class Settling:
+    """Records in the table what a gateway has said, whoever brings it."""
+
+    def __init__(self, table: Table, clock: Callable[[], datetime]) -> None:
+        self._table = table
+        self._clock = clock
+
+    def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined | Pending) -> None:
+        """Record the gateway's last word, or that it has yet to say one.
+
+        Raises UnavailableError where the table does not answer.
+        """
+        match outcome:
+            case Approved(reference):
+                self._record(payment, refund_id, "approve", Word(gateway_reference=reference))
+            case Declined(code):
+                self._record(payment, refund_id, "decline", Word(failure_code=code))
+            case Pending(reference, next_action):
+                at = self._clock()
+                wait = min(max(age(payment, refund_id, at), SOONEST_QUESTION), LATEST_QUESTION)
+                word = Word(gateway_reference=reference, next_action=next_action, ask_at=at + wait)
+                self._record(payment, refund_id, "wait", word)
+
+    def _record(self, payment: Payment, refund_id: str | None, event: str, word: Word = SILENCE) -> None:
+        transaction_id, at = payment.transaction_id, self._clock()
+        if refund_id is None:
+            made = self._table.record(transaction_id, event, at, word)
+        else:
+            made = self._table.record_refund(transaction_id, refund_id, event, at, word)
+        if made:
+            _measure(payment, refund_id, event, word, at)
+        elif event not in {"lose", "wait"}:
+            self._check(transaction_id, refund_id, event)
+        logger.info(
+            "recorded" if made else "already recorded", transaction_id=transaction_id, refund_id=refund_id, event=event
+        )
+
+    def _check(self, transaction_id: str, refund_id: str | None, event: str) -> None:
+        """Raise the alarm where the table holds another last word than the gateway's."""
+        stored = self._table.get(transaction_id)
+        if stored is None:
+            raise RetryError("the payment is not in the table")
+        refund = stored.refunds.get(refund_id) if refund_id else None
+        failed = (refund.failure_code if refund else stored.failure_code) is not None
+        if failed != (event == "decline"):
+            measure("Contradicted")
+            logger.error(
+                "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
+            )
+
+
+class Charging(Settling):
     """Charges payments, and refunds them, through a gateway, and records the outcomes in the table."""
 
     def __init__(self, table: Table, gateway: Gateway, clock: Callable[[], datetime]) -> None:
-        self._table = table
+        super().__init__(table, clock)
         self._gateway = gateway
-        self._clock = clock
 
     def work(self, payment: Payment, refund_id: str | None = None, *, deliveries: int, last: bool) -> None:
         """Bring a payment, or one of its refunds, to its end.
@@ -105,22 +155,6 @@ class Charging:
         """Ask the gateway what became of a charge or a refund. Raises UnavailableError where it does not answer."""
         return self._gateway.lookup(request_of(payment, refund_id))
 
-    def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined | Pending) -> None:
-        """Record the gateway's last word, or that it has yet to say one.
-
-        Raises UnavailableError where the table does not answer.
-        """
-        match outcome:
-            case Approved(reference):
-                self._record(payment, refund_id, "approve", Word(gateway_reference=reference))
-            case Declined(code):
-                self._record(payment, refund_id, "decline", Word(failure_code=code))
-            case Pending(reference, next_action):
-                at = self._clock()
-                wait = min(max(age(payment, refund_id, at), SOONEST_QUESTION), LATEST_QUESTION)
-                word = Word(gateway_reference=reference, next_action=next_action, ask_at=at + wait)
-                self._record(payment, refund_id, "wait", word)
-
     def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
         """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""
         try:
@@ -142,33 +176,6 @@ class Charging:
         if last:
             self._record(payment, refund_id, "lose")
         raise RetryError(reason)
-
-    def _record(self, payment: Payment, refund_id: str | None, event: str, word: Word = SILENCE) -> None:
-        transaction_id, at = payment.transaction_id, self._clock()
-        if refund_id is None:
-            made = self._table.record(transaction_id, event, at, word)
-        else:
-            made = self._table.record_refund(transaction_id, refund_id, event, at, word)
-        if made:
-            _measure(payment, refund_id, event, word, at)
-        elif event not in {"lose", "wait"}:
-            self._check(transaction_id, refund_id, event)
-        logger.info(
-            "recorded" if made else "already recorded", transaction_id=transaction_id, refund_id=refund_id, event=event
-        )
-
-    def _check(self, transaction_id: str, refund_id: str | None, event: str) -> None:
-        """Raise the alarm where the table holds another last word than the gateway's."""
-        stored = self._table.get(transaction_id)
-        if stored is None:
-            raise RetryError("the payment is not in the table")
-        refund = stored.refunds.get(refund_id) if refund_id else None
-        failed = (refund.failure_code if refund else stored.failure_code) is not None
-        if failed != (event == "decline"):
-            measure("Contradicted")
-            logger.error(
-                "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
-            )
 
 
 def age(payment: Payment, refund_id: str | None, at: datetime) -> timedelta:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import http.cookiejar
 import logging
-import re
 from typing import TYPE_CHECKING, Any, cast
 
 import requests
@@ -33,6 +32,7 @@ from payments.gateway import (
     Unknown,
 )
 from payments.stripe_money import AmountError, to_stripe
+from payments.stripe_outcomes import charged, declined, given_back, word
 from payments.telemetry import logger
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ _FINAL_CODES = frozenset(
         "resource_missing",
     }
 )
-_CODE = re.compile(r"[a-z0-9_]{1,64}")
 _CONFLICT = 409
 
 
@@ -127,7 +126,7 @@ class StripeGateway:
         if customer:
             params["customer"] = customer
         return self._send(
-            lambda client: _charged(
+            lambda client: charged(
                 client.v1.payment_intents.create(cast("Any", params), options=self._options(charge.key)).to_dict()
             )
         )
@@ -144,7 +143,7 @@ class StripeGateway:
             "metadata": self._metadata(refund),
         }
         return self._send(
-            lambda client: _given_back(
+            lambda client: given_back(
                 client.v1.refunds.create(cast("Any", params), options=self._options(refund.key)).to_dict()
             )
         )
@@ -172,7 +171,7 @@ class StripeGateway:
         outcomes: dict[type, Approved | Declined | Pending] = {}
         for intent in (one.to_dict() for one in found):
             self._match(intent, charge)
-            outcome = _charged(intent)
+            outcome = charged(intent)
             if isinstance(outcome, (Approved, Declined, Pending)):
                 outcomes[type(outcome)] = outcome
         # After a day, a payment that Stripe had lost sight of may have a second one. What was charged counts.
@@ -184,7 +183,7 @@ class StripeGateway:
         for one in (each.to_dict() for each in listed.auto_paging_iter()):
             if ours.items() <= (one.get("metadata") or {}).items():
                 self._match(one, refund)
-                return _given_back(one)
+                return given_back(one)
         return None
 
     def _metadata(self, request: Charge | Refund) -> dict[str, str]:
@@ -243,54 +242,17 @@ class StripeGateway:
             self._key.forget()
 
 
-def _charged(intent: dict[str, Any]) -> Outcome:
-    """Return what a PaymentIntent says of its charge."""
-    name, failed = intent["id"], intent.get("last_payment_error")
-    match intent.get("status"):
-        case "succeeded":
-            return Approved(name)
-        case "requires_action":
-            return Pending(name, _word((intent.get("next_action") or {}).get("type"), "requires_action"))
-        case "processing":
-            return Pending(name)
-        case "requires_payment_method" if failed:
-            return _declined(failed.get("code"), failed.get("decline_code"))
-        case "canceled":
-            return Declined(_word(intent.get("cancellation_reason"), "canceled"))
-        case status:
-            # Made, and never confirmed: nothing has been charged.
-            return Unknown(f"the PaymentIntent {name} is {_word(status, 'in a state that is not known')}")
-
-
-def _given_back(refund: dict[str, Any]) -> Approved | Declined | Pending:
-    """Return what a refund says of itself."""
-    match refund.get("status"):
-        case "succeeded":
-            return Approved(refund["id"])
-        case "failed":
-            return Declined(_word(refund.get("failure_reason"), "refund_failed"))
-        case "canceled":
-            return Declined("refund_canceled")
-        case _:
-            return Pending(refund["id"])
-
-
-def _declined(code: str | None, decline_code: str | None) -> Declined:
-    """Return a card error by its most exact word (https://docs.stripe.com/declines/codes)."""
-    return Declined(_word(decline_code if code in {None, "card_declined"} else code, "card_declined"))
-
-
 def _failed(error: stripe.StripeError) -> Outcome:
     """Return what an error says of the call; whatever is not sure is unknown."""
     match error:
         case stripe.CardError():
-            return _declined(error.code, error.error.to_dict().get("decline_code") if error.error else None)
+            return declined(error.code, error.error.to_dict().get("decline_code") if error.error else None)
         case stripe.RateLimitError():
             return RateLimited()
         case stripe.APIConnectionError() if _not_sent(error):
             return NotSent(_reason(error))
         case stripe.InvalidRequestError() if error.http_status != _CONFLICT and _is_final(error):
-            return Declined(_word(error.code, f"invalid_{error.param}"))
+            return Declined(word(error.code, f"invalid_{error.param}"))
         case _:
             # Among them: the first call with this key is still under way (409), and the key was another call's (400).
             return Unknown(_reason(error))
@@ -313,10 +275,5 @@ def _not_sent(error: stripe.APIConnectionError) -> bool:
 
 def _reason(error: stripe.StripeError) -> str:
     """Name an error without any of Stripe's words about the request."""
-    parts = [type(error).__name__, error.http_status, _word(error.code, ""), _word(error.request_id, "")]
+    parts = [type(error).__name__, error.http_status, word(error.code, ""), word(error.request_id, "")]
     return " ".join(str(part) for part in parts if part)
-
-
-def _word(code: str | None, default: str) -> str:
-    """Return a code of Stripe's, where it is one: it ends in the table, in logs and in announcements."""
-    return code if code is not None and _CODE.fullmatch(code.lower()) else default
