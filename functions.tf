@@ -36,11 +36,6 @@ locals {
     }
   }
 
-  gateway_environment = {
-    GATEWAY              = var.gateway
-    SIMULATOR_TABLE_NAME = local.simulator_ledger_name
-  }
-
   functions = {
     validator = {
       description = "Accepts a payment: one conditional put decides new, repeat or mismatch."
@@ -81,15 +76,14 @@ locals {
 
     processor = {
       description = "Charges a payment, or gives it back, through the gateway, once, and records the outcome."
-      environment = merge(local.gateway_environment, {
+      environment = merge(local.gateway_environments.processor, {
         MAX_RECEIVE_COUNT = tostring(var.queues.max_receive_count)
         TABLE_NAME        = local.table_name
       })
-      statements = {
+      statements = merge(local.gateway_statements.processor, {
         record = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
-        charge = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.ledger_arn] }
         key    = local.key_statements.dynamodb
-      }
+      })
     }
 
     notifier = {
@@ -121,18 +115,17 @@ locals {
 
     reconciler = {
       description = "Asks the gateway about what has not become final for too long, and finishes it or sends it on again."
-      environment = merge(local.gateway_environment, {
+      environment = merge(local.gateway_environments.reconciler, {
         OPEN_INDEX_NAME         = local.open_index_name
         RECONCILE_AFTER_SECONDS = tostring(60 * var.reconciler.older_than_minutes)
         TABLE_NAME              = local.table_name
       })
       schedule = "rate(${var.reconciler.interval_minutes} minute${var.reconciler.interval_minutes == 1 ? "" : "s"})"
-      statements = {
+      statements = merge(local.gateway_statements.reconciler, {
         find   = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.open_index_name}"] }
         settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
-        ask    = { actions = ["dynamodb:GetItem"], resources = [local.ledger_arn] }
         key    = local.key_statements.dynamodb
-      }
+      })
     }
   }
 }

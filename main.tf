@@ -152,7 +152,7 @@ module "alarms" {
 
 module "function" {
   source   = "./modules/lambda"
-  for_each = local.functions
+  for_each = merge(local.functions, local.stripe_functions)
 
   context              = local.context
   name                 = local.function_names[each.key]
@@ -171,7 +171,10 @@ module "function" {
     path          = data.archive_file.functions.output_path
     sha256_base64 = data.archive_file.functions.output_base64sha256
   }
-  layer_arns = [aws_lambda_layer_version.dependencies.arn]
+  layer_arns = concat(
+    [aws_lambda_layer_version.dependencies.arn],
+    contains(["processor", "reconciler"], each.key) ? aws_lambda_layer_version.stripe[*].arn : [],
+  )
   environment = merge(each.value.environment, {
     ENVIRONMENT                  = var.environment_suffix
     POWERTOOLS_LOG_LEVEL         = var.log_level
@@ -221,7 +224,7 @@ module "api" {
   authorization          = var.api.authorization
   cognito_user_pool_arns = var.api.cognito_user_pool_arns
   manage_account_logging = var.api.manage_account_logging
-  throttle               = { rate_limit = var.api.rate_limit, burst_limit = var.api.burst_limit, routes = var.route_throttles }
+  throttle               = { rate_limit = var.api.rate_limit, burst_limit = var.api.burst_limit, routes = merge(local.stripe_throttles, var.route_throttles) }
   endpoint               = { type = var.private_api == null ? "REGIONAL" : "PRIVATE", vpc_endpoint_ids = try(var.private_api.vpc_endpoint_ids, []) }
   custom_domain          = var.custom_domain
   waf                    = var.waf
@@ -232,7 +235,7 @@ module "api" {
   }
 
   routes = {
-    for route, spec in local.routes : route => merge(spec, {
+    for route, spec in merge(local.routes, local.stripe_routes) : route => merge(spec, {
       function_name = module.function[spec.function].name
       alias_name    = module.function[spec.function].alias_name
       invoke_arn    = module.function[spec.function].invoke_arn

@@ -17,8 +17,8 @@ locals {
   }
 
   function_names = {
-    for function in ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"] :
-    function => "payment-${function}-${var.environment_suffix}"
+    for function in concat(["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"], keys(local.stripe_functions)) :
+    function => "payment-${replace(function, "_", "-")}-${var.environment_suffix}"
   }
 
   queue_names = {

@@ -36,10 +36,10 @@ module "subscriber_keys" {
         }]
       }
     },
-    length(var.webhooks) == 0 ? {} : {
+    length(var.webhooks) == 0 && !local.stripe ? {} : {
       secrets = {
         alias                = local.subscriber_key_aliases.secrets
-        description          = "The secrets that sign the webhooks"
+        description          = "The secrets of the webhooks and of the payment gateway"
         deletion_window_days = var.key_deletion_window_days
         grants               = []
       }

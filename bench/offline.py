@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "CUSTOMER_INDEX_NAME": "customer-index",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/relay-dlq",
     "DEFAULT_CURRENCY": "USD",
+    "ENVIRONMENT": "bench",
     "EVENT_SOURCE": "/payments/bench",
     "GATEWAY": "simulator",
     "MAX_RECEIVE_COUNT": "3",

@@ -39,6 +39,10 @@ OWN = {
     "reconciler": {"charging", "contract", "gateway", "gateways", "reconciling", "simulator", "store"},
     "refunder": {"contract", "problems", "refunding", "store"},
     "relay": {"relaying"},
+    "stripe_webhook": {
+        *("charging", "contract", "gateway", "problems", "secrets", "store"),
+        *("stripe_events", "stripe_money", "stripe_outcomes"),
+    },
     "validator": {"contract", "problems", "store"},
 }
 
