@@ -48,6 +48,7 @@ locals {
       { GATEWAY = var.gateway },
       { for name in [local.simulator_ledger_name] : "SIMULATOR_TABLE_NAME" => name if !local.stripe },
       { for seconds in [local.stripe_timeouts[function]] : "GATEWAY_TIMEOUT_SECONDS" => tostring(seconds) if local.stripe },
+      { for address in var.stripe_address[*] : "STRIPE_ADDRESS" => address if local.stripe },
       try(local.stripe_environment.key, {}),
     )
   }

@@ -471,6 +471,17 @@ variable "thresholds" {
   nullable = false
 }
 
+variable "stripe_address" {
+  description = "The address of a fake Stripe on the same laptop; null for Stripe's own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.stripe_address == null || var.environment_suffix == "local"
+    error_message = "stripe_address must be null unless environment_suffix is local: the API key would be sent to it."
+  }
+}
+
 variable "stripe_webhook_throttle" {
   description = "How many of Stripe's events are taken a second at a steady rate, and how many at once: the route has no AWS authorization, so it has bounds of its own. Stripe sends again what was refused."
   type = object({

@@ -124,6 +124,7 @@ def test_the_way_in_is_open_and_bounded_and_no_other_is(root: Plan) -> None:
     ("values", "message"),
     [
         ({"gateway": "paypal"}, "gateway must be simulator or stripe"),
+        ({"stripe_address": "http://127.0.0.1:9"}, "stripe_address must be null unless environment_suffix is local"),
         ({"gateway": "stripe"}, "could reach neither Stripe nor Secrets Manager. Choose a NAT mode"),
     ],
 )
