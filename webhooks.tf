@@ -56,7 +56,7 @@ module "webhooks" {
   allowed_private_cidrs = var.allowed_private_cidrs
   topic_arn             = module.announcements.arn
   alarm_topic_arn       = module.alarms.arn
-  metrics_namespace     = "${local.metrics_namespace}/${var.environment_suffix}"
+  metrics_namespace     = local.metrics_namespace
   queue_key             = { arn = try(module.subscriber_keys.keys["subscribers"].arn, ""), alias = local.subscriber_key_aliases.subscribers }
   secret_key            = { arn = try(module.subscriber_keys.keys["secrets"].arn, ""), alias = local.subscriber_key_aliases.secrets }
   secret_recovery_days  = var.key_deletion_window_days

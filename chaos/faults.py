@@ -20,24 +20,27 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 _THROTTLED = {"code": "ProvisionedThroughputExceededException"}
+_LOST_REPLY = {"response": {"abort_bytes": 0}}
 
 
 def background() -> list[dict[str, Any]]:
     """Return the faults that are always on, as microburst's rules: a few in a hundred calls of each kind."""
     return [
+        # Once for certain: in a short run, chance alone can spare a service that is called seldom.
+        *({"service": service, "times": 1, **_LOST_REPLY} for service in ("dynamodb", "sqs", "sns")),
         {"service": "dynamodb", "probability": 0.02, "error": _THROTTLED},
         {"service": "dynamodb", "probability": 0.01, "error": {"code": "InternalServerError", "status": 500}},
         {"service": "dynamodb", "probability": 0.02, "reset": True},
         # The sharpest one: the write is done, and who asked for it never learns of it.
-        {"service": "dynamodb", "operation": "PutItem", "probability": 0.03, "response": {"abort_bytes": 0}},
-        {"service": "dynamodb", "operation": "UpdateItem", "probability": 0.03, "response": {"abort_bytes": 0}},
+        {"service": "dynamodb", "operation": "PutItem", "probability": 0.03, **_LOST_REPLY},
+        {"service": "dynamodb", "operation": "UpdateItem", "probability": 0.03, **_LOST_REPLY},
         {"service": "dynamodb", "operation": "GetItem", "probability": 0.02, "response": {"truncate_frac": 0.5}},
         {"service": "sqs", "probability": 0.03, "error": {"code": "ThrottlingException", "status": 400}},
         {"service": "sqs", "probability": 0.02, "reset": True},
-        {"service": "sqs", "probability": 0.03, "response": {"abort_bytes": 0}},
+        {"service": "sqs", "probability": 0.03, **_LOST_REPLY},
         {"service": "sns", "probability": 0.03, "error": {"code": "Throttling", "status": 400}},
         {"service": "sns", "probability": 0.02, "reset": True},
-        {"service": "sns", "probability": 0.03, "response": {"abort_bytes": 0}},
+        {"service": "sns", "probability": 0.03, **_LOST_REPLY},
         {"service": "*", "probability": 0.02, "latency": {"min": 100, "max": 1500}},
     ]
 
@@ -102,11 +105,10 @@ class Storm:
         """Let the gateway answer nothing for a while; every second time, it acts all the same."""
         ledger = self.stack.outputs["simulator_ledger_table_name"]
         acts = chance.random() < 0.5  # noqa: PLR2004
-        fault: dict[str, Any] = {"response": {"abort_bytes": 0}} if acts else {"reset": True}
-        down = {"service": "dynamodb", "body": f"TableName == '{ledger}'"} | fault
-        self.proxy.set_faults([down, *background()])
-        self._over.wait(chance.uniform(1, 4))
-        self.proxy.set_faults(background())
+        fault: dict[str, Any] = _LOST_REPLY if acts else {"reset": True}
+        seconds = chance.uniform(1, 4)
+        self.proxy.add_fault({"service": "dynamodb", "body": f"TableName == '{ledger}'", "ttl_s": seconds} | fault)
+        self._over.wait(seconds)
         self.counts["gateway down"] += 1
 
     def _pause_the_queue(self, chance: random.Random) -> None:

@@ -110,6 +110,10 @@ class Proxy:
         """Put these rules (microburst's) in place of those that were there."""
         requests.post(self._control("rules"), json=rules, timeout=_CALL_SECONDS).raise_for_status()
 
+    def add_fault(self, rule: dict[str, Any]) -> None:
+        """Put this rule behind those that are there."""
+        requests.patch(self._control("rules"), json=[rule], timeout=_CALL_SECONDS).raise_for_status()
+
     def fired(self) -> dict[str, int]:
         """Return how many faults were injected so far, by service, operation and kind."""
         counts: dict[str, int] = {}

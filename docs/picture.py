@@ -1,7 +1,7 @@
 """Draw the architecture, as Mermaid, from the Terraform that builds it.
 
-``python docs/picture.py`` writes the picture between the markers in README.md; with ``--check`` it only says whether
-the picture there is the one that the code gives, and fails if it is not.
+``python docs/picture.py`` writes the pictures between the markers in README.md and docs/architecture.md; with
+``--check`` it only says whether those there are the ones that the code gives, and fails if they are not.
 """
 
 import os
@@ -18,9 +18,13 @@ for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
     os.environ.setdefault(_name, "picture")
 
 from payments.operations import OPERATIONS  # noqa: E402 - after the path
+from payments.transitions import TRANSITIONS, Status  # noqa: E402
 
 README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- begin picture -->", "<!-- end picture -->"
+STATES = ("<!-- begin states -->", "<!-- end states -->")
+FUNCTIONS = ("<!-- begin functions -->", "<!-- end functions -->")
 
 # What a function is told about, by the expression that tells it: the node it points at.
 TARGETS = {
@@ -80,17 +84,57 @@ def picture() -> str:
     return "\n".join([BEGIN, "```mermaid", *lines, "```", END])
 
 
+def states() -> str:
+    """Return the Mermaid source of a payment's life."""
+    lines = ["stateDiagram-v2", "  [*] --> validated"]
+    lines += [
+        f"  {leaves} --> {transition.reaches}: {event}"
+        for event, transition in TRANSITIONS.items()
+        for leaves in sorted(transition.leaves, key=list(Status).index)
+    ]
+    return "\n".join([STATES[0], "```mermaid", *lines, "```", STATES[1]])
+
+
+def functions() -> str:
+    """Return a table of the functions: what each is for, what calls it, what it may do."""
+    topology = locals_of("functions.tf")
+    rows = ["| function | what it does | called by | allowed |", "|---|---|---|---|"]
+    for name, function in topology["functions"].items():
+        callers = [f"`{one.method} {one.path}`" for one in OPERATIONS if one.function == name]
+        callers += [
+            f"the {table} table's stream" for table, to in topology["stream_consumers"].items() if bare(to) == name
+        ]
+        queues = [queue for queue, to in topology["queue_consumers"].items() if bare(to) == name]
+        callers += [f"the {queue.replace('_', '-')} queue" for queue in queues]
+        if "schedule" in function:
+            callers += ["a schedule", "`payments reconcile`"]
+        # A statement that stands elsewhere by its name is that of the keys.
+        own = [one for one in function["statements"].values() if isinstance(one, dict)]
+        allowed = sorted({f"`{bare(action)}`" for statement in own for action in statement["actions"]})
+        rows.append(f"| {name} | {bare(function['description'])} | {', '.join(callers)} | {', '.join(allowed)} |")
+    return "\n".join([FUNCTIONS[0], *rows, FUNCTIONS[1]])
+
+
+def fresh(text: str) -> str:
+    """Return a page with whatever it has of the pictures drawn anew."""
+    for (begin, end), draw in (((BEGIN, END), picture), (STATES, states), (FUNCTIONS, functions)):
+        if begin in text:
+            head, rest = text.split(begin, 1)
+            text = head + draw() + rest.split(end, 1)[1]
+    return text
+
+
 def main() -> int:
-    """Write or check the picture; return the process's exit status."""
-    text = README.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN, 1)
-    drawn = head + picture() + rest.split(END, 1)[1]
-    if drawn == text:
-        return 0
-    if "--check" in sys.argv:
-        sys.stderr.write("README.md: the picture is not what the Terraform says. Run: python docs/picture.py\n")
-        return 1
-    README.write_text(drawn, encoding="utf-8")
+    """Write or check the pictures; return the process's exit status."""
+    for page in (README, ARCHITECTURE):
+        text = page.read_text(encoding="utf-8")
+        drawn = fresh(text)
+        if drawn == text:
+            continue
+        if "--check" in sys.argv:
+            sys.stderr.write(f"{page.name}: a picture is not what the code says. Run: python docs/picture.py\n")
+            return 1
+        page.write_text(drawn, encoding="utf-8")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 USER = "payments-client"
 _TIMEOUT_SECONDS = 30
+_UNAVAILABLE = 503
+_PAUSE_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ class Api:
     def request(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> requests.Response:
-        """Send a request and return its answer, whatever its status."""
+        """Send a request and return its answer, whatever its status.
+
+        What could not be served is asked again, twice: the contract says that it is safe.
+        """
         wanted = AWSRequest(
             method=method, url=f"{self.url}{path}", data=body, headers={**self.headers, **(headers or {})}
         )
@@ -72,14 +78,19 @@ class Api:
         if self.keys:
             credentials = Credentials(self.keys.access_key_id, self.keys.secret_access_key, self.keys.session_token)
             SigV4Auth(credentials, "execute-api", self.region).add_auth(wanted)
-        return requests.request(
-            method,
-            f"{self.url}{path}",
-            data=body.encode() if body is not None else None,
-            headers=dict(wanted.headers.items()),
-            timeout=_TIMEOUT_SECONDS,
-            verify=self.trusted or True,
-        )
+        for last in (False, False, True):
+            answer = requests.request(
+                method,
+                f"{self.url}{path}",
+                data=body.encode() if body is not None else None,
+                headers=dict(wanted.headers.items()),
+                timeout=_TIMEOUT_SECONDS,
+                verify=self.trusted or True,
+            )
+            if answer.status_code != _UNAVAILABLE or last:
+                break
+            time.sleep(_PAUSE_SECONDS)
+        return answer
 
     def post(self, payment: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> requests.Response:
         """Post a payment."""

@@ -30,8 +30,8 @@ RELAY = "relay"
 # Other consoles and the consumers do not see what we hold meanwhile.
 _HOLD_SECONDS = 120
 _BATCH = 10
-# A queue is spread over many hosts, and a receive asks some of them: one empty answer does not say that it is empty.
-_EMPTY_ANSWERS = 3
+# A receive that waits asks every host that holds the queue; what comes back meanwhile is worth a second question.
+_EMPTY_ANSWERS = 2
 # How an AWS that has no StartMessageMoveTask says so.
 _NO_MOVE_TASK = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
 _MOVE_POLL_SECONDS = 2.0
@@ -236,9 +236,10 @@ class Post:
 
     def _move(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
         """Have SQS move the messages, and wait until it has. It goes on by itself where we are stopped."""
-        told = self.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["QueueArn"])
-        arn = told["Attributes"]["QueueArn"]
-        handle = self.sqs.start_message_move_task(SourceArn=arn)["TaskHandle"]
+        arn = self._arn(queue.url)
+        # The destination is named: what SNS has left in a dead-letter queue itself was never in another one.
+        to = self._arn(str(queue.source))
+        handle = self.sqs.start_message_move_task(SourceArn=arn, DestinationArn=to)["TaskHandle"]
         while True:
             tasks = self.sqs.list_message_move_tasks(SourceArn=arn, MaxResults=1).get("Results", [])
             task = tasks[0] if tasks else {"Status": "COMPLETED"}
@@ -250,6 +251,10 @@ class Post:
             if task["Status"] in {"COMPLETED", "CANCELLED"} and task.get("TaskHandle", handle) == handle:
                 return {"sent": moved, "kept": self.counts(queue).waiting}
             time.sleep(_MOVE_POLL_SECONDS)
+
+    def _arn(self, url: str) -> str:
+        told = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return str(told["Attributes"]["QueueArn"])
 
     def _carry(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
         """Receive, send, delete. What comes back meanwhile is left: its cause has not been mended."""

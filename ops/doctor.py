@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from requests import RequestException
 
 from local import LocalError
+from ops.client import Api
 from ops.dead_letters import Post, dead_letter_queues, work_queues
 from ops.failures import explain
 from payments.model import OPEN_SHARDS, now, timestamp
@@ -82,7 +83,7 @@ def _outputs(there: Target) -> Iterator[Finding]:
         remedy = f"Deploy this version: make deploy ENV={there.env}"
         yield Finding("outputs", "fail", f"missing: {', '.join(missing)}", remedy)
     else:
-        yield Finding("outputs", "ok", f"{len(there.stack.outputs)} outputs, {there.stack.region}")
+        yield Finding("outputs", "ok", f"{len(there.stack.outputs)} outputs, {there.stack.outputs['region']}")
 
 
 def _caller(there: Target) -> Iterator[Finding]:
@@ -104,7 +105,7 @@ def _api(there: Target) -> Iterator[Finding]:
         yield Finding("API", "fail", f"it answers {answer.status_code}", "See docs/runbooks/api-5xx.md")
     else:
         yield Finding("API", "ok", there.api.url)
-    unsigned = type(there.api)(there.api.url, there.api.region, None, there.api.trusted).get(_NOBODY)
+    unsigned = Api(there.api.url, there.api.region, None, there.api.trusted).get(_NOBODY)
     if unsigned.status_code < _CLIENT_ERROR or unsigned.status_code == _NOT_FOUND:
         yield Finding(
             "API's door", "warn", "it answers anybody", 'Set api.authorization to "AWS_IAM" unless this is meant'
@@ -132,7 +133,7 @@ def _table(there: Target) -> Iterator[Finding]:
         earliest = point_in_time.get("EarliestRestorableDateTime")
         yield Finding("recovery", "ok", f"to any second since {earliest:%Y-%m-%d %H:%M} UTC" if earliest else "on")
     else:
-        yield Finding("recovery", "warn", "point-in-time recovery is off", "Set table.point_in_time_recovery")
+        yield Finding("recovery", "warn", "point-in-time recovery is off", "Set table.point_in_time_recovery_days")
     if not table.get("DeletionProtectionEnabled") and not there.is_local:
         yield Finding("deletion", "warn", f"{name} is not protected", "Set table.deletion_protection")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,8 @@ import typer
 from local import LocalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import requests
 
     from ops.client import Api
@@ -25,6 +28,7 @@ TransactionId = Annotated[str, typer.Argument(metavar="TRANSACTION_ID", help="Th
 # What a command returns where it was done, and the answer is a bad one.
 BAD = 3
 _FORBIDDEN = 403
+_NOT_NOW = {429, 503}
 
 
 class RefusedError(LocalError):
@@ -43,6 +47,20 @@ def ask(question: str, *, yes: bool) -> None:
         raise LocalError(f"{question} Nobody can be asked here: say --yes.")
     if not typer.confirm(question, err=True):
         raise LocalError("Nothing was done.")
+
+
+def patiently(
+    call: Callable[[], requests.Response], seconds: float, pause: Callable[[float], None] = time.sleep
+) -> requests.Response:
+    """Repeat a call that is answered "not now", as the answer says, for so long. All our calls are safe to repeat."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = call()
+        after = answer.headers.get("Retry-After", "")
+        wait = max(float(after) if after.isdecimal() else 1.0, 0.2)
+        if answer.status_code not in _NOT_NOW or time.monotonic() + wait > deadline:
+            return answer
+        pause(wait)
 
 
 def answer_of(api: Api, answer: requests.Response) -> dict[str, Any]:

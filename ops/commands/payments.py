@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import OrderedDict
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, Self
 from urllib.parse import quote, urlencode
 
@@ -15,7 +16,7 @@ from rich.live import Live
 
 from local import LocalError
 from ops import target, timeline
-from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, answer_of, ask
+from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, answer_of, ask, patiently
 from ops.environments import LOCAL
 from ops.output import Output, printable, table
 from ops.stream import POLL_SECONDS, Feed
@@ -23,6 +24,8 @@ from payments.model import PoisonError, from_item
 from payments.transitions import OPEN, REFUNDABLE, Status
 
 _PAGE = 100
+# How long a call that reads is repeated while the API says "not now".
+PATIENCE = 30.0
 _FASTEST_SECONDS, _SLOWEST_SECONDS = 0.1, 1.0
 _SHOWN_IN_WATCH = 25
 COLUMNS = ("transaction_id", "customer_id", "amount", "currency", "status", "updated_at", "detail")
@@ -70,7 +73,8 @@ def pay(
         ask(f"Charge {amount} {currency or ''} to {customer} in {env}?".replace("  ", " "), yes=yes)
     name = wanted["transaction_id"]
     try:
-        answer = there.api.post({key: value for key, value in wanted.items() if value is not None})
+        body = {key: value for key, value in wanted.items() if value is not None}
+        answer = patiently(lambda: there.api.post(body), timeout)
     except requests.RequestException as error:
         raise LocalError(f"no answer. Whether it was accepted is unknown: repeat it with --id {name}") from error
     payment = answer_of(there.api, answer)
@@ -102,7 +106,7 @@ def _outcome(there: target.Target, output: Output, path: str, seconds: float) ->
     pause = _FASTEST_SECONDS
     with output.progress.step(f"Waiting for {path}") as step:
         while True:
-            said = answer_of(there.api, there.api.request("GET", path))
+            said = answer_of(there.api, patiently(lambda: there.api.request("GET", path), seconds))
             if said["status"] not in OPEN or time.monotonic() + pause > deadline:
                 step.result = str(said["status"])
                 return said
@@ -118,7 +122,9 @@ def show(
 ) -> None:
     """Show a payment and its story: refunds, and log lines where they can be read."""
     output, there = Output(as_json), target.resolve(env)
-    payment = answer_of(there.api, there.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"))
+    payment = answer_of(
+        there.api, patiently(lambda: there.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"), PATIENCE)
+    )
     steps = timeline.of_payment(payment)
     missing: list[str] = []
     if logs:
@@ -156,7 +162,7 @@ def list_payments(
         while len(found) < limit:
             query: dict[str, Any] = {"limit": min(_PAGE, limit - len(found))} | ({"next_token": token} if token else {})
             path = f"/customers/{quote(customer_id, safe='')}/payments?{urlencode(query)}"
-            page = answer_of(there.api, there.api.request("GET", path))
+            page = answer_of(there.api, patiently(partial(there.api.request, "GET", path), PATIENCE))
             found += page["payments"]
             token = page.get("next_token")
             step.progress(len(found), limit)
@@ -272,7 +278,7 @@ def refund(
     body = {key: value for key, value in wanted.items() if value is not None}
     path = quote(transaction_id, safe="")
     try:
-        answer = there.api.refund(path, body)
+        answer = patiently(lambda: there.api.refund(path, body), timeout)
     except requests.RequestException as error:
         raise LocalError(f"no answer. Whether it was accepted is unknown: repeat it with --id {name}") from error
     made = answer_of(there.api, answer)

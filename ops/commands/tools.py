@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import typer
@@ -29,7 +30,8 @@ def console(
     """Serve a page about the stack that runs on this machine, on loopback, until Ctrl-C."""
     output = Output()
     there = target.local_target(running.Place())
-    with serve(there, port) as (url, wait):
+    # Ctrl-C is how it ends.
+    with suppress(KeyboardInterrupt), serve(there, port) as (url, wait):
         output.line(f"Console   {url}", style="bold")
         output.line("Stop it with Ctrl-C.")
         wait()

@@ -55,6 +55,13 @@ async function act(key, path, body, done) {
   }
 }
 
+// A button that cannot be used now is not disabled in HTML's sense: that would take the focus away.
+function pressed(text, label, key, off, path, body, done) {
+  const button = make("button", { type: "button", textContent: text, ariaLabel: label, ariaDisabled: String(off), dataset: { key } });
+  if (!off) button.addEventListener("click", () => act(key, path, body, done));
+  return button;
+}
+
 function time(moment) {
   return new Date(moment).toLocaleTimeString([], { hour12: false });
 }
@@ -69,13 +76,10 @@ function card(payment, tone, isNew) {
   const top = make("div", { className: "top" }, make("p", {}, make("strong", { textContent: `${payment.amount} ${payment.currency}` })));
   if (REFUNDABLE.has(payment.status)) {
     const waits = busy.has(`refund ${id}`) || Boolean(payment.open_refunds);
-    const button = make("button", { type: "button", textContent: "Refund", disabled: waits, dataset: { key: `refund ${id}` } });
-    button.setAttribute("aria-label", `Refund ${id}`);
-    button.addEventListener("click", () =>
-      act(`refund ${id}`, "/refund", { transaction_id: id }, (said) => `Refund of ${id}: ${said.amount} ${said.currency}`));
-    top.append(button);
+    top.append(pressed("Refund", `Refund ${id}`, `refund ${id}`, waits, "/refund", { transaction_id: id },
+      (said) => `Refund of ${id}: ${said.amount} ${said.currency}`));
   }
-  return make("li", { className: isNew ? "card new" : "card", dataset: { id, status: payment.status } }, top,
+  return make("li", { className: isNew ? "card new" : "card", tabIndex: -1, dataset: { id, status: payment.status } }, top,
     make("p", { className: "id", textContent: id }),
     make("p", { className: "quiet", textContent: detail }),
     make("p", { className: "quiet", textContent: way(payment) }));
@@ -97,17 +101,13 @@ function drawBoard(moved) {
 
 function drawQueues() {
   byId("queues").replaceChildren(...queues.map((queue) => {
-    const name = queue.dead ? `${queue.name}: dead letters` : `after ${queue.name}`;
     const count = make("span", { textContent: `${queue.waiting} waiting, ${queue.in_flight} out` });
-    const row = make("li", { dataset: { queue: queue.name, dead: queue.dead } }, make("span", { textContent: name }), count);
+    const row = make("li", { dataset: { queue: queue.name, dead: queue.dead } }, make("span", { textContent: queue.label }), count);
     if (queue.dead) {
       const key = `redrive ${queue.name}`;
       count.classList.toggle("full", queue.waiting > 0);
-      const button = make("button", { type: "button", textContent: "Redrive", disabled: !queue.waiting || busy.has(key), dataset: { key } });
-      button.setAttribute("aria-label", `Redrive the dead letters of ${queue.name}`);
-      button.addEventListener("click", () =>
-        act(key, "/redrive", { queue: queue.name }, (said) => `Sent ${said.sent} again` + (said.kept ? `, kept ${said.kept}` : "")));
-      row.append(button);
+      row.append(pressed("Redrive", `Redrive the dead letters of ${queue.name}`, key, !queue.waiting || busy.has(key), "/redrive",
+        { queue: queue.name }, (said) => `Sent ${said.sent} again` + (said.kept ? `, kept ${said.kept}` : "")));
     }
     return row;
   }));
@@ -115,10 +115,14 @@ function drawQueues() {
 
 // What is drawn anew must not take the focus away from who works with the keyboard.
 function draw(moved) {
-  const key = document.activeElement?.dataset?.key;
+  const focused = document.activeElement;
+  const key = focused?.dataset?.key;
+  const id = focused?.closest?.(".card")?.dataset.id;
   drawBoard(moved);
   drawQueues();
-  if (key) document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+  const again = key && document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  // The button of what is done is gone: stay with its payment.
+  (again || (id && document.querySelector(`.card[data-id="${CSS.escape(id)}"]`)))?.focus?.();
 }
 
 function linked(text, bad = false) {
@@ -156,4 +160,3 @@ events.addEventListener("queues", (event) => {
 });
 events.addEventListener("trouble", (event) => trouble(JSON.parse(event.data)));
 events.addEventListener("error", () => linked("The console has ended. Start it again: make console", true));
-events.addEventListener("open", () => linked("live"));

@@ -115,7 +115,7 @@ class Pulse:
 
     def _count(self, post: Post) -> None:
         queues = [
-            {"name": name, "dead": dead, **asdict(post.counts(queue))}
+            {"name": name, "dead": dead, "label": queue.url.rpartition("/")[2], **asdict(post.counts(queue))}
             for dead, found in ((False, work_queues(self.stack)), (True, dead_letter_queues(self.stack)))
             for name, queue in found.items()
         ]

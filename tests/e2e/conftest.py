@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import ssl
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from chaos.proxy import Proxy
 from local.server import EmbeddedAWS
-from local.tls import CERTIFICATE, KEY, make_certificate
 from ops import running
 from ops.client import Api, Keys, create_client
 from ops.display import Step
 from ops.inbox import Inbox
-from tests.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,45 +31,13 @@ class Deployed:
     server_pid: int
 
 
-# The endpoints that are told by webhooks. Short delays, so that every retry can be waited for.
-WEBHOOKS: dict[str, dict[str, Any]] = {
-    "shop": {"retry_delays_seconds": [2, 4, 6]},
-    "refusals": {"retry_delays_seconds": [1, 1], "events": ["payment.failed"]},
-    "slow": {"retry_delays_seconds": [1, 3]},
-}
-SECRET_TTL_SECONDS = 2
-
-
 @pytest.fixture(scope="session")
-def receivers() -> Iterator[dict[str, Receiver]]:
-    """A receiver on loopback for each endpoint."""
-    make_certificate()
-    with ExitStack() as opened:
-        listening = {}
-        for name in WEBHOOKS:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(CERTIFICATE, KEY)
-            listening[name] = opened.enter_context(Receiver(context))
-        yield listening
-
-
-@pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory, receivers: dict[str, Receiver]) -> Iterator[Deployed]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     place = running.Place(tmp_path_factory.mktemp("stack"))
     with Proxy(place.folder) as proxy, EmbeddedAWS(place.folder, functions_endpoint=proxy.url) as embedded:
         # It lets everything through, until a test sets faults.
         proxy.start(embedded.url)
         terraform = running.terraform(place, embedded.url)
-        webhooks = {
-            name: spec | {"url": f"https://localhost:{receivers[name].port}/{name}", "timeout_seconds": 3}
-            for name, spec in WEBHOOKS.items()
-        }
-        terraform.environment = {
-            **terraform.environment,
-            "TF_VAR_webhooks": json.dumps(webhooks),
-            "TF_VAR_webhook_secret_ttl_seconds": str(SECRET_TTL_SECONDS),
-            "TF_VAR_allowed_private_cidrs": json.dumps(["127.0.0.0/8", "::1/128"]),
-        }
         stack = running.deploy(terraform, embedded.url, Step("Deploying"))
         assert embedded.pid is not None
         yield Deployed(stack, terraform, proxy, embedded.pid)

@@ -85,7 +85,10 @@ def test_the_api_does_as_its_document_says(
             # As the contract says: repeat what was not served. Any other server's error is one.
             if response.status_code != 503:
                 break
-        case.validate_response(response, checks=CHECKS)
+        # A path that it cannot make out a signature for, the embedded AWS refuses in a form of its own. The form of our
+        # own refusals has tests in test_pipeline.py.
+        checks = [openapi.status_code_conformance] if response.status_code == 403 else CHECKS
+        case.validate_response(response, checks=checks)
         if response.status_code >= 400:
             assert {name: stored(stack, name) for name in before} == before, "a refused request has written"
 

@@ -44,6 +44,7 @@ NOT_READ_BACK = {
         "alarm_description",
         "dimensions",
         "extended_statistic",
+        "insufficient_data_actions",
         "ok_actions",
         "period",
         "statistic",

@@ -51,7 +51,10 @@ PLANTED = settings(RUNS, phases=[Phase.generate], derandomize=True, report_multi
 CURRENCIES = [("12.50", "EUR", 1250), ("500", "JPY", 500), ("1.234", "KWD", 1234), ("0.1", "USD", 10)]
 SKEWS = st.sampled_from([0, 0, 0, -600, 600]).map(lambda seconds: timedelta(seconds=seconds))
 SOME = st.integers(0, 9)
+POISON = ["", "{", '{"schema": 2}', "[]"]
 FATE = st.sampled_from(["well", "well", "well", "lost", *FATES])
+# How the calls of a handler end that is started now; None leaves it standing before its first one.
+FATES_LEFT: st.SearchStrategy[list[str] | None] = st.one_of(st.just([]), st.lists(FATE, max_size=3), st.none())
 
 
 class Pipeline(RuleBasedStateMachine):
@@ -73,15 +76,16 @@ class Pipeline(RuleBasedStateMachine):
         """
         self.late = late
         for number in range(payments):
-            self.post(CURRENCIES[number], declined=False, skew=timedelta())
-            self.world.finish_tasks()
+            self.post(CURRENCIES[number], declined=False, skew=timedelta(), fates=[])
         if settled:
             self.world.settle()
 
     # --- Clients ------------------------------------------------------------------------------------------------------
 
-    @rule(money=st.sampled_from(CURRENCIES), declined=st.sampled_from([False, False, True]), skew=SKEWS)
-    def post(self, money: tuple[str, str, int], declined: bool, skew: timedelta) -> None:
+    @rule(
+        money=st.sampled_from(CURRENCIES), declined=st.sampled_from([False, False, True]), skew=SKEWS, fates=FATES_LEFT
+    )
+    def post(self, money: tuple[str, str, int], declined: bool, skew: timedelta, fates: list[str] | None) -> None:
         amount, currency, _ = money
         body = {
             "transaction_id": f"t{len(self.payments)}",
@@ -91,22 +95,18 @@ class Pipeline(RuleBasedStateMachine):
             "payment_method": "pm_declined" if declined else "pm_good",
         }
         self.payments.append(body)
-        self.world.post(None, body, skew)
+        self.drive(self.world.post(None, body, skew), fates)
 
     @precondition(lambda self: self.payments)
-    @rule(which=SOME, skew=SKEWS)
-    def post_again(self, which: int, skew: timedelta) -> None:
-        self.world.post(None, self.payments[which % len(self.payments)], skew)
+    @rule(which=SOME, skew=SKEWS, differently=st.booleans(), fates=FATES_LEFT)
+    def post_again(self, which: int, skew: timedelta, differently: bool, fates: list[str] | None) -> None:
+        change = {"amount": "7", "currency": "GBP"} if differently else {}
+        self.drive(self.world.post(None, self.payments[which % len(self.payments)] | change, skew), fates)
 
     @precondition(lambda self: self.payments)
-    @rule(which=SOME)
-    def post_differently(self, which: int) -> None:
-        self.world.post(None, self.payments[which % len(self.payments)] | {"amount": "7", "currency": "GBP"})
-
-    @precondition(lambda self: self.payments)
-    @rule(which=SOME, share=st.sampled_from([None, 2, 1]))
-    def refund(self, which: int, share: int | None) -> None:
-        self.ask_back(which, share)
+    @rule(which=SOME, share=st.sampled_from([None, 2, 1]), fates=FATES_LEFT)
+    def refund(self, which: int, share: int | None, fates: list[str] | None) -> None:
+        self.drive(self.ask_back(which, share), fates)
 
     def ask_back(self, which: int, share: int | None) -> Task:
         payment = self.payments[which % len(self.payments)]
@@ -132,32 +132,37 @@ class Pipeline(RuleBasedStateMachine):
                 self.world.go_on(task)
 
     @precondition(lambda self: self.refunds)
-    @rule(which=SOME)
-    def refund_again(self, which: int) -> None:
+    @rule(which=SOME, fates=FATES_LEFT)
+    def refund_again(self, which: int, fates: list[str] | None) -> None:
         transaction_id, body = self.refunds[which % len(self.refunds)]
-        self.world.post({"transaction_id": transaction_id}, body)
+        self.drive(self.world.post({"transaction_id": transaction_id}, body), fates)
 
     # --- What AWS does ------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.world.tasks)
-    @rule(which=SOME, fate=FATE)
-    def go_on(self, which: int, fate: str) -> None:
-        self.world.go_on(self.world.tasks[which % len(self.world.tasks)], fate)
-
-    @precondition(lambda self: self.world.tasks)
-    @rule(which=SOME)
-    def finish(self, which: int) -> None:
+    @rule(which=SOME, fates=st.lists(FATE, min_size=1, max_size=3), finish=st.booleans())
+    def go_on(self, which: int, fates: list[str], finish: bool) -> None:
+        """Let a handler that stands still go on, by some calls or to its end."""
         task = self.world.tasks[which % len(self.world.tasks)]
-        while task in self.world.tasks:
-            self.world.go_on(task)
+        for fate in fates:
+            if task in self.world.tasks:
+                self.world.go_on(task, fate)
+        if finish:
+            self.drive(task, [])
 
     @precondition(lambda self: self.world.stream and not any(task.name == "relay" for task in self.world.tasks))
     @rule(size=st.integers(1, 5))
     def relay(self, size: int) -> None:
         self.world.relay(size)
 
-    @rule(relayed=st.lists(FATE, max_size=2), processed=st.lists(FATE, max_size=6), skew=SKEWS)
-    def flow(self, relayed: list[str], processed: list[str], skew: timedelta) -> None:
+    @precondition(lambda self: self.world.stream or self.world.queues["p"].messages)
+    @rule(
+        relayed=st.lists(FATE, max_size=1),
+        processed=st.lists(FATE, min_size=1, max_size=6),
+        skew=SKEWS,
+        a_day_passes=st.sampled_from([False, False, True]),
+    )
+    def flow(self, relayed: list[str], processed: list[str], skew: timedelta, a_day_passes: bool) -> None:
         """Take what waits to the gateway, and drive the calls on the way through the fates."""
         if self.world.stream and not any(task.name == "relay" for task in self.world.tasks):
             self.drive(self.world.relay(10), relayed)
@@ -165,8 +170,13 @@ class Pipeline(RuleBasedStateMachine):
         task = self.world.deliver("p", waiting[:10], skew) if waiting else None
         if task:
             self.drive(task, processed)
+        if a_day_passes:
+            self.time_passes(25 * 60)
 
-    def drive(self, task: Task, fates: list[str]) -> None:
+    def drive(self, task: Task, fates: list[str] | None) -> None:
+        """Take a handler to its end, its first calls ending as ``fates`` say; None leaves it standing."""
+        if fates is None:
+            return
         for fate in fates:
             if task in self.world.tasks:
                 self.world.go_on(task, fate)
@@ -182,17 +192,15 @@ class Pipeline(RuleBasedStateMachine):
             start = first % len(there)
             self.world.deliver(queue, there[start : start + size], skew)
 
-    @rule(queue=st.sampled_from("pn"))
-    def redrive(self, queue: str) -> None:
-        self.world.redrive(queue)
-
-    @rule(skew=SKEWS)
-    def reconcile(self, skew: timedelta) -> None:
-        self.world.reconcile(skew)
-
-    @rule(body=st.sampled_from(["", "{", '{"schema": 2}', "[]"]))
-    def poison(self, body: str) -> None:
-        self.world.send_poison(body)
+    @rule(what=st.sampled_from(["redrive p", "redrive n", "reconcile", "poison"]), skew=SKEWS, fates=FATES_LEFT)
+    def from_outside(self, what: str, skew: timedelta, fates: list[str] | None) -> None:
+        """An operator sends a dead-letter queue back, the schedule comes, or a stranger writes to a queue."""
+        if what == "reconcile":
+            self.drive(self.world.reconcile(skew), fates)
+        elif what == "poison":
+            self.world.send_poison(POISON[len(self.world.answers) % len(POISON)])
+        else:
+            self.world.redrive(what[-1])
 
     @rule(minutes=st.sampled_from([1, 16, 25 * 60]))
     def time_passes(self, minutes: int) -> None:
@@ -219,7 +227,7 @@ class Pipeline(RuleBasedStateMachine):
             self.world.finish_tasks()
             self.world.clock += timedelta(hours=25 if self.late else 0)
             self.world.settle()
-            waiting = self.world.open_ids() - self.world.dead_ids() - self.lost_for_good()
+            waiting = self.world.open_ids() - self.world.dead_ids()
             assert not waiting, f"I1: {waiting} are neither final nor in a dead-letter queue"
             self.mend()
             self.nobody_is_charged_twice()
@@ -229,10 +237,6 @@ class Pipeline(RuleBasedStateMachine):
         finally:
             self.patch.undo()
             logger.setLevel("INFO")
-
-    def lost_for_good(self) -> set[str]:
-        """Nothing is: the name says what an exception to I1 would be."""
-        return set()
 
     def mend(self) -> None:
         """What an operator and the schedule do: after that, every payment is final."""
@@ -351,7 +355,7 @@ def a_charge_of_any_age_without_asking(patch: pytest.MonkeyPatch) -> None:
 
 def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
     def guess(self: charging.Charging, payment: Any, refund_id: Any, reason: str, *, last: bool) -> None:
-        self._record(payment.transaction_id, refund_id, "decline", Word(failure_code=reason))
+        self._record(payment, refund_id, "decline", Word(failure_code=reason))
 
     patch.setattr(charging.Charging, "_unresolved", guess)
 
@@ -380,9 +384,9 @@ def test_the_world_is_not_empty() -> None:
     """A machine that reaches nothing would find nothing: by hand, a payment goes all the way, and back."""
     machine = Pipeline()
     try:
-        machine.post(CURRENCIES[0], declined=False, skew=timedelta())
+        machine.post(CURRENCIES[0], declined=False, skew=timedelta(), fates=[])
         machine.world.settle()
-        machine.refund(0, 2)
+        machine.refund(0, 2, [])
         machine.world.settle()
         (item,) = machine.world.items()
         assert item["status"]["S"] == "partially_refunded"

@@ -333,7 +333,10 @@ def test_values_that_do_not_go_together_are_refused(root_errors: Any) -> None:
 
 def test_a_module_refuses_by_the_name_that_the_root_knows(root_errors: Any) -> None:
     replicas = {"eu-west-1": {"kms_key_arn": "a"}}
-    told = root_errors({"environment_suffix": "bad", "waf": {"requests_per_address": 1}, "table_replicas": replicas})
+    bad = {"waf": {"requests_per_address": 1}, "objectives": {"api_share": 1}, "thresholds": {"api_5xx": 0}}
+    told = root_errors({"environment_suffix": "bad", "table_replicas": replicas} | bad)
+    assert "objectives: api_share and payments_share must be at least 0.94 and below 1" in told
+    assert "thresholds must all be above 0" in told
     assert "waf: requests_per_address must be from 10" in told
     assert "table_replicas: kms_key_arn must be the ARN of a key in the replica's own region" in told
 

@@ -46,7 +46,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "modules/monitoring").glob("*.tf"))
+    sources = "".join(path.read_text() for path in (ROOT / "modules").glob("*/*.tf"))
     named = set(re.findall(r'runbook\s*=\s*"([a-z0-9-]+)"|/([a-z0-9-]+)\.md"', sources))
     pages = {page.stem for page in (ROOT / "docs/runbooks").glob("*.md")}
     assert len(pages) > 10
@@ -74,3 +74,17 @@ def test_the_root_has_the_defaults_of_the_module() -> None:
 
     for name in ("objectives", "thresholds"):
         assert defaults("variables.tf", name) == defaults("modules/monitoring/variables.tf", name) != []
+
+
+def test_every_metric_is_told_of() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "src/payments").rglob("*.py"))
+    counted = set(re.findall(r'measure(?:_[a-z]+)?\((?=.*?"[A-Z])[^)]*', code))
+    names = {name for call in counted for name in re.findall(r'"([A-Z]\w+)"', call)}
+    handler = (ROOT / "src/payments/handlers/reconciler.py").read_text()
+    (outcomes,) = re.findall(r"for name in \(([^)]+)\):\n\s+if counts", handler)
+    names |= {f"Reconciler{name.capitalize()}" for name in re.findall(r'"(\w+)"', outcomes)}
+    page = (ROOT / "docs/observability.md").read_text()
+    rows = [row.split("|") for row in page.split("## Metrics", 1)[1].split("## Traces", 1)[0].splitlines()]
+    told = {name for row in rows if len(row) > 2 for name in re.findall(r"`([A-Z]\w+)`", row[1])}
+    assert len(names) > 15
+    assert told == names

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from local import ROOT, LocalError
 from ops import environments, interrupt, running
@@ -134,8 +135,11 @@ class _Recorder:
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
 
-    def request(self, _method: str, _url: str, *, headers: dict[str, str], **_options: object) -> None:
+    def request(self, _method: str, _url: str, *, headers: dict[str, str], **_options: object) -> requests.Response:
         self.headers = headers
+        answer = requests.Response()
+        answer.status_code = 202
+        return answer
 
 
 @pytest.mark.parametrize("keys", [Keys("AKID", "secret"), None])

@@ -30,6 +30,7 @@ from local import ROOT
 from payments import relaying, webhooks
 from payments.handlers import deliverer
 from payments.settings import words
+from payments.telemetry import flush
 from payments.webhooks import (
     MAX_DELAY_SECONDS,
     AddressError,
@@ -423,6 +424,28 @@ def test_410_switches_the_endpoint_off_and_nothing_more_is_sent(world: World, lo
     assert set(world.hidden) == {"a", "b", "c"}
     errors = [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("level") == "ERROR"]
     assert [line["message"] for line in errors] == ["the endpoint answered 410 and is switched off"]
+
+
+def test_what_the_alarms_watch_is_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(world, Answer(204), Answer(500), Answer(410))
+    flush()  # what other tests have counted
+    capsys.readouterr()
+    counted: list[dict[str, float]] = []
+    for _ in range(4):
+        handle(world, monkeypatch, [a_body(1)])
+        written = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        counted.append({name: sum(value) for emf in written for name, value in emf.items() if name.startswith("Web")})
+        assert all(emf["service"] for emf in written)
+    assert counted == [
+        {"WebhookDelivered": 1},
+        {"WebhookFailed": 1},
+        {"WebhookFailed": 1, "WebhookSwitchedOff": 1},
+        {"WebhookFailed": 1, "WebhookSwitchedOff": 1},
+    ]
+    alarms = (ROOT / "modules/webhooks/alarms.tf").read_text()
+    assert set(re.findall(r'name = "(Webhook\w+)"', alarms)) == {"WebhookFailed", "WebhookSwitchedOff"}
 
 
 def test_410_is_told_of_where_the_switch_cannot_be_set(

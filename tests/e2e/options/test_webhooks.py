@@ -14,8 +14,11 @@ import pytest
 from botocore.exceptions import ClientError
 from standardwebhooks.webhooks import Webhook
 
+from ops import target
+from ops.environments import LOCAL
 from ops.payment import new_payment
-from tests.e2e.conftest import SECRET_TTL_SECONDS
+from tests.commands import Ran, runner
+from tests.e2e.options.conftest import SECRET_TTL_SECONDS
 from tests.receiver import Answer, Received
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from ops.inbox import Inbox
     from ops.stack import Stack
     from tests.receiver import Receiver
+
+    Run = Callable[..., Ran]
 
 pytestmark = pytest.mark.e2e
 
@@ -81,7 +86,8 @@ def hooks(stack: Stack, receivers: dict[str, Receiver]) -> Hooks:
 
 def pay(api: Api, **changes: Any) -> str:
     payment = new_payment(transaction_id=f"hook-{uuid.uuid4().hex[:12]}", **changes)
-    assert api.post(payment).status_code == 202
+    answer = api.post(payment)
+    assert answer.status_code == 202, answer.text
     return str(payment["transaction_id"])
 
 
@@ -219,3 +225,19 @@ def test_a_function_reads_no_other_endpoints_secret(hooks: Hooks, stack: Stack) 
     assert manager.get_secret_value(SecretId=own)["SecretString"]
     with pytest.raises(ClientError, match="AccessDenied"):
         manager.get_secret_value(SecretId=others)
+
+
+@pytest.fixture
+def payments(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setattr(target, "local_target", lambda _place: target.Target(LOCAL, stack, api))
+    return runner(monkeypatch, capsys)
+
+
+def test_an_operator_tries_an_endpoint(payments: Run, hooks: Hooks) -> None:
+    hooks.receivers["shop"].answer = lambda _: Answer(204)
+    tried = payments("webhooks", "test", "shop", "--json")
+    assert (tried.status, tried.json["status"]) == (0, 204)
+    received = hooks.wait("shop", tried.json["webhook_id"])
+    assert received is not None
+    event = Webhook(hooks.secrets["shop"][0]).verify(received.body, received.headers)
+    assert (event["type"], event["id"]) == ("payment.test", tried.json["webhook_id"])

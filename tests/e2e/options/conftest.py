@@ -1,0 +1,76 @@
+"""A stack of its own for what is off by default, gone when its tests are over.
+
+Its endpoints fail, wait and refuse on purpose: beside them, no other test could tell how fast anything is.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.server import EmbeddedAWS
+from local.tls import CERTIFICATE, KEY, make_certificate
+from ops import running
+from ops.client import Api, create_client
+from ops.display import Step
+from ops.inbox import Inbox
+from tests.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ops.stack import Stack
+
+# The endpoints that are told by webhooks. Short delays, so that every retry can be waited for.
+WEBHOOKS: dict[str, dict[str, Any]] = {
+    "shop": {"retry_delays_seconds": [2, 4, 6]},
+    "refusals": {"retry_delays_seconds": [1, 1], "events": ["payment.failed"]},
+    "slow": {"retry_delays_seconds": [1, 3]},
+}
+SECRET_TTL_SECONDS = 2
+
+
+@pytest.fixture(scope="package")
+def receivers() -> Iterator[dict[str, Receiver]]:
+    """A receiver on loopback for each endpoint."""
+    make_certificate()
+    with ExitStack() as opened:
+        listening = {}
+        for name in WEBHOOKS:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(CERTIFICATE, KEY)
+            listening[name] = opened.enter_context(Receiver(context))
+        yield listening
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory, receivers: dict[str, Receiver]) -> Iterator[Stack]:
+    place = running.Place(tmp_path_factory.mktemp("options"))
+    with EmbeddedAWS(place.folder) as embedded:
+        terraform = running.terraform(place, embedded.url)
+        webhooks = {
+            name: spec | {"url": f"https://localhost:{receivers[name].port}/{name}", "timeout_seconds": 3}
+            for name, spec in WEBHOOKS.items()
+        }
+        terraform.environment = {
+            **terraform.environment,
+            "TF_VAR_webhooks": json.dumps(webhooks),
+            "TF_VAR_webhook_secret_ttl_seconds": str(SECRET_TTL_SECONDS),
+            "TF_VAR_allowed_private_cidrs": json.dumps(["127.0.0.0/8", "::1/128"]),
+        }
+        yield running.deploy(terraform, embedded.url, Step("Deploying"))
+
+
+@pytest.fixture(scope="package")
+def api(stack: Stack) -> Api:
+    return Api(stack.api_url, stack.region, create_client(stack), stack.trusted)
+
+
+@pytest.fixture(scope="package")
+def inbox(stack: Stack) -> Iterator[Inbox]:
+    with Inbox(stack) as inbox:
+        yield inbox

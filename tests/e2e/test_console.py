@@ -1,0 +1,275 @@
+"""The console: what it shows in a browser, what can be done in it by keyboard, and whom it refuses."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from local import ROOT, LocalError
+from ops.commands.options import patiently
+from ops.console.server import POLICY, serve
+from ops.dead_letters import Post, dead_letter_queues
+from ops.environments import LOCAL
+from ops.payment import until_final
+from ops.target import Target
+from payments.model import Message
+from tests.e2e.browser import browser
+from tests.e2e.support import SOON, a_payment, unique
+from tests.unit.conftest import payment as payment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import ConsoleMessage, Locator, Page
+
+    from ops.client import Api
+    from ops.stack import Stack
+
+pytestmark = pytest.mark.e2e
+SOON_MS = SOON * 1000
+
+
+@pytest.fixture(scope="module")
+def there(stack: Stack, api: Api) -> Target:
+    return Target(LOCAL, stack, api)
+
+
+@pytest.fixture(scope="module")
+def url(there: Target) -> Iterator[str]:
+    with serve(there, 0) as (url, _wait):
+        yield url
+
+
+def is_complaint(said: ConsoleMessage) -> bool:
+    """Whether a browser's line tells of a fault: what the API refuses, it calls one too."""
+    return said.type == "error" and "responded with a status of 502" not in said.text
+
+
+@pytest.fixture
+def page(url: str, tmp_path: Path) -> Iterator[Page]:
+    """The page, open in a browser; whatever it complains of, or asks of another site, fails the test."""
+    with browser(tmp_path / "profile") as context:
+        complaints: list[str] = []
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if is_complaint(said) else None)
+        page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else complaints.append(asked.url))
+        page.goto(url)
+        expect(page.locator("#link")).to_have_text("live")
+        yield page
+        assert complaints == []
+
+
+def card(page: Page, transaction_id: str) -> Locator:
+    return page.locator(f".card[data-id='{transaction_id}']")
+
+
+def said_id(page: Page) -> str:
+    """Return the id of the payment that the form has just made."""
+    expect(page.locator("#said")).to_contain_text("is validated", timeout=SOON_MS)
+    found = re.match(r"(console-\w+) is validated", page.locator("#said").inner_text())
+    assert found
+    return found.group(1)
+
+
+def test_a_payment_is_made_seen_through_and_given_back_by_keyboard(page: Page, api: Api) -> None:
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    for _ in range(5):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Pay", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+    name = said_id(page)
+    expect(page.locator(f"[data-state=processed] [data-id='{name}']")).to_be_visible(timeout=SOON_MS)
+    # It has been seen in each of its states.
+    expect(card(page, name)).to_contain_text(re.compile(r"validated .* → processed "))
+    button = page.get_by_role("button", name=f"Refund {name}")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"[data-state=refunded] [data-id='{name}']")).to_be_visible(timeout=SOON_MS)
+    expect(card(page, name)).to_contain_text("12.50 given back")
+    # The button is gone, and the keyboard is where it was.
+    expect(card(page, name)).to_be_focused()
+    assert api.get(name).json()["status"] == "refunded"
+
+
+def test_a_decline_says_why_and_a_refusal_says_what_is_wrong(page: Page) -> None:
+    page.get_by_label("Method").select_option("pm_sim_declined_insufficient_funds")
+    page.get_by_role("button", name="Pay", exact=True).click()
+    name = said_id(page)
+    expect(page.locator(f"[data-state=failed] [data-id='{name}']")).to_contain_text(
+        "insufficient_funds", timeout=SOON_MS
+    )
+    page.get_by_label("Amount").fill("12.505")
+    page.get_by_role("button", name="Pay", exact=True).click()
+    expect(page.locator("#said.bad")).to_contain_text("/amount", timeout=SOON_MS)
+
+
+def test_a_payment_made_elsewhere_appears_by_itself(page: Page, api: Api) -> None:
+    payment = a_payment()
+    api.post(payment)
+    until_final(api, payment["transaction_id"], SOON)
+    expect(page.locator(f"[data-state=processed] [data-id='{payment['transaction_id']}']")).to_be_visible(
+        timeout=SOON_MS
+    )
+
+
+def dead_letter(stack: Stack) -> str:
+    """Put the message of a payment that is charged into the dead letters; return the payment's id."""
+    name = unique("dead")
+    message = Message.of("payment.processed", payment_of(transaction_id=name, status="processed", version=2))
+    stack.sqs.send_message(QueueUrl=stack.outputs["processor_dlq_url"], MessageBody=message.encode())
+    return name
+
+
+def test_dead_letters_are_seen_and_redriven(page: Page, stack: Stack, inbox: Any) -> None:
+    name = dead_letter(stack)
+    row = page.locator("[data-dead=true][data-queue=processor]")
+    expect(row).to_contain_text("1 waiting", timeout=SOON_MS)
+    page.get_by_role("button", name="Redrive the dead letters of processor").click()
+    expect(page.locator("#said")).to_have_text("Sent 1 again", timeout=SOON_MS)
+    expect(row).to_contain_text("0 waiting", timeout=SOON_MS)
+    assert inbox.wait(lambda event: event["subject"] == name, SOON)
+    assert Post(stack).counts(dead_letter_queues(stack)["processor"]).waiting == 0
+
+
+def test_what_a_payment_says_is_text(page: Page, there: Target, url: str) -> None:
+    """The page's policy lets no script of a stranger run, and nothing is ever read as HTML."""
+    assert page.evaluate("document.querySelectorAll('script:not([src])').length") == 0
+    page.evaluate(
+        "drawBoard(payments.set('x', {transaction_id: 'x', status: 'failed', failure_code: '<img src=x onerror=1>',"
+        " amount: '1', currency: 'EUR', updated_at: '2099', moves: []}) && 'x')"
+    )
+    assert page.locator("#board img").count() == 0
+    expect(card(page, "x")).to_contain_text("<img src=x")
+
+
+def test_dark_and_light(url: str, tmp_path: Path) -> None:
+    grounds = []
+    for dark in (False, True):
+        with browser(tmp_path / str(dark), dark=dark) as context:
+            page = context.new_page()
+            page.goto(url)
+            grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    light, dark_one = (sum(map(int, re.findall(r"\d+", ground)[:3])) for ground in grounds)
+    assert light > 600
+    assert dark_one < 150
+
+
+def test_the_screenshot(stack: Stack, api: Api, tmp_path: Path) -> None:
+    """A picture of the page with a payment in most states. To renew docs/console.png, delete it and run this test."""
+    payments = [
+        a_payment(payment_method=method)
+        for method in ["pm_sim_approved"] * 3 + ["pm_sim_declined_insufficient_funds", "pm_sim_approved"]
+    ]
+    for number, payment in enumerate(payments):
+        payment |= {"customer_id": ["ada", "grace", "alan"][number % 3], "amount": f"{12 + 7 * number}.50"}
+        payment["transaction_id"] = unique(f"order-{1001 + number}")[:15]
+        assert patiently(partial(api.post, payment), SOON).ok
+        until_final(api, payment["transaction_id"], SOON)
+    api.refund(payments[0]["transaction_id"], {"refund_id": "r", "amount": "5.00"})
+    stuck = a_payment(payment_method="pm_sim_unavailable", amount="80.00")
+    stuck |= {"customer_id": "grace", "transaction_id": unique("order-1006")[:15]}
+    api.post(stuck)
+    with serve(Target(LOCAL, stack, api), 0) as (url, _wait), browser(tmp_path / "profile") as context:
+        page = context.new_page()
+        page.goto(url)
+        expect(page.locator(f"[data-state=refunded] [data-id='{payments[0]['transaction_id']}']")).to_be_visible(
+            timeout=SOON_MS
+        )
+        expect(card(page, stuck["transaction_id"])).to_be_visible(timeout=SOON_MS)
+        taken = page.screenshot(path=tmp_path / "console.png")
+    assert taken.startswith(b"\x89PNG")
+    kept = ROOT / "docs" / "console.png"
+    if not kept.exists():
+        kept.write_bytes(taken)
+
+
+# Whom it refuses. None of this needs a browser.
+
+
+def ask(url: str, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], str]:
+    with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)) as connection:
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read().decode()
+
+
+def token_of(url: str) -> str:
+    found = re.search(r'name="console-token" content="([\w-]+)"', ask(url, "GET", "/")[2])
+    assert found
+    return found.group(1)
+
+
+PAYMENT = {"customer_id": "ada", "amount": "1.00", "currency": "EUR", "payment_method": "pm_sim_approved"}
+
+
+def test_the_page_itself_may_pay(url: str) -> None:
+    headers = {"Origin": url, "Content_Type": "application/json", "X_Console_Token": token_of(url)}
+    status, _, said = ask(url, "POST", "/pay", PAYMENT, **headers)
+    assert (status, json.loads(said)["status"]) == (200, "validated")
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": None}, 403),
+        ({"X_Console_Token": "guessed"}, 403),
+        ({"X_Console_Token": None}, 403),
+        ({"Content_Type": "text/plain"}, 415),
+    ],
+)
+def test_another_site_may_not(url: str, changed: dict[str, str | None], status: int) -> None:
+    headers = {"Origin": url, "Content_Type": "application/json", "X_Console_Token": token_of(url)} | changed
+    answer = ask(url, "POST", "/pay", PAYMENT, **{name: value for name, value in headers.items() if value})
+    assert answer[0] == status, answer
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/console.js"])
+def test_a_name_that_was_rebound_to_this_machine_is_refused(url: str, path: str) -> None:
+    port = url.rpartition(":")[2]
+    status, _, said = ask(url, "GET", path, Host=f"evil.example:{port}")
+    assert status == 421
+    assert "console-token" not in said
+    assert ask(url, "GET", "/", Host=f"localhost:{port}")[0] == 200
+
+
+def test_every_answer_keeps_other_sites_out(url: str) -> None:
+    for path in ("/", "/nothing"):
+        headers = ask(url, "GET", path)[1]
+        assert headers["Content-Security-Policy"] == POLICY
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_a_body_without_an_end_is_not_waited_for(url: str) -> None:
+    headers = {"Origin": url, "Content_Type": "application/json", "X_Console_Token": token_of(url)}
+    assert ask(url, "POST", "/pay", **headers, Content_Length="99999999")[0] == 413
+
+
+def test_it_listens_on_loopback_only(url: str) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    assert host == "127.0.0.1"
+    own = socket.gethostbyname(socket.gethostname())
+    if own.startswith("127."):
+        pytest.skip("this machine has no other address to call it by")
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        assert probe.connect_ex((own, int(port))) != 0
+
+
+def test_a_port_that_is_taken_is_named(there: Target, url: str) -> None:
+    port = int(url.rpartition(":")[2])
+    with pytest.raises(LocalError, match=f"port {port} is taken"), serve(there, port):
+        pass

@@ -1,0 +1,37 @@
+"""One payment's whole story, from the functions' logs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.story import Step, steps
+from tests.e2e.support import SOON, a_payment
+
+if TYPE_CHECKING:
+    from ops.client import Api
+    from ops.stack import Stack
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_payments_story_is_told_by_the_functions_logs(api: Api, stack: Stack) -> None:
+    payment = a_payment()
+    assert api.post(payment).status_code == 202
+    deadline = time.monotonic() + SOON
+    told: list[Step] = []
+    while time.monotonic() < deadline and "announced" not in {step.message for step in told}:
+        time.sleep(1)
+        told = steps(stack.logs, "local", payment["transaction_id"])
+    # A function logs what it has done, and the next may be faster than its log: only the ends are sure.
+    found = [(step.function, step.message, step.more.get("event")) for step in told]
+    assert found[0] == ("validator", "accepted", None)
+    assert found[-1] == ("notifier", "announced", "payment.processed")
+    assert sorted(found[1:-1]) == [
+        ("processor", "recorded", "approve"),
+        ("relay", "relayed", "payment.processed"),
+        ("relay", "relayed", "payment.validated"),
+    ]
+    assert all(step.more["function_request_id"] for step in told)
