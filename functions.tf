@@ -20,6 +20,9 @@ locals {
     payments = "relay"
   }
 
+  # Who speaks to the payment gateway: what that takes is in stripe.tf.
+  gateway_callers = ["processor", "reconciler"]
+
   # A key is allowed by its alias, since its id is known only after the first apply, and through one service only.
   key_statements = {
     for use, grant in {
@@ -76,14 +79,14 @@ locals {
 
     processor = {
       description = "Charges a payment, or gives it back, through the gateway, once, and records the outcome."
-      environment = merge(local.gateway_environments.processor, {
+      environment = {
         MAX_RECEIVE_COUNT = tostring(var.queues.max_receive_count)
         TABLE_NAME        = local.table_name
-      })
-      statements = merge(local.gateway_statements.processor, {
+      }
+      statements = {
         record = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
         key    = local.key_statements.dynamodb
-      })
+      }
     }
 
     notifier = {
@@ -115,17 +118,17 @@ locals {
 
     reconciler = {
       description = "Asks the gateway about what has not become final for too long, and finishes it or sends it on again."
-      environment = merge(local.gateway_environments.reconciler, {
+      environment = {
         OPEN_INDEX_NAME         = local.open_index_name
         RECONCILE_AFTER_SECONDS = tostring(60 * var.reconciler.older_than_minutes)
         TABLE_NAME              = local.table_name
-      })
+      }
       schedule = "rate(${var.reconciler.interval_minutes} minute${var.reconciler.interval_minutes == 1 ? "" : "s"})"
-      statements = merge(local.gateway_statements.reconciler, {
+      statements = {
         find   = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.open_index_name}"] }
         settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
         key    = local.key_statements.dynamodb
-      })
+      }
     }
   }
 }

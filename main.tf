@@ -173,9 +173,9 @@ module "function" {
   }
   layer_arns = concat(
     [aws_lambda_layer_version.dependencies.arn],
-    contains(["processor", "reconciler"], each.key) ? aws_lambda_layer_version.stripe[*].arn : [],
+    contains(local.gateway_callers, each.key) ? aws_lambda_layer_version.stripe[*].arn : [],
   )
-  environment = merge(each.value.environment, {
+  environment = merge(each.value.environment, lookup(local.gateway_environments, each.key, {}), {
     ENVIRONMENT                  = var.environment_suffix
     POWERTOOLS_LOG_LEVEL         = var.log_level
     POWERTOOLS_METRICS_NAMESPACE = local.metrics_namespace
@@ -192,7 +192,7 @@ module "function" {
     subnet_ids         = module.network.private_subnet_ids
     security_group_ids = [module.network.function_security_group_id]
   }
-  statements = each.value.statements
+  statements = merge(each.value.statements, lookup(local.gateway_statements, each.key, {}))
   schedule   = try(each.value.schedule, null)
   queue_sources = {
     for queue, consumer in local.queue_consumers : queue => {

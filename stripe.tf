@@ -44,7 +44,7 @@ locals {
   }
 
   gateway_environments = {
-    for function in ["processor", "reconciler"] : function => merge(
+    for function in local.gateway_callers : function => merge(
       { GATEWAY = var.gateway },
       { for name in [local.simulator_ledger_name] : "SIMULATOR_TABLE_NAME" => name if !local.stripe },
       { for seconds in [local.stripe_timeouts[function]] : "GATEWAY_TIMEOUT_SECONDS" => tostring(seconds) if local.stripe },

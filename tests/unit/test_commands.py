@@ -301,7 +301,12 @@ def test_an_api_that_goes_by_a_key_or_a_token_is_given_it(monkeypatch: pytest.Mo
 
 def test_a_roles_session_token_is_signed_and_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: dict[str, str] = {}
-    fake = MagicMock(request=lambda _method, _url, *, headers, **_rest: sent.update(headers))
+
+    def answer(_method: str, _url: str, *, headers: dict[str, str], **_rest: object) -> MagicMock:
+        sent.update(headers)
+        return MagicMock(status_code=200)
+
+    fake = MagicMock(request=answer)
     monkeypatch.setattr("ops.client.requests", fake)
     API.get("order-1")
     assert sent["X-Amz-Security-Token"] == "token"
