@@ -5,7 +5,7 @@ locals {
   function_settings = {
     for function in keys(local.function_names) : function => {
       for setting in ["maximum_concurrency", "memory_mb", "reserved_concurrency", "timeout_seconds"] :
-      setting => try(coalesce(try(var.functions[function][setting], null), try(var.function_defaults[setting], null)), null)
+      setting => try(coalesce(try(var.functions[function][setting], null), try(local.stripe_settings[function][setting], null), try(var.function_defaults[setting], null)), null)
     }
   }
 

@@ -70,16 +70,19 @@ module "network" {
 module "table" {
   source = "./modules/dynamodb"
 
-  context    = local.context
-  name       = local.table_name
-  hash_key   = "transaction_id"
-  attributes = { transaction_id = "S", customer_shard = "S", created_at = "S", open_shard = "S", open_from = "S" }
-  indexes = {
+  context  = local.context
+  name     = local.table_name
+  hash_key = "transaction_id"
+  attributes = merge(
+    { transaction_id = "S", customer_shard = "S", created_at = "S", open_shard = "S", open_from = "S" },
+    local.stripe_attributes,
+  )
+  indexes = merge(local.stripe_indexes, {
     # Keys only: a change of state then never writes the index. Sharded: no customer is too hot (docs/decisions/0006).
     (local.customer_index_name) = { hash_key = "customer_shard", range_key = "created_at", projection_type = "KEYS_ONLY" }
     # Sparse: it holds what is not final, for the reconciler (docs/decisions/0007).
     (local.open_index_name) = { hash_key = "open_shard", range_key = "open_from", projection_type = "KEYS_ONLY" }
-  }
+  })
   stream_view_type            = "NEW_AND_OLD_IMAGES"
   point_in_time_recovery_days = var.table.point_in_time_recovery_days
   deletion_protection         = var.table.deletion_protection
@@ -173,7 +176,7 @@ module "function" {
   }
   layer_arns = concat(
     [aws_lambda_layer_version.dependencies.arn],
-    contains(local.gateway_callers, each.key) ? aws_lambda_layer_version.stripe[*].arn : [],
+    contains(local.stripe_callers, each.key) ? aws_lambda_layer_version.stripe[*].arn : [],
   )
   environment = merge(each.value.environment, lookup(local.gateway_environments, each.key, {}), {
     ENVIRONMENT                  = var.environment_suffix
@@ -267,13 +270,15 @@ module "monitoring" {
     }
   }
   dead_letter_queues = { relay = local.dead_letter_queue_names.relay }
-  tables             = { payments = { name = module.table.name, indexes = [local.customer_index_name, local.open_index_name] } }
+  tables             = { payments = { name = module.table.name, indexes = concat([local.customer_index_name, local.open_index_name], keys(local.stripe_indexes)) } }
   api                = { name = local.api_name, stage = module.api.stage_name }
 
   roles = {
     accepting         = "validator"
     announcing        = "notifier"
     charging          = "processor"
+    comparing         = one([for function in keys(local.stripe_functions) : function if function == "stripe_comparer"])
+    hearing           = one([for function in keys(local.stripe_functions) : function if function == "stripe_webhook"])
     reconcile_minutes = var.reconciler.interval_minutes
     reconciling       = "reconciler"
     refunding         = "refunder"

@@ -34,6 +34,8 @@ locals {
   table_name            = "payment-transactions-${var.environment_suffix}"
   customer_index_name   = "customer-index"
   open_index_name       = "open-index"
+  gateway_index_name    = "gateway-index"
+  charged_index_name    = "charged-index"
   simulator_ledger_name = "payment-simulator-ledger-${var.environment_suffix}"
 
   topic_names = {

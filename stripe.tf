@@ -39,12 +39,28 @@ locals {
   # How long an answer of the gateway's is waited for: a charge takes most of a call, and a question what the reconciler
   # allows for one payment.
   stripe_timeouts = {
-    processor  = max(2, floor(2 * local.function_settings["processor"].timeout_seconds / 3))
-    reconciler = 3
+    processor       = max(2, floor(2 * local.function_settings["processor"].timeout_seconds / 3))
+    reconciler      = 3
+    stripe_comparer = 20
+  }
+
+  # A day's books are read in one go.
+  stripe_settings = { stripe_comparer = { timeout_seconds = 900 } }
+
+  # Who has the package and the key.
+  stripe_callers = concat(local.gateway_callers, ["stripe_comparer"])
+
+  # By the gateway's name of a charge, for disputes; and by the day of it, for the comparison (docs/decisions/0030).
+  stripe_attributes = { for name in ["gateway_reference", "charged_on"] : name => "S" if local.stripe }
+  stripe_indexes = {
+    for name, keys in {
+      (local.gateway_index_name) = { hash_key = "gateway_reference" }
+      (local.charged_index_name) = { hash_key = "charged_on", range_key = "transaction_id" }
+    } : name => merge({ projection_type = "KEYS_ONLY" }, keys) if local.stripe
   }
 
   gateway_environments = {
-    for function in local.gateway_callers : function => merge(
+    for function in local.stripe_callers : function => merge(
       { GATEWAY = var.gateway },
       { for name in [local.simulator_ledger_name] : "SIMULATOR_TABLE_NAME" => name if !local.stripe },
       { for seconds in [local.stripe_timeouts[function]] : "GATEWAY_TIMEOUT_SECONDS" => tostring(seconds) if local.stripe },
@@ -56,8 +72,9 @@ locals {
   # The simulator's books are a table; Stripe's are opened by a key.
   gateway_statements = {
     for function, actions in {
-      processor  = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
-      reconciler = ["dynamodb:GetItem"]
+      processor       = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+      reconciler      = ["dynamodb:GetItem"]
+      stripe_comparer = []
       } : function => merge(
       { for arn in [local.ledger_arn] : "ledger" => { actions = actions, resources = [arn], conditions = [] } if !local.stripe },
       { for name, statement in try(local.stripe_secret_statements.key, {}) : name => merge({ conditions = [] }, statement) },
@@ -65,17 +82,46 @@ locals {
   }
 
   stripe_functions = {
-    for function in ["stripe_webhook"] : function => {
-      description = "Takes Stripe's signed events to the payments that they are about."
-      environment = merge(try(local.stripe_environment.webhook, {}), { TABLE_NAME = local.table_name })
-      statements = merge(
-        {
-          settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn], conditions = [] }
-          key    = local.key_statements.dynamodb
-        },
-        { for name, statement in try(local.stripe_secret_statements.webhook, {}) : name => merge({ conditions = [] }, statement) },
-      )
-    } if local.stripe
+    for function, spec in {
+      stripe_webhook = {
+        description = "Takes Stripe's signed events to the payments that they are about."
+        schedule    = null
+        environment = merge(try(local.stripe_environment.webhook, {}), {
+          GATEWAY_INDEX_NAME = local.gateway_index_name
+          TABLE_NAME         = local.table_name
+        })
+        statements = merge(
+          {
+            settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
+            find   = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.gateway_index_name}"] }
+            key    = local.key_statements.dynamodb
+          },
+          try(local.stripe_secret_statements.webhook, {}),
+        )
+      }
+      stripe_comparer = {
+        description = "Compares a day of Stripe's books with the table, and announces what differs."
+        # When the day is over everywhere that a clock may be wrong.
+        schedule = "cron(30 2 * * ? *)"
+        environment = {
+          CHARGED_INDEX_NAME = local.charged_index_name
+          EVENT_SOURCE       = "/payments/${var.environment_suffix}"
+          GATEWAY_INDEX_NAME = local.gateway_index_name
+          TABLE_NAME         = local.table_name
+          TOPIC_ARN          = local.announcements_arn
+        }
+        statements = {
+          read = { actions = ["dynamodb:GetItem"], resources = [local.table_arn] }
+          find = {
+            actions   = ["dynamodb:Query"]
+            resources = [for index in [local.gateway_index_name, local.charged_index_name] : "${local.table_arn}/index/${index}"]
+          }
+          announce  = { actions = ["sns:Publish"], resources = [local.announcements_arn] }
+          key       = local.key_statements.dynamodb
+          topic-key = local.key_statements.sns
+        }
+      }
+    } : function => merge(spec, { statements = { for name, statement in spec.statements : name => merge({ conditions = [] }, statement) } }) if local.stripe
   }
 
   # Stripe holds no credentials of AWS. It signs what it sends, and the function hears nobody else.
@@ -85,7 +131,7 @@ locals {
       path     = "/gateways/stripe/webhook"
       function = function
       open     = true
-    }
+    } if function == "stripe_webhook"
   }
 
   stripe_throttles = { for route in keys(local.stripe_routes) : route => var.stripe_webhook_throttle }
@@ -138,9 +184,10 @@ resource "aws_lambda_layer_version" "stripe" {
 }
 
 output "stripe" {
-  description = "With gateway = \"stripe\", the names of the secrets that want a value, and the address to give to Stripe for its events; null without."
+  description = "With gateway = \"stripe\", the function that compares the books, the names of the secrets that want a value, and the address to give to Stripe for its events; null without."
   value = local.stripe ? {
-    secret_names = local.stripe_secret_names
-    webhook_url  = "${module.api.url}/gateways/stripe/webhook"
+    comparer_function_name = module.function["stripe_comparer"].name
+    secret_names           = local.stripe_secret_names
+    webhook_url            = "${module.api.url}/gateways/stripe/webhook"
   } : null
 }

@@ -132,7 +132,7 @@ variable "function_defaults" {
 }
 
 variable "functions" {
-  description = "Where a function differs from function_defaults, by its name: validator, refunder, relay, processor, notifier, reader, reconciler, stripe_webhook. maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier)."
+  description = "Where a function differs from function_defaults, by its name: validator, refunder, relay, processor, notifier, reader, reconciler, stripe_webhook, stripe_comparer. maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier)."
   type = map(object({
     maximum_concurrency  = optional(number)
     memory_mb            = optional(number)
@@ -143,8 +143,8 @@ variable "functions" {
   nullable = false
 
   validation {
-    condition     = length(setsubtract(keys(var.functions), ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler", "stripe_webhook"])) == 0
-    error_message = "functions has a name that is none of validator, refunder, relay, processor, notifier, reader, reconciler, stripe_webhook."
+    condition     = length(setsubtract(keys(var.functions), ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler", "stripe_webhook", "stripe_comparer"])) == 0
+    error_message = "functions has a name that is none of validator, refunder, relay, processor, notifier, reader, reconciler, stripe_webhook, stripe_comparer."
   }
 
   validation {
@@ -458,6 +458,7 @@ variable "thresholds" {
     dead_letters           = optional(number, 1)
     duration_share         = optional(number, 0.8)
     errors                 = optional(number, 1)
+    gateway_differences    = optional(number, 1)
     iterator_age_ms        = optional(number, 60000)
     oldest_message_seconds = optional(number, 600)
     open_payment_seconds   = optional(number, 3600)

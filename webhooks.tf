@@ -4,8 +4,8 @@
 locals {
   # What the relay and the notifier announce.
   webhook_events = [
-    "payment.failed", "payment.processed", "payment.refund_failed", "payment.refund_unknown", "payment.refunded",
-    "payment.unknown",
+    "gateway.difference", "payment.dispute_closed", "payment.disputed", "payment.failed", "payment.processed",
+    "payment.refund_failed", "payment.refund_unknown", "payment.refunded", "payment.unknown",
   ]
 
   subscriber_key_aliases = {

@@ -2,6 +2,7 @@
 
 An event may come twice, late, or before an older one. The payment's own transitions see to that, as they do for
 messages: a repeat changes nothing, and no event reopens a payment that is final. So an event's id need not be kept.
+A dispute's events carry no metadata of the payment's: it is found by the charge that they name.
 Stripe's package is not needed to read one, and this module does without.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,20 +18,25 @@ from msgspec import Struct
 
 from payments.contract import REFUND_ID, TRANSACTION_ID
 from payments.gateway import Approved, Declined, Pending
+from payments.model import DisputeRecord, timestamp
 from payments.stripe_money import AmountError, from_stripe
-from payments.stripe_outcomes import charged, given_back
+from payments.stripe_outcomes import charged, given_back, word
 from payments.telemetry import logger, measure
 from payments.transitions import OPEN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from payments.charging import Settling
     from payments.model import Payment
-    from payments.store import Table
+    from payments.store import GatewayIndex, Table
 
 # How old a signature may be, as Stripe recommends: it cannot be played again later.
 TOLERANCE_SECONDS = 300
 _MOST_SECRETS = 2
 _MOST_SIGNATURES = 10
+_DISPUTE_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 # A charge's last words, and what the customer must do. ``processing`` adds nothing, and could come late.
 CHARGE_EVENTS = frozenset(
@@ -66,6 +73,7 @@ class Event(Struct, frozen=True):
     id: str
     type: str
     data: _Data
+    created: int = 0
 
 
 def signing_secrets(text: str) -> list[str]:
@@ -107,10 +115,19 @@ def event_of(body: bytes) -> Event:
 class Events:
     """Takes Stripe's events to the payments of one stack, which ``scope`` names."""
 
-    def __init__(self, table: Table, settling: Settling, scope: str) -> None:
+    def __init__(
+        self,
+        table: Table,
+        charges: GatewayIndex,
+        settling: Settling,
+        scope: str,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._table = table
+        self._charges = charges
         self._settling = settling
         self._scope = scope
+        self._clock = clock
 
     def take(self, event: Event) -> str:
         """Take an event, and say in a word what came of it. Raises UnavailableError where the table does not answer."""
@@ -121,9 +138,7 @@ class Events:
     def _take(self, event: Event) -> str:
         thing = event.data.object
         if event.type in DISPUTE_EVENTS:
-            measure("Disputed")
-            logger.error("a charge is disputed", event_type=event.type, gateway_reference=thing.get("payment_intent"))
-            return "noted"
+            return self._dispute(event)
         if event.type not in CHARGE_EVENTS | REFUND_EVENTS:
             return "not ours to know"
         metadata = thing.get("metadata") or {}
@@ -138,6 +153,50 @@ class Events:
             logger.error("the gateway tells of what is not in the table", transaction_id=transaction_id)
             return "unknown"
         return self._settle(payment, refund_id, thing)
+
+    def _dispute(self, event: Event) -> str:
+        thing = event.data.object
+        reference = str(thing.get("payment_intent") or "")
+        transaction_id = self._charges.find(reference) if reference else None
+        payment = self._table.get(transaction_id) if transaction_id else None
+        if payment is None:
+            # Of another stack on the same account, or of a charge that was made by hand.
+            logger.warning(
+                "a dispute of a charge that was not made here", event_id=event.id, gateway_reference=reference
+            )
+            return "not ours"
+        try:
+            disputed = from_stripe(int(thing["amount"]), str(thing["currency"]))
+            dispute_id = _DISPUTE_ID.fullmatch(str(thing["id"]))
+        except (AmountError, KeyError, TypeError, ValueError):
+            raise EventError("the body is no dispute") from None
+        if dispute_id is None or disputed.currency != payment.currency or disputed.minor < 1:
+            measure("Contradicted")
+            logger.error("the gateway tells of another amount", transaction_id=payment.transaction_id)
+            return "contradicted"
+        closed = event.type == "charge.dispute.closed"
+        dispute = DisputeRecord(
+            amount_minor=disputed.minor,
+            status=word(thing.get("status"), "unknown"),
+            reason=word(thing.get("reason"), "general"),
+            # Both may be of the same second.
+            told=2 * event.created + closed,
+            updated_at=timestamp(self._clock()),
+            closed=closed,
+        )
+        if not self._table.record_dispute(payment.transaction_id, dispute_id[0], dispute, self._clock()):
+            return "late"
+        if not closed:
+            measure("Disputed")
+        # Who opens one has to be answered within days, by a person.
+        (logger.info if closed else logger.error)(
+            "a dispute is closed" if closed else "a charge is disputed",
+            transaction_id=payment.transaction_id,
+            event_type=event.type,
+            status=dispute.status,
+            reason=dispute.reason,
+        )
+        return "noted"
 
     def _foreign(self, event: Event) -> str:
         if event.type in REFUND_EVENTS:

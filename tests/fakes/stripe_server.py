@@ -90,6 +90,8 @@ class FakeStripe:
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
     refunds: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    # The entries of the balance, oldest first, each with its charge or refund as its source.
+    balance: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     keys: dict[str, Entry] = field(default_factory=dict)
     # What happens to the next calls, one each: see _break.
@@ -149,6 +151,7 @@ class FakeStripe:
             match status:
                 case "succeeded":
                     intent |= {"status": status, "amount_received": intent["amount"]}
+                    self._book("charge", self._charge_of(intent))
                     return self._event("payment_intent.succeeded", intent)
                 case "canceled":
                     intent |= {"status": status, "cancellation_reason": "abandoned"}
@@ -165,6 +168,25 @@ class FakeStripe:
             refund = self.refunds[refund_id]
             refund |= {"status": status, "failure_reason": reason}
             return self._event("refund.failed" if status == "failed" else "refund.updated", refund)
+
+    def dispute(self, intent_id: str, **changes: Any) -> dict[str, Any]:
+        """Let a customer object to a charge, or a bank decide, and return the event that tells of it."""
+        with self._lock:
+            intent = self.intents[intent_id]
+            thing = {
+                "id": f"du_{intent_id}",
+                "object": "dispute",
+                "amount": intent["amount"],
+                "charge": "ch_x",
+                "currency": intent["currency"],
+                # A dispute's own, which is empty.
+                "metadata": {},
+                "payment_intent": intent_id,
+                "reason": "fraudulent",
+                "status": "needs_response",
+            } | changes
+            closed = thing["status"] in {"won", "lost", "warning_closed"}
+            return self._event(f"charge.dispute.{'closed' if closed else 'created'}", thing)
 
     # The API.
 
@@ -239,8 +261,10 @@ class FakeStripe:
                     return 200, self._get(self.intents, "payment_intent", name)
                 case "POST", ["refunds"]:
                     return 200, self._create_refund(call)
-                case "GET", ["refunds"]:
-                    return 200, self._list_refunds(call.params)
+                case "GET", ["refunds" | "balance_transactions" as books]:
+                    return 200, self._list_refunds(call.params) if books == "refunds" else self._list_balance(
+                        call.params
+                    )
                 case _:
                     raise refused("Unrecognized request URL", status=404)
         except Answer as answer:
@@ -291,6 +315,7 @@ class FakeStripe:
             pass
         else:
             intent |= {"status": "succeeded", "amount_received": amount}
+            self._book("charge", self._charge_of(intent))
             self._event("payment_intent.succeeded", intent)
         self._disturb("" if refund_behaviour else behaviour, call, before=False, body=dict(intent))
         return dict(intent)
@@ -325,6 +350,7 @@ class FakeStripe:
             elif behaviour == "pending":
                 refund["status"] = "pending"
             self.refunds[refund["id"]] = refund
+            self._book("refund", refund)
             self._event("refund.created", refund)
             self._event("charge.refunded", {"object": "charge", "id": self._id("ch"), "payment_intent": intent["id"]})
         self._disturb(behaviour, call, before=False, body=dict(refund))
@@ -332,12 +358,43 @@ class FakeStripe:
 
     def _list_refunds(self, params: dict[str, Any]) -> dict[str, Any]:
         found = [refund for refund in self.refunds.values() if refund["payment_intent"] == params["payment_intent"]]
-        # Newest first, as every list is; two a page, so that who reads one page only is found out.
-        newest = found[::-1]
-        if "starting_after" in params:
-            ids = [refund["id"] for refund in newest]
-            newest = newest[ids.index(params["starting_after"]) + 1 :]
-        return {"object": "list", "url": "/v1/refunds", "has_more": len(newest) > 2, "data": newest[:2]}
+        return _page("/v1/refunds", found, params)
+
+    def _list_balance(self, params: dict[str, Any]) -> dict[str, Any]:
+        created = params.get("created", {})
+        since, until = int(created.get("gte", 0)), int(created.get("lt", 1 << 40))
+        with self._lock:
+            found = [entry for entry in self.balance if since <= entry["created"] < until]
+        if "data.source" not in params.get("expand", {}).values():
+            found = [entry | {"source": entry["source"]["id"]} for entry in found]
+        return _page("/v1/balance_transactions", found, params)
+
+    def _charge_of(self, intent: dict[str, Any]) -> dict[str, Any]:
+        # A charge is made with its PaymentIntent's metadata.
+        return {
+            "id": self._id("ch"),
+            "object": "charge",
+            "amount": intent["amount"],
+            "created": int(self.now()),
+            "currency": intent["currency"],
+            "metadata": dict(intent["metadata"]),
+            "payment_intent": intent["id"],
+            "status": "succeeded",
+        }
+
+    def _book(self, kind: str, source: dict[str, Any]) -> None:
+        sign = 1 if kind == "charge" else -1
+        # Paid out in another currency than was charged: who compares these two compares apples with pears.
+        entry = {
+            "id": self._id("txn"),
+            "object": "balance_transaction",
+            "amount": sign * (source["amount"] * 3 // 2 + 1),
+            "created": source["created"],
+            "currency": "chf",
+            "source": source,
+            "type": kind,
+        }
+        self.balance.append(entry)
 
     def _search(self, query: str) -> dict[str, Any]:
         wanted = dict(re.findall(r"metadata\['(\w+)'\]:'([^']*)'", query))
@@ -406,6 +463,15 @@ class FakeStripe:
         }
         self.events.append(event)
         return event
+
+
+def _page(url: str, found: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
+    """Return a page of a list. Newest first, as every list is; two a page, so that who reads one only is found out."""
+    newest = found[::-1]
+    if "starting_after" in params:
+        ids = [entry["id"] for entry in newest]
+        newest = newest[ids.index(params["starting_after"]) + 1 :]
+    return {"object": "list", "url": url, "has_more": len(newest) > 2, "data": newest[:2]}
 
 
 def signed(event: dict[str, Any], *secrets: str, at: float | None = None) -> tuple[str, str]:

@@ -8,19 +8,22 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import stripe
 from botocore.exceptions import ClientError
 
-from payments import aws
+from payments import aws, charging, stripe_events
+from payments.announcing import cloud_event
 from payments.charging import Charging
 from payments.gateway import Approved
 from payments.handlers import stripe_webhook
-from payments.model import Payment, from_item, now, timestamp, to_item
+from payments.model import Message, Payment, from_item, now, timestamp, to_item
+from payments.relaying import messages_of
 from payments.store import Table
 from payments.stripe_events import SignatureError, signing_secrets, verify
 from tests.fakes.stripe_server import FakeStripe, signed
-from tests.unit.conftest import TABLE, Context, payment
+from tests.unit.conftest import TABLE, Context, payment, stream_record
 from tests.unit.stripe_support import Vault, gateway_to
 
 OLD, NEW = "whsec_old", "whsec_new"
@@ -204,12 +207,120 @@ def test_what_is_not_ours_is_left_alone(fake: FakeStripe, table: Table, change: 
     assert state(table).status == "unknown"
 
 
-def test_a_refund_by_hand_and_a_dispute_are_noted(fake: FakeStripe, log: io.StringIO) -> None:
+def test_a_refund_by_hand_is_noted_and_what_is_no_news_is_not(fake: FakeStripe, log: io.StringIO) -> None:
     assert came(tell({"id": "evt_1", "type": "refund.created", "data": {"object": {"id": "re_1"}}})) == "not ours"
-    assert came(tell({"id": "evt_2", "type": "charge.dispute.created", "data": {"object": {}}})) == "noted"
     assert came(tell({"id": "evt_3", "type": "customer.created", "data": {"object": {}}})) == "not ours to know"
-    assert "a charge is disputed" in log.getvalue()
     assert "was not asked for here" in log.getvalue()
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what was counted."""
+    names: list[str] = []
+    for module in (stripe_events, charging):
+        monkeypatch.setattr(module, "measure", names.append)
+    return names
+
+
+def announced(before: Payment, after: Payment) -> list[dict[str, Any]]:
+    """What the stream makes of a change, as it is announced."""
+    record = stream_record(after, before)
+    return [cloud_event(Message.decode(message.encode()), "/payments/test") for message in messages_of(record)]
+
+
+def test_a_dispute_reaches_its_payment_once_and_is_announced(
+    fake: FakeStripe, table: Table, counted: list[str], log: io.StringIO
+) -> None:
+    reference = begin(fake, table, "pm_card_visa")
+    before = state(table)
+    counted.clear()
+    event = fake.dispute(reference, amount=500)
+    assert came(tell(event)) == "noted"
+    after = state(table)
+    (dispute,) = after.disputes.values()
+    assert (dispute.amount_minor, dispute.status, dispute.reason, dispute.closed) == (
+        500, "needs_response", "fraudulent", False,
+    )  # fmt: skip
+    assert (after.status, after.version) == ("processed", before.version + 1)
+    (told,) = announced(before, after)
+    assert (told["type"], told["id"]) == ("payment.disputed", f"order-1.{after.version}")
+    assert told["data"]["dispute"] == {
+        "dispute_id": f"du_{reference}",
+        "amount": "5.00",
+        "status": "needs_response",
+        "reason": "fraudulent",
+    }
+    assert "payment_method" not in json.dumps(told)
+    assert "a charge is disputed" in log.getvalue()
+    # The same event again: one effect, in the table, in the metric and in what is announced.
+    assert came(tell(event)) == "late"
+    assert state(table) == after
+    assert counted == ["Disputed"]
+    assert announced(after, state(table)) == []
+
+
+def test_the_same_event_twice_has_one_effect(fake: FakeStripe, table: Table, counted: list[str]) -> None:
+    """No event ids are kept: the second finds nothing left to do, nor to count, nor to announce."""
+    reference = begin(fake, table, "pm_fake_requires_action")
+    before = state(table)
+    event = fake.finish(reference, "succeeded")
+    counted.clear()
+    tell(event)
+    once = state(table)
+    tell(event)
+    assert state(table) == once
+    assert counted.count("Processed") == 1
+    assert [one["type"] for one in announced(before, once)] == ["payment.processed"]
+    assert announced(once, state(table)) == []
+
+
+def test_a_disputes_end_is_announced_and_a_late_beginning_is_not(fake: FakeStripe, table: Table) -> None:
+    reference = begin(fake, table, "pm_card_visa")
+    opened, lost = fake.dispute(reference), fake.dispute(reference, status="lost")
+    # Both of the same second.
+    lost["created"] = opened["created"]
+    assert came(tell(lost)) == "noted"
+    closed = state(table)
+    assert came(tell(opened)) == "late"
+    assert state(table) == closed
+    (dispute,) = closed.disputes.values()
+    assert (dispute.status, dispute.closed) == ("lost", True)
+    (told,) = announced(msgspec.structs.replace(closed, disputes={}), closed)
+    assert (told["type"], told["data"]["dispute"]["status"]) == ("payment.dispute_closed", "lost")
+
+
+def test_a_dispute_and_its_end_in_order_are_two_announcements(fake: FakeStripe, table: Table) -> None:
+    reference = begin(fake, table, "pm_card_visa")
+    types, before = [], state(table)
+    for event in (fake.dispute(reference), fake.dispute(reference, status="won")):
+        tell(event)
+        types += [one["type"] for one in announced(before, state(table))]
+        before = state(table)
+    assert types == ["payment.disputed", "payment.dispute_closed"]
+    # What happens to the payment later says nothing of it again.
+    assert announced(before, msgspec.structs.replace(before, version=9)) == []
+
+
+@pytest.mark.parametrize("intent", ["pi_of_another_stack", None])
+def test_a_dispute_of_another_stacks_charge_is_not_ours(
+    fake: FakeStripe, table: Table, counted: list[str], intent: str | None
+) -> None:
+    event = fake.dispute(begin(fake, table, "pm_card_visa"))
+    before = state(table)
+    event["data"]["object"]["payment_intent"] = intent
+    counted.clear()
+    assert came(tell(event)) == "not ours"
+    assert (state(table), counted) == (before, [])
+
+
+def test_a_dispute_that_is_none_is_refused(fake: FakeStripe, table: Table) -> None:
+    reference = begin(fake, table, "pm_card_visa")
+    before = state(table)
+    none: list[dict[str, Any]] = [{"amount": None}, {"amount": "x"}, {"currency": "xxx"}]
+    assert {tell(fake.dispute(reference, **change))["statusCode"] for change in none} == {400}
+    wrong: list[dict[str, Any]] = [{"id": "du.x"}, {"currency": "usd"}, {"amount": 0}]
+    assert {came(tell(fake.dispute(reference, **change))) for change in wrong} == {"contradicted"}
+    assert state(table) == before
 
 
 # Who may tell.

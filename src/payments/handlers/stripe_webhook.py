@@ -13,7 +13,7 @@ from payments.model import now
 from payments.once import once
 from payments.problems import INVALID, MALFORMED, UNAVAILABLE, Response, body_of, header, problem, response
 from payments.secrets import Secret
-from payments.store import Table
+from payments.store import GatewayIndex, Table
 from payments.stripe_events import EventError, Events, SignatureError, event_of, signing_secrets, verify
 from payments.telemetry import logger, measure
 
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 @once
 def wired() -> tuple[Events, Secret[list[str]]]:
     """Return what takes the events, and the secrets that they are signed with."""
-    table = Table(aws.client("dynamodb"), settings.text("TABLE_NAME"))
+    client = aws.client("dynamodb")
+    name = settings.text("TABLE_NAME")
+    table = Table(client, name)
     secret = Secret(
         aws.client("secretsmanager"),
         settings.text("SECRET_NAME"),
         signing_secrets,
         settings.count("SECRET_TTL_SECONDS"),
     )
-    return Events(table, Settling(table, now), settings.text("ENVIRONMENT")), secret
+    charges = GatewayIndex(client, name, settings.text("GATEWAY_INDEX_NAME"))
+    return Events(table, charges, Settling(table, now), settings.text("ENVIRONMENT"), now), secret
 
 
 @function
