@@ -6,7 +6,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from payments.aws import UnavailableError
 from payments.money import Money  # noqa: TC001 - msgspec reads the annotations
+
+
+class NoSuchReferenceError(UnavailableError):
+    """The gateway answers that it knows nothing by its own name that we have of something. Who asks cannot go on."""
 
 
 class Approved(Struct, frozen=True):
@@ -45,6 +50,22 @@ class NotSent(Struct, frozen=True):
 
 class RateLimited(Struct, frozen=True):
     """The gateway wants to be asked later; nothing has happened."""
+
+
+class Booked(Struct, frozen=True):
+    """A charge or a refund in the gateway's books: its names, what it was called by us, and what was moved.
+
+    ``charge_reference`` is the name of the charge, of a refund too. ``named`` is what we sent along to know it by.
+    ``money`` is None where the books have an amount that no payment can be of.
+    """
+
+    refund: bool
+    reference: str
+    charge_reference: str
+    named: dict[str, str]
+    money: Money | None
+    status: str
+    created: int
 
 
 Outcome = Approved | Declined | Pending | Unknown | NotSent | RateLimited

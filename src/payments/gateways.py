@@ -11,16 +11,18 @@ from payments.simulator import Simulator
 
 if TYPE_CHECKING:
     from payments.gateway import Gateway
+    from payments.stripe_gateway import StripeGateway
 
 
 def chosen(client: Any) -> Gateway:  # noqa: ANN401 - botocore's
     """Return the gateway; ``client`` is the function's DynamoDB client, by which the simulator keeps its books."""
     if settings.choice("GATEWAY", ("simulator", "stripe")) == "stripe":
-        return _stripe()
+        return stripe()
     return Simulator(client, settings.text("SIMULATOR_TABLE_NAME"), now)
 
 
-def _stripe() -> Gateway:
+def stripe() -> StripeGateway:
+    """Return Stripe's gateway."""
     # The package is in a layer that only the functions of a stack with this gateway have.
     from payments.secrets import Secret  # noqa: PLC0415
     from payments.stripe_gateway import StripeGateway  # noqa: PLC0415

@@ -22,8 +22,10 @@ from requests.adapters import HTTPAdapter
 from payments.aws import CONCURRENCY, UnavailableError
 from payments.gateway import (
     Approved,
+    Booked,
     Charge,
     Declined,
+    NoSuchReferenceError,
     NotSent,
     Outcome,
     Pending,
@@ -31,12 +33,13 @@ from payments.gateway import (
     Refund,
     Unknown,
 )
-from payments.stripe_money import AmountError, to_stripe
+from payments.stripe_money import AmountError, from_stripe, to_stripe
 from payments.stripe_outcomes import charged, declined, given_back, word
 from payments.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from payments.secrets import Secret
 
@@ -68,6 +71,10 @@ _FINAL_CODES = frozenset(
     }
 )
 _CONFLICT = 409
+_MISSING = 404
+# The entries of Stripe's books that are about payments: fees, payouts and disputes are not compared.
+_BOOKED_REFUNDS = frozenset({"refund", "payment_refund"})
+_BOOKED = _BOOKED_REFUNDS | {"charge", "payment"}
 
 
 def _mute() -> None:
@@ -151,13 +158,38 @@ class StripeGateway:
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what became of a charge or a refund: by its id where we have it, by our own names of it elsewhere.
 
-        Raises UnavailableError where Stripe does not answer, and where what it found is not what was asked for.
+        Raises UnavailableError where Stripe does not answer, and where what it found is not what was asked for;
+        NoSuchReferenceError where it does not know its own name of it.
         """
         try:
             client = self._client()
             if isinstance(request, Refund):
                 return self._find_refund(client, request)
             return self._find_charge(client, request)
+        except stripe.StripeError as error:
+            self._heed(error)
+            if isinstance(error, stripe.InvalidRequestError) and error.http_status == _MISSING:
+                raise NoSuchReferenceError(_reason(error)) from None
+            raise UnavailableError(_reason(error)) from None
+
+    def booked(self, since: datetime, until: datetime) -> Iterator[Booked]:
+        """Yield the charges and refunds that Stripe's books have of a time, newest first.
+
+        Raises UnavailableError where Stripe does not answer.
+        """
+        try:
+            listed = self._client().v1.balance_transactions.list(
+                {
+                    "created": {"gte": int(since.timestamp()), "lt": int(until.timestamp())},
+                    "limit": 100,
+                    # What was charged: the entry itself is in the currency that is paid out.
+                    "expand": ["data.source"],
+                }
+            )
+            for entry in listed.auto_paging_iter():
+                found = entry.to_dict()
+                if found.get("type") in _BOOKED and isinstance(found.get("source"), dict):
+                    yield _booked(found["source"], found.get("type") in _BOOKED_REFUNDS)
         except stripe.StripeError as error:
             self._heed(error)
             raise UnavailableError(_reason(error)) from None
@@ -240,6 +272,23 @@ class StripeGateway:
             # It may have been rolled: the next call reads the new one.
             logger.error("the gateway refuses the API key", request_id=error.request_id)
             self._key.forget()
+
+
+def _booked(source: dict[str, Any], refund: bool) -> Booked:  # noqa: FBT001 - the kind of the entry
+    try:
+        money = from_stripe(int(source["amount"]), str(source["currency"]))
+    except AmountError:
+        money = None
+    charge = str(source.get("payment_intent") or source.get("charge") or source["id"])
+    return Booked(
+        refund=refund,
+        reference=str(source["id"]) if refund else charge,
+        charge_reference=charge,
+        named={str(name): str(value) for name, value in (source.get("metadata") or {}).items()},
+        money=money,
+        status=word(source.get("status"), "unknown"),
+        created=int(source["created"]),
+    )
 
 
 def _failed(error: stripe.StripeError) -> Outcome:

@@ -15,7 +15,9 @@ from tests.plan.graph import Plan, resources, statements
 pytestmark = pytest.mark.plan
 
 MAIN = ROOT / "main.tf"
-FUNCTIONS = {"processor", "reconciler", "stripe-webhook"}
+FUNCTIONS = {"processor", "reconciler", "stripe-comparer", "stripe-webhook"}
+
+STORES = {"processor": "key", "reconciler": "key", "stripe-comparer": "key", "stripe-webhook": "webhook"}
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,11 @@ def test_only_who_charges_carries_the_package(root: Plan) -> None:
     assert functions(root).keys() >= FUNCTIONS
     # A layer's ARN is not known before it is made, and so no list of them: the text says whose it is.
     assert MAIN.read_text().count("aws_lambda_layer_version.stripe") == 1
-    assert "contains(local.gateway_callers, each.key) ? aws_lambda_layer_version.stripe" in MAIN.read_text()
+    assert "contains(local.stripe_callers, each.key) ? aws_lambda_layer_version.stripe" in MAIN.read_text()
     (callers,) = re.findall(r"gateway_callers = (\[.*?\])", (MAIN.parent / "functions.tf").read_text())
     assert json.loads(callers) == ["processor", "reconciler"]
+    text = (MAIN.parent / "stripe.tf").read_text()
+    assert 'stripe_callers = concat(local.gateway_callers, ["stripe_comparer"])' in text
     assert "aws_lambda_layer_version.stripe" not in (MAIN.parent / "webhooks.tf").read_text()
 
 
@@ -69,6 +73,7 @@ def test_each_function_may_read_the_secret_that_it_needs_and_no_other(root: Plan
     assert secrets == {
         "processor": {"payment-stripe-key-pay-??????"},
         "reconciler": {"payment-stripe-key-pay-??????"},
+        "stripe_comparer": {"payment-stripe-key-pay-??????"},
         "stripe_webhook": {"payment-stripe-webhook-pay-??????"},
     }
     for address, statement in statements(root, "aws_iam_role_policy"):
@@ -97,15 +102,66 @@ def test_the_environment_names_the_secret_and_holds_none(root: Plan) -> None:
         for name, function in functions(root).items()
         if name in FUNCTIONS
     }
-    for name, secret in {"processor": "key", "reconciler": "key", "stripe-webhook": "webhook"}.items():
+    for name, secret in STORES.items():
         assert environments[name]["SECRET_NAME"] == f"payment-stripe-{secret}-pay"
         assert environments[name]["SECRET_TTL_SECONDS"] == "300"
         assert environments[name]["ENVIRONMENT"] == "pay"
+    assert environments["stripe-comparer"]["GATEWAY_TIMEOUT_SECONDS"] == "20"
     assert environments["processor"]["GATEWAY"] == environments["reconciler"]["GATEWAY"] == "stripe"
     # Less than the function has, more than the slowest of charges takes.
     assert environments["processor"]["GATEWAY_TIMEOUT_SECONDS"] == "20"
     assert environments["reconciler"]["GATEWAY_TIMEOUT_SECONDS"] == "3"
     assert not [name for variables in environments.values() for name in variables if "STRIPE" in name]
+
+
+def test_the_table_is_found_by_a_charges_name_and_by_its_day(root: Plan, root_plan: Callable[[str], Plan]) -> None:
+    def indexes(plan: Plan) -> dict[str, tuple[str, str]]:
+        (table,) = [r["values"] for r in resources(plan, "aws_dynamodb_table") if "transactions" in r["values"]["name"]]
+        found = table["global_secondary_index"]
+        assert {one["projection_type"] for one in found} == {"KEYS_ONLY"}
+        return {one["name"]: (one["hash_key"], one["range_key"]) for one in found}
+
+    with_stripe, without = indexes(root), indexes(root_plan("prod"))
+    assert {name: keys for name, keys in with_stripe.items() if name not in without} == {
+        "gateway-index": ("gateway_reference", None),
+        "charged-index": ("charged_on", "transaction_id"),
+    }
+
+
+def test_the_comparison_runs_daily_and_may_only_look_and_tell(root: Plan) -> None:
+    (rule,) = [r["values"] for r in resources(root, "aws_cloudwatch_event_rule") if "comparer" in r["values"]["name"]]
+    assert rule["schedule_expression"] == "cron(30 2 * * ? *)"
+    assert functions(root)["stripe-comparer"]["values"]["timeout"] == 900
+    may = {
+        action: statement["Resource"]
+        for address, statement in statements(root, "aws_iam_role_policy")
+        for action in statement["Action"]
+        if address.startswith('module.function["stripe_comparer"]')
+    }
+    assert {action for action in may if action.startswith(("dynamodb:", "sns:"))} == {
+        "dynamodb:GetItem", "dynamodb:Query", "sns:Publish",
+    }  # fmt: skip
+    assert {arn.rsplit("/", 1)[1] for arn in may["dynamodb:Query"]} == {"gateway-index", "charged-index"}
+    (alarm,) = [
+        r["values"]
+        for r in resources(root, "aws_cloudwatch_metric_alarm")
+        if r["values"]["alarm_name"] == "payment-gateway-differences-pay"
+    ]
+    assert (alarm["metric_name"], alarm["threshold"], alarm["evaluation_periods"]) == ("ComparisonDifference", 1, 1)
+    assert alarm["dimensions"] == {"service": "stripe_comparer"}
+    assert alarm["alarm_description"].endswith("docs/runbooks/gateway-differences.md")
+
+
+def test_what_an_event_contradicts_raises_the_alarm_too(root: Plan) -> None:
+    (alarm,) = [
+        r["values"]
+        for r in resources(root, "aws_cloudwatch_metric_alarm")
+        if r["values"]["alarm_name"] == "payment-contradictions-pay"
+    ]
+    services = {q["metric"][0]["dimensions"]["service"] for q in alarm["metric_query"] if q["metric"]}
+    assert services == {"processor", "reconciler", "stripe_webhook"}
+    (expression,) = [q["expression"] for q in alarm["metric_query"] if q["expression"]]
+    assert expression == "FILL(charged, 0) + FILL(heard, 0) + FILL(reconciled, 0)"
 
 
 def test_the_way_in_is_open_and_bounded_and_no_other_is(root: Plan) -> None:

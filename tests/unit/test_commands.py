@@ -147,7 +147,20 @@ def test_the_console_ends_well_by_ctrl_c(payments: Run, stack: FakeStack, monkey
 def test_help_names_every_command(payments: Run) -> None:
     told = payments("--help")
     assert told.status == 0
-    for name in ("pay", "show", "list", "watch", "refund", "dlq", "reconcile", "doctor", "completion", "console", "up"):
+    for name in (
+        "pay",
+        "show",
+        "list",
+        "watch",
+        "refund",
+        "dlq",
+        "reconcile",
+        "compare",
+        "doctor",
+        "completion",
+        "console",
+        "up",
+    ):
         assert re.search(rf"\b{name}\b", told.out), name
 
 
@@ -707,6 +720,28 @@ def test_reconciling_goes_on_while_it_gets_on(payments: Run, stack: FakeStack, a
     assert (stuck.status, stuck.json) == (3, {"unanswered": 1, "left": 2})
     asked = stack.functions.invoke.call_args.kwargs
     assert (asked["Qualifier"], json.loads(asked["Payload"])) == ("live", {"older_than_seconds": 60})
+
+
+def test_comparing_says_what_differs(payments: Run, stack: FakeStack, account: MagicMock) -> None:
+    stack.outputs["stripe"] = None
+    without = payments("compare", "--env", "dev")
+    assert (without.status, "does not charge through Stripe" in without.err) == (1, True)
+    stack.outputs["stripe"] = {"comparer_function_name": "payment-stripe-comparer-dev"}
+    same = {"day": "2026-11-22", "compared": 7, "differences": []}
+    other = same | {"differences": [{"kind": "amount", "transaction_id": "order-1"}]}
+    answers = [same, other, other]
+    stack.functions.invoke.side_effect = lambda **_asked: {"Payload": io.BytesIO(json.dumps(answers.pop(0)).encode())}
+    nothing = payments("compare", "--env", "dev", "--json")
+    assert (nothing.status, nothing.json) == (0, same)
+    found = payments("compare", "--env", "dev", "--day", "2026-11-22")
+    assert (found.status, "order-1" in found.out) == (3, True)
+    asked = stack.functions.invoke.call_args.kwargs
+    assert (asked["FunctionName"], json.loads(asked["Payload"])) == (
+        "payment-stripe-comparer-dev",
+        {"day": "2026-11-22"},
+    )
+    assert payments("compare", "--env", "dev", "--json").json == other
+    assert payments("compare", "--env", "dev", "--day", "yesterday").status == 2
 
 
 # Webhooks
