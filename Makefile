@@ -2,6 +2,7 @@
 .PHONY: help setup layer up down console deploy outputs openapi chaos test check fmt lock bench cost
 ENV ?= local
 PORT ?= 4566
+GATEWAY ?=
 PAYMENTS ?= 1000
 SEED ?= 7
 SIZES ?= 1000,10000
@@ -30,8 +31,8 @@ build/venv-uv/.ready: local/prerequisites.py
 layer: setup ## Build the functions' layer
 	@$(RUN) local.layer
 
-up: layer ## Start the embedded AWS, deploy, send a payment, show its way (PORT=4566)
-	@$(RUN) ops up --port $(PORT)
+up: layer ## Start the embedded AWS, deploy, send a payment, show its way (PORT=4566 GATEWAY=stripe)
+	@$(RUN) ops up --port $(PORT) --gateway "$(GATEWAY)"
 
 down: setup ## Stop the embedded AWS and remove its state
 	@$(RUN) ops down

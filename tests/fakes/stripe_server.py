@@ -5,6 +5,10 @@ included; other parameters are refused; a key that is in use is a conflict; keys
 test payment methods, and signs its events. What it cannot show by Stripe's own test methods has methods that begin with
 ``pm_fake_``; ``fail_next`` breaks the next call whatever it is.
 
+``python -m tests.fakes.stripe_server PORT LISTENER`` serves it by itself, and tells its events to whom the JSON file
+LISTENER names, as soon as it is there: ``url``, ``secret``, ``trusted``. What banks and customers do is done there by
+``POST /fake/PAYMENT_INTENT/succeeded``, or ``failed``, ``canceled``, ``disputed``.
+
 It checks what it is sent more strictly than Stripe does where that finds our mistakes: a POST without an idempotency
 key, and a call without the API version, are refused.
 """
@@ -15,11 +19,17 @@ import hashlib
 import hmac
 import json
 import re
+import ssl
+import sys
 import threading
 import time
+import urllib.request
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -101,6 +111,8 @@ class FakeStripe:
     # How long what is not answered is kept waiting.
     silence: float = 1.0
     clock_skew: float = 0.0
+    # Called with each event.
+    told: Callable[[dict[str, Any]], None] | None = None
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -192,6 +204,8 @@ class FakeStripe:
 
     def handle(self, call: Call) -> tuple[int, dict[str, Any], bool]:
         """Answer a call: the status, the body, and whether it is a replay. Raises Silence."""
+        if call.path.startswith("/fake/"):
+            return 200, self._happen(*call.path.split("/")[2:]), False
         with self._lock:
             self.calls.append(call)
             fault = self.fail_next.pop(0) if self.fail_next else ""
@@ -205,6 +219,11 @@ class FakeStripe:
         if fault:
             _break(fault, before=False)
         return status, body, replayed
+
+    def _happen(self, intent_id: str, what: str) -> dict[str, Any]:
+        if intent_id not in self.intents or what not in {"succeeded", "failed", "canceled", "disputed"}:
+            raise refused("there is no such PaymentIntent, or that does not happen", status=404)
+        return self.dispute(intent_id) if what == "disputed" else self.finish(intent_id, what)
 
     def _idempotent(self, call: Call, fault: str) -> tuple[int, dict[str, Any], bool]:
         if call.method != "POST":
@@ -462,6 +481,8 @@ class FakeStripe:
             "type": kind,
         }
         self.events.append(event)
+        if self.told is not None:
+            self.told(event)
         return event
 
 
@@ -559,3 +580,36 @@ def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
             """Say nothing."""
 
     return Handler
+
+
+def _tell(listener: Path, events: SimpleQueue[dict[str, Any]]) -> None:
+    """Post each event until it is taken: at once, then later each time, as Stripe does."""
+    while True:
+        event = events.get()
+        for pause in (0.5, 1, 2, 4, 8, 16):
+            try:
+                to = json.loads(listener.read_text(encoding="utf-8"))
+                body, signature = signed(event, to["secret"])
+                request = urllib.request.Request(  # noqa: S310 - to where we are told
+                    to["url"], body.encode(), {"Stripe-Signature": signature, "Content-Type": "application/json"}
+                )
+                context = ssl.create_default_context(cafile=to["trusted"])
+                with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310 - as above
+                    sys.stdout.write(f"{event['id']} {event['type']}: {answer.status}\n")
+                    break
+            except (OSError, ValueError, KeyError) as error:
+                sys.stdout.write(f"{event['id']} {event['type']}: {error}\n")
+                time.sleep(pause)
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Serve until the process ends."""
+    port, listener = int(sys.argv[1]), Path(sys.argv[2])
+    events: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    FakeStripe(told=events.put).start(port)
+    _tell(listener, events)
+
+
+if __name__ == "__main__":
+    main()

@@ -119,7 +119,7 @@ def test_the_table_is_found_by_a_charges_name_and_by_its_day(root: Plan, root_pl
         (table,) = [r["values"] for r in resources(plan, "aws_dynamodb_table") if "transactions" in r["values"]["name"]]
         found = table["global_secondary_index"]
         assert {one["projection_type"] for one in found} == {"KEYS_ONLY"}
-        return {one["name"]: (one["hash_key"], one["range_key"]) for one in found}
+        return {one["name"]: (one["hash_key"], one["range_key"] or None) for one in found}
 
     with_stripe, without = indexes(root), indexes(root_plan("prod"))
     assert {name: keys for name, keys in with_stripe.items() if name not in without} == {
