@@ -26,7 +26,8 @@ build/venv-uv/.ready: local/prerequisites.py
 
 .venv/.ready: uv.lock pyproject.toml local/command.py build/venv-uv/.ready
 	@$(UV) sync --quiet --frozen --python build/venv-uv/bin/python && $(RUN) local.command && UV_PROJECT_ENVIRONMENT=build/venv-embedded $(UV) sync --quiet --frozen --no-dev --group embedded --python build/venv-uv/bin/python
-	@UV_PROJECT_ENVIRONMENT=build/venv-scan $(UV) sync --quiet --frozen --no-dev --group scan --python build/venv-uv/bin/python && touch $@
+	@UV_PROJECT_ENVIRONMENT=build/venv-scan $(UV) sync --quiet --frozen --no-dev --group scan --python build/venv-uv/bin/python
+	@UV_PROJECT_ENVIRONMENT=build/venv-opinion $(UV) sync --quiet --frozen --only-group opinion --python build/venv-uv/bin/python && touch $@
 
 layer: setup ## Build the functions' layer
 	@$(RUN) local.layer

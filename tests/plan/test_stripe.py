@@ -115,7 +115,7 @@ def test_the_environment_names_the_secret_and_holds_none(root: Plan) -> None:
 
 
 def test_the_table_is_found_by_a_charges_name_and_by_its_day(root: Plan, root_plan: Callable[[str], Plan]) -> None:
-    def indexes(plan: Plan) -> dict[str, tuple[str, str]]:
+    def indexes(plan: Plan) -> dict[str, tuple[str, str | None]]:
         (table,) = [r["values"] for r in resources(plan, "aws_dynamodb_table") if "transactions" in r["values"]["name"]]
         found = table["global_secondary_index"]
         assert {one["projection_type"] for one in found} == {"KEYS_ONLY"}
