@@ -163,6 +163,23 @@ def test_a_payment_that_is_not_final_has_an_hour(
     assert bool(compare()["differences"]) is differs
 
 
+def test_what_the_bank_has_yet_to_decide_is_no_difference(fake: FakeStripe, table: Table, dynamodb: Any) -> None:
+    charge(fake, table)
+    refund = give_back(fake, table)
+    update(dynamodb, status={"S": "unknown"})
+    for entry in fake.balance:
+        entry["source"]["created"] -= 48 * HOUR
+    fake.balance[0]["source"]["status"] = refund["status"] = "pending"
+    assert compare()["differences"] == []
+
+
+def test_the_oldest_of_many_is_compared_too(fake: FakeStripe, table: Table) -> None:
+    for number in range(5):
+        charge(fake, table, f"order-{number}")
+    fake.balance[0]["source"]["amount"] += 1
+    assert [one["transaction_id"] for one in compare()["differences"]] == ["order-0"]
+
+
 @pytest.mark.parametrize("change", [{"amount": 1251}, {"currency": "usd"}, {"currency": "kwd", "amount": 12501}])
 def test_another_amount(fake: FakeStripe, table: Table, topic: Topic, change: dict[str, Any]) -> None:
     charge(fake, table)

@@ -289,14 +289,18 @@ def test_a_disputes_end_is_announced_and_a_late_beginning_is_not(fake: FakeStrip
     assert (told["type"], told["data"]["dispute"]["status"]) == ("payment.dispute_closed", "lost")
 
 
-def test_a_dispute_and_its_end_in_order_are_two_announcements(fake: FakeStripe, table: Table) -> None:
+def test_a_dispute_and_its_end_in_order_are_two_announcements(
+    fake: FakeStripe, table: Table, counted: list[str]
+) -> None:
     reference = begin(fake, table, "pm_card_visa")
+    counted.clear()
     types, before = [], state(table)
     for event in (fake.dispute(reference), fake.dispute(reference, status="won")):
         tell(event)
         types += [one["type"] for one in announced(before, state(table))]
         before = state(table)
     assert types == ["payment.disputed", "payment.dispute_closed"]
+    assert counted == ["Disputed"]
     # What happens to the payment later says nothing of it again.
     assert announced(before, msgspec.structs.replace(before, version=9)) == []
 
