@@ -162,7 +162,7 @@ class Comparison:
 
     def _charge(self, entry: Booked, payment: Payment) -> Difference | None:
         here = payment.status in _CHARGED
-        if entry.status == "pending" or (payment.status in OPEN and self._under_way(entry)):
+        if payment.status in OPEN and self._under_way(entry):
             return None
         if (entry.status == "succeeded") != here:
             # A failed attempt beside the one that was charged is none of this payment's.
@@ -179,7 +179,7 @@ class Comparison:
         refund = payment.refunds.get(refund_id) if payment and REFUND_ID.fullmatch(refund_id) else None
         if payment is None or refund is None:
             return _difference(Kind.NOT_IN_TABLE, transaction_id, entry, refund_id=refund_id or None)
-        if entry.status == "pending" or (refund.status in OPEN and self._under_way(entry)):
+        if refund.status in OPEN and self._under_way(entry):
             return None
         if (entry.status == "succeeded") != (refund.status is Status.PROCESSED):
             return _difference(Kind.STATUS, transaction_id, entry, refund.status, refund_id=refund_id)

@@ -163,14 +163,23 @@ def test_a_payment_that_is_not_final_has_an_hour(
     assert bool(compare()["differences"]) is differs
 
 
-def test_what_the_bank_has_yet_to_decide_is_no_difference(fake: FakeStripe, table: Table, dynamodb: Any) -> None:
-    charge(fake, table)
-    refund = give_back(fake, table)
-    update(dynamodb, status={"S": "unknown"})
+def test_what_the_bank_has_yet_to_decide_is_no_difference_where_both_say_so(
+    fake: FakeStripe, table: Table, dynamodb: Any
+) -> None:
+    charge(fake, table, method="pm_fake_refund_pending")
+    assert give_back(fake, table)["status"] == "pending"
+    charge(fake, table, "order-2")
+    update(dynamodb, "order-2", status={"S": "unknown"})
     for entry in fake.balance:
         entry["source"]["created"] -= 48 * HOUR
-    fake.balance[0]["source"]["status"] = refund["status"] = "pending"
+    fake.balance[2]["source"]["status"] = "pending"
     assert compare()["differences"] == []
+
+
+def test_what_is_final_here_and_pending_at_stripe_differs(fake: FakeStripe, table: Table, topic: Topic) -> None:
+    charge(fake, table)
+    fake.balance[0]["source"]["status"] = "pending"
+    assert only(topic, "status")["at_gateway"] == "pending"
 
 
 def test_the_oldest_of_many_is_compared_too(fake: FakeStripe, table: Table) -> None:
