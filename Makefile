@@ -2,6 +2,7 @@
 .PHONY: help setup layer up down console deploy outputs openapi chaos test check fmt lock bench cost
 ENV ?= local
 PORT ?= 4566
+GATEWAY ?=
 PAYMENTS ?= 1000
 SEED ?= 7
 SIZES ?= 1000,10000
@@ -25,13 +26,14 @@ build/venv-uv/.ready: local/prerequisites.py
 
 .venv/.ready: uv.lock pyproject.toml local/command.py build/venv-uv/.ready
 	@$(UV) sync --quiet --frozen --python build/venv-uv/bin/python && $(RUN) local.command && UV_PROJECT_ENVIRONMENT=build/venv-embedded $(UV) sync --quiet --frozen --no-dev --group embedded --python build/venv-uv/bin/python
-	@UV_PROJECT_ENVIRONMENT=build/venv-scan $(UV) sync --quiet --frozen --no-dev --group scan --python build/venv-uv/bin/python && touch $@
+	@UV_PROJECT_ENVIRONMENT=build/venv-scan $(UV) sync --quiet --frozen --no-dev --group scan --python build/venv-uv/bin/python
+	@UV_PROJECT_ENVIRONMENT=build/venv-opinion $(UV) sync --quiet --frozen --only-group opinion --python build/venv-uv/bin/python && touch $@
 
 layer: setup ## Build the functions' layer
 	@$(RUN) local.layer
 
-up: layer ## Start the embedded AWS, deploy, send a payment, show its way (PORT=4566)
-	@$(RUN) ops up --port $(PORT)
+up: layer ## Start the embedded AWS, deploy, send a payment, show its way (PORT=4566 GATEWAY=stripe)
+	@$(RUN) ops up --port $(PORT) --gateway "$(GATEWAY)"
 
 down: setup ## Stop the embedded AWS and remove its state
 	@$(RUN) ops down

@@ -5,7 +5,7 @@ locals {
   function_settings = {
     for function in keys(local.function_names) : function => {
       for setting in ["maximum_concurrency", "memory_mb", "reserved_concurrency", "timeout_seconds"] :
-      setting => try(coalesce(try(var.functions[function][setting], null), try(var.function_defaults[setting], null)), null)
+      setting => try(coalesce(try(var.functions[function][setting], null), try(local.stripe_settings[function][setting], null), try(var.function_defaults[setting], null)), null)
     }
   }
 
@@ -19,6 +19,9 @@ locals {
   stream_consumers = {
     payments = "relay"
   }
+
+  # Who speaks to the payment gateway: what that takes is in stripe.tf.
+  gateway_callers = ["processor", "reconciler"]
 
   # A key is allowed by its alias, since its id is known only after the first apply, and through one service only.
   key_statements = {
@@ -34,11 +37,6 @@ locals {
         { test = "StringEquals", variable = "kms:ViaService", values = ["${grant.service}.${var.region}.amazonaws.com"] },
       ]
     }
-  }
-
-  gateway_environment = {
-    GATEWAY              = var.gateway
-    SIMULATOR_TABLE_NAME = local.simulator_ledger_name
   }
 
   functions = {
@@ -81,13 +79,12 @@ locals {
 
     processor = {
       description = "Charges a payment, or gives it back, through the gateway, once, and records the outcome."
-      environment = merge(local.gateway_environment, {
+      environment = {
         MAX_RECEIVE_COUNT = tostring(var.queues.max_receive_count)
         TABLE_NAME        = local.table_name
-      })
+      }
       statements = {
         record = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
-        charge = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.ledger_arn] }
         key    = local.key_statements.dynamodb
       }
     }
@@ -121,16 +118,15 @@ locals {
 
     reconciler = {
       description = "Asks the gateway about what has not become final for too long, and finishes it or sends it on again."
-      environment = merge(local.gateway_environment, {
+      environment = {
         OPEN_INDEX_NAME         = local.open_index_name
         RECONCILE_AFTER_SECONDS = tostring(60 * var.reconciler.older_than_minutes)
         TABLE_NAME              = local.table_name
-      })
+      }
       schedule = "rate(${var.reconciler.interval_minutes} minute${var.reconciler.interval_minutes == 1 ? "" : "s"})"
       statements = {
         find   = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.open_index_name}"] }
         settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
-        ask    = { actions = ["dynamodb:GetItem"], resources = [local.ledger_arn] }
         key    = local.key_statements.dynamodb
       }
     }

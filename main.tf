@@ -70,16 +70,19 @@ module "network" {
 module "table" {
   source = "./modules/dynamodb"
 
-  context    = local.context
-  name       = local.table_name
-  hash_key   = "transaction_id"
-  attributes = { transaction_id = "S", customer_shard = "S", created_at = "S", open_shard = "S", open_from = "S" }
-  indexes = {
+  context  = local.context
+  name     = local.table_name
+  hash_key = "transaction_id"
+  attributes = merge(
+    { transaction_id = "S", customer_shard = "S", created_at = "S", open_shard = "S", open_from = "S" },
+    local.stripe_attributes,
+  )
+  indexes = merge(local.stripe_indexes, {
     # Keys only: a change of state then never writes the index. Sharded: no customer is too hot (docs/decisions/0006).
     (local.customer_index_name) = { hash_key = "customer_shard", range_key = "created_at", projection_type = "KEYS_ONLY" }
     # Sparse: it holds what is not final, for the reconciler (docs/decisions/0007).
     (local.open_index_name) = { hash_key = "open_shard", range_key = "open_from", projection_type = "KEYS_ONLY" }
-  }
+  })
   stream_view_type            = "NEW_AND_OLD_IMAGES"
   point_in_time_recovery_days = var.table.point_in_time_recovery_days
   deletion_protection         = var.table.deletion_protection
@@ -152,7 +155,7 @@ module "alarms" {
 
 module "function" {
   source   = "./modules/lambda"
-  for_each = local.functions
+  for_each = merge(local.functions, local.stripe_functions)
 
   context              = local.context
   name                 = local.function_names[each.key]
@@ -171,8 +174,11 @@ module "function" {
     path          = data.archive_file.functions.output_path
     sha256_base64 = data.archive_file.functions.output_base64sha256
   }
-  layer_arns = [aws_lambda_layer_version.dependencies.arn]
-  environment = merge(each.value.environment, {
+  layer_arns = concat(
+    [aws_lambda_layer_version.dependencies.arn],
+    contains(local.stripe_callers, each.key) ? aws_lambda_layer_version.stripe[*].arn : [],
+  )
+  environment = merge(each.value.environment, lookup(local.gateway_environments, each.key, {}), {
     ENVIRONMENT                  = var.environment_suffix
     POWERTOOLS_LOG_LEVEL         = var.log_level
     POWERTOOLS_METRICS_NAMESPACE = local.metrics_namespace
@@ -189,7 +195,7 @@ module "function" {
     subnet_ids         = module.network.private_subnet_ids
     security_group_ids = [module.network.function_security_group_id]
   }
-  statements = each.value.statements
+  statements = merge(each.value.statements, lookup(local.gateway_statements, each.key, {}))
   schedule   = try(each.value.schedule, null)
   queue_sources = {
     for queue, consumer in local.queue_consumers : queue => {
@@ -221,7 +227,7 @@ module "api" {
   authorization          = var.api.authorization
   cognito_user_pool_arns = var.api.cognito_user_pool_arns
   manage_account_logging = var.api.manage_account_logging
-  throttle               = { rate_limit = var.api.rate_limit, burst_limit = var.api.burst_limit, routes = var.route_throttles }
+  throttle               = { rate_limit = var.api.rate_limit, burst_limit = var.api.burst_limit, routes = merge(local.stripe_throttles, var.route_throttles) }
   endpoint               = { type = var.private_api == null ? "REGIONAL" : "PRIVATE", vpc_endpoint_ids = try(var.private_api.vpc_endpoint_ids, []) }
   custom_domain          = var.custom_domain
   waf                    = var.waf
@@ -232,7 +238,7 @@ module "api" {
   }
 
   routes = {
-    for route, spec in local.routes : route => merge(spec, {
+    for route, spec in merge(local.routes, local.stripe_routes) : route => merge(spec, {
       function_name = module.function[spec.function].name
       alias_name    = module.function[spec.function].alias_name
       invoke_arn    = module.function[spec.function].invoke_arn
@@ -264,13 +270,15 @@ module "monitoring" {
     }
   }
   dead_letter_queues = { relay = local.dead_letter_queue_names.relay }
-  tables             = { payments = { name = module.table.name, indexes = [local.customer_index_name, local.open_index_name] } }
+  tables             = { payments = { name = module.table.name, indexes = concat([local.customer_index_name, local.open_index_name], keys(local.stripe_indexes)) } }
   api                = { name = local.api_name, stage = module.api.stage_name }
 
   roles = {
     accepting         = "validator"
     announcing        = "notifier"
     charging          = "processor"
+    comparing         = one([for function in keys(local.stripe_functions) : function if function == "stripe_comparer"])
+    hearing           = one([for function in keys(local.stripe_functions) : function if function == "stripe_webhook"])
     reconcile_minutes = var.reconciler.interval_minutes
     reconciling       = "reconciler"
     refunding         = "refunder"

@@ -17,8 +17,8 @@ locals {
   }
 
   function_names = {
-    for function in ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"] :
-    function => "payment-${function}-${var.environment_suffix}"
+    for function in concat(["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"], keys(local.stripe_functions)) :
+    function => "payment-${replace(function, "_", "-")}-${var.environment_suffix}"
   }
 
   queue_names = {
@@ -34,6 +34,8 @@ locals {
   table_name            = "payment-transactions-${var.environment_suffix}"
   customer_index_name   = "customer-index"
   open_index_name       = "open-index"
+  gateway_index_name    = "gateway-index"
+  charged_index_name    = "charged-index"
   simulator_ledger_name = "payment-simulator-ledger-${var.environment_suffix}"
 
   topic_names = {

@@ -132,7 +132,7 @@ variable "function_defaults" {
 }
 
 variable "functions" {
-  description = "Where a function differs from function_defaults, by its name: validator, refunder, relay, processor, notifier, reader, reconciler. maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier)."
+  description = "Where a function differs from function_defaults, by its name: validator, refunder, relay, processor, notifier, reader, reconciler, stripe_webhook, stripe_comparer. maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier)."
   type = map(object({
     maximum_concurrency  = optional(number)
     memory_mb            = optional(number)
@@ -143,8 +143,8 @@ variable "functions" {
   nullable = false
 
   validation {
-    condition     = length(setsubtract(keys(var.functions), ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"])) == 0
-    error_message = "functions has a name that is none of validator, refunder, relay, processor, notifier, reader, reconciler."
+    condition     = length(setsubtract(keys(var.functions), ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler", "stripe_webhook", "stripe_comparer"])) == 0
+    error_message = "functions has a name that is none of validator, refunder, relay, processor, notifier, reader, reconciler, stripe_webhook, stripe_comparer."
   }
 
   validation {
@@ -159,14 +159,14 @@ variable "functions" {
 }
 
 variable "gateway" {
-  description = "The payment gateway that the processor charges: simulator (deterministic, moves no money)."
+  description = "The payment gateway that the processor charges: simulator (deterministic, moves no money) or stripe (docs/stripe.md; it needs a NAT mode)."
   type        = string
   default     = "simulator"
   nullable    = false
 
   validation {
-    condition     = contains(["simulator"], var.gateway)
-    error_message = "gateway must be simulator."
+    condition     = contains(["simulator", "stripe"], var.gateway)
+    error_message = "gateway must be simulator or stripe."
   }
 }
 
@@ -458,6 +458,7 @@ variable "thresholds" {
     dead_letters           = optional(number, 1)
     duration_share         = optional(number, 0.8)
     errors                 = optional(number, 1)
+    gateway_differences    = optional(number, 1)
     iterator_age_ms        = optional(number, 60000)
     oldest_message_seconds = optional(number, 600)
     open_payment_seconds   = optional(number, 3600)
@@ -466,6 +467,27 @@ variable "thresholds" {
     table_errors           = optional(number, 1)
     throttles              = optional(number, 1)
     waiting_messages       = optional(number, 1000)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "stripe_address" {
+  description = "The address of a fake Stripe on the same laptop; null for Stripe's own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.stripe_address == null || var.environment_suffix == "local"
+    error_message = "stripe_address must be null unless environment_suffix is local: the API key would be sent to it."
+  }
+}
+
+variable "stripe_webhook_throttle" {
+  description = "How many of Stripe's events are taken a second at a steady rate, and how many at once: the route has no AWS authorization, so it has bounds of its own. Stripe sends again what was refused."
+  type = object({
+    burst_limit = optional(number, 50)
+    rate_limit  = optional(number, 25)
   })
   default  = {}
   nullable = false

@@ -4,8 +4,8 @@
 locals {
   # What the relay and the notifier announce.
   webhook_events = [
-    "payment.failed", "payment.processed", "payment.refund_failed", "payment.refund_unknown", "payment.refunded",
-    "payment.unknown",
+    "gateway.difference", "payment.dispute_closed", "payment.disputed", "payment.failed", "payment.processed",
+    "payment.refund_failed", "payment.refund_unknown", "payment.refunded", "payment.unknown",
   ]
 
   subscriber_key_aliases = {
@@ -36,10 +36,10 @@ module "subscriber_keys" {
         }]
       }
     },
-    length(var.webhooks) == 0 ? {} : {
+    length(var.webhooks) == 0 && !local.stripe ? {} : {
       secrets = {
         alias                = local.subscriber_key_aliases.secrets
-        description          = "The secrets that sign the webhooks"
+        description          = "The secrets of the webhooks and of the payment gateway"
         deletion_window_days = var.key_deletion_window_days
         grants               = []
       }

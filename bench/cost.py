@@ -92,8 +92,8 @@ def stack(environment: str) -> Stack:
     # A public and a private subnet in each zone.
     zones = made["aws_subnet"] // 2
     nat_instances = made.get("aws_autoscaling_group", 0)
-    # A webhook endpoint brings its metrics along, and no environment here has one.
-    sources = [file for file in (ROOT / "src").rglob("*.py") if file.name != "webhooks.py"]
+    # A webhook endpoint and Stripe bring their metrics along, and no environment here has one of them.
+    sources = [file for file in (ROOT / "src").rglob("*.py") if not re.match("webhooks|stripe_", file.name)]
     code = "".join(file.read_text(encoding="utf-8") for file in sources)
     return Stack(
         zones=zones,

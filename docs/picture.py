@@ -29,7 +29,6 @@ FUNCTIONS = ("<!-- begin functions -->", "<!-- end functions -->")
 # What a function is told about, by the expression that tells it: the node it points at.
 TARGETS = {
     "local.table_name": "payments",
-    "local.gateway_environment": "gateway",
     "local.announcements_arn": "announcements",
 }
 QUEUE = re.compile(r'module\.queue\["(\w+)"\]')
@@ -60,6 +59,7 @@ def edges() -> list[str]:
         told = str(function["environment"])
         pointed = [*QUEUE.findall(told), *(node for expression, node in TARGETS.items() if expression in told)]
         drawn += [f"{name} --> {node}" for node in pointed]
+        drawn += [f"{name} --> gateway" for caller in topology["gateway_callers"] if bare(caller) == name]
     for queue_name, consumer in topology["queue_consumers"].items():
         drawn.append(f"{queue_name} --> {bare(consumer)}")
         drawn.append(f'{queue_name} -. "given up" .-> {queue_name}_dlq')

@@ -1,4 +1,7 @@
-"""Build the functions' layer from ``uv.lock``: for Lambda, and for the Python that runs the functions here."""
+"""Build the functions' layers from ``uv.lock``: for Lambda, and for the Python that runs the functions here.
+
+One is every function's. The other is Stripe's package, for those that charge through it.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,24 @@ LEFT_OUT = (
 )
 
 
-def requirements() -> str:
-    """Return the layer's packages with their versions and hashes, as the lock has them."""
+# What the layer of all functions has, and Stripe's package needs too.
+COMMON = ("typing-extensions",)
+
+
+def _without(packages: tuple[str, ...]) -> list[str]:
+    return [word for package in packages for word in ("--no-emit-package", package)]
+
+
+def requirements(group: str | None = None) -> str:
+    """Return a layer's packages with their versions and hashes, as the lock has them.
+
+    Those of a dependency group are without what the layer of all functions brings already.
+    """
     command = [
         str(UV),
         "export",
         "--frozen",
-        "--no-dev",
+        *(["--no-dev"] if group is None else ["--only-group", group, *_without(COMMON)]),
         "--no-emit-project",
         "--no-header",
         "--format",
@@ -59,9 +73,9 @@ def target() -> tuple[str, str]:
     return runtime.group(1), runtime.group(2)
 
 
-def build(folder: Path, options: list[str]) -> bool:
-    """Build the layer into ``folder`` unless it is there for this lock already; say whether it was built."""
-    wanted = requirements() + f"# {' '.join(options)}, without {' '.join(LEFT_OUT)}\n"
+def build(folder: Path, options: list[str], group: str | None = None) -> bool:
+    """Build a layer into ``folder`` unless it is there for this lock already; say whether it was built."""
+    wanted = requirements(group) + f"# {' '.join(options)}, without {' '.join(LEFT_OUT)}\n"
     stamp = folder / "requirements.txt"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return False
@@ -77,6 +91,8 @@ def build(folder: Path, options: list[str]) -> bool:
         "--quiet",
         "--target",
         str(packages),
+        # The lock lists them all.
+        "--no-deps",
         "--only-binary",
         ":all:",
         "--no-compile-bytecode",
@@ -91,7 +107,7 @@ def build(folder: Path, options: list[str]) -> bool:
 
 
 def main() -> int:
-    """Build both layers; return the process's exit status."""
+    """Build each layer for both; return the process's exit status."""
     architecture, version = target()
     wanted = {
         "layer": ["--python-platform", PLATFORMS[architecture], "--python-version", version],
@@ -99,8 +115,9 @@ def main() -> int:
     }
     try:
         for name, options in wanted.items():
-            if build(BUILD / name, options):
-                sys.stderr.write(f"built build/{name}\n")
+            for group, folder in {None: name, "stripe": f"{name}-stripe"}.items():
+                if build(BUILD / folder, options, group):
+                    sys.stderr.write(f"built build/{folder}\n")
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"the layer could not be built: {error}\n{error.stderr or ''}\n")
         return 1

@@ -12,13 +12,11 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import Self
 
 from local import EMBEDDED_PYTHON, LocalError
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOST = "127.0.0.1"
 REGION = "ap-southeast-1"
@@ -83,6 +81,20 @@ def process_exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def is_process(pid: int, name: str) -> bool:
+    """Say whether the process ``pid`` is there and has ``name`` in its command line."""
+    try:
+        if not process_exists(pid):
+            return False
+    except PermissionError:
+        return False  # somebody else's: the id was given out again
+    listed = Path(f"/proc/{pid}/cmdline")
+    if listed.parent.is_dir():
+        return name in listed.read_bytes().decode(errors="replace")
+    said = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)  # noqa: S603, S607
+    return name in said.stdout
 
 
 def stop_process(pid: int) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ops.inbox import Inbox
 
 FINAL = frozenset({"processed", "failed"})
+# What Stripe approves, and its fake: https://docs.stripe.com/testing.
+STRIPE_METHOD = "pm_card_visa"
 _POLL_SECONDS = 0.05
 
 

@@ -6,15 +6,14 @@ import fcntl
 import json
 import shlex
 import shutil
-import subprocess
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local import BUILD, LocalError
 from local.iam import adapt_roles
-from local.server import EmbeddedAWS, aws_environment, is_healthy, process_exists, stop_process, url_of
+from local.server import EmbeddedAWS, aws_environment, is_healthy, is_process, stop_process, url_of
+from ops import fake_stripe
 from ops.client import Keys, create_client
 from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
 from ops.interrupt import shield
@@ -23,6 +22,7 @@ from ops.terraform import Terraform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ops.display import Display, Step
 
@@ -81,20 +81,6 @@ class Server:
         return is_process(self.pid, "ministack")
 
 
-def is_process(pid: int, name: str) -> bool:
-    """Say whether the process ``pid`` is there and has ``name`` in its command line."""
-    try:
-        if not process_exists(pid):
-            return False
-    except PermissionError:
-        return False  # somebody else's: the id was given out again
-    listed = Path(f"/proc/{pid}/cmdline")
-    if listed.parent.is_dir():
-        return name in listed.read_bytes().decode(errors="replace")
-    said = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)  # noqa: S603, S607
-    return name in said.stdout
-
-
 def recorded(place: Place) -> Server | None:
     """Return the server that an earlier run has recorded."""
     try:
@@ -127,7 +113,12 @@ def terraform(place: Place, url: str) -> Terraform:
             place.applying.write_text(str(pid), encoding="utf-8")
 
     place.folder.mkdir(parents=True, exist_ok=True)
-    environment = {**bare_environment(), **provider_environment(place.folder), **aws_environment(url)}
+    environment = {
+        **bare_environment(),
+        **provider_environment(place.folder),
+        **aws_environment(url),
+        **fake_stripe.variables(place.folder),
+    }
     return Terraform(environment, variables(LOCAL), place.data_dir, place.state, refresh=False, on_process=on_process)
 
 
@@ -193,6 +184,7 @@ def remove(place: Place) -> bool:
         server = None  # an unreadable record tells of no process that could be stopped
     if server is not None and server.runs():
         stop_process(server.pid)
+    fake_stripe.stop(place.folder)
     there = place.folder.exists()
     shutil.rmtree(place.folder, ignore_errors=True)
     return there
@@ -267,6 +259,7 @@ def shell_variables(place: Place, stack: Stack, keys: Keys, url: str) -> dict[st
     with_variables = f"{state} -var-file={variables(LOCAL)}"
     return {
         **aws_environment(url),
+        **fake_stripe.variables(place.folder),
         **files,
         "TF_DATA_DIR": str(place.data_dir),
         "TF_CLI_ARGS_plan": with_variables,

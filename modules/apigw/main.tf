@@ -104,9 +104,9 @@ resource "aws_api_gateway_method" "this" {
   rest_api_id          = aws_api_gateway_rest_api.this.id
   resource_id          = local.resource_ids[join("/", local.segments[each.key])]
   http_method          = each.value.method
-  authorization        = var.authorization == "API_KEY" ? "NONE" : var.authorization
-  authorizer_id        = one(aws_api_gateway_authorizer.cognito[*].id)
-  api_key_required     = var.authorization == "API_KEY"
+  authorization        = each.value.open || var.authorization == "API_KEY" ? "NONE" : var.authorization
+  authorizer_id        = each.value.open ? null : one(aws_api_gateway_authorizer.cognito[*].id)
+  api_key_required     = !each.value.open && var.authorization == "API_KEY"
   request_models       = { for name, model in aws_api_gateway_model.this : "application/json" => model.name if name == each.key }
   request_parameters   = local.request_parameters[each.key]
   request_validator_id = aws_api_gateway_request_validator.this.id

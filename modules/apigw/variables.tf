@@ -137,13 +137,14 @@ variable "name" {
 }
 
 variable "routes" {
-  description = "The routes by a name of your choice: method, path (up to four segments, parameters in braces), the function's name, alias and invoke ARN, a JSON schema (draft 4) of the body, and the headers and query parameters with whether each is required."
+  description = "The routes by a name of your choice: method, path (up to four segments, parameters in braces), the function's name, alias and invoke ARN, a JSON schema (draft 4) of the body, the headers and query parameters with whether each is required, and whether it is open: without the API's authorization, where the function itself knows its callers by what they send."
   type = map(object({
     alias_name       = string
     function_name    = string
     headers          = optional(map(bool), {})
     invoke_arn       = string
     method           = string
+    open             = optional(bool, false)
     path             = string
     query_parameters = optional(map(bool), {})
     request_schema   = optional(string)

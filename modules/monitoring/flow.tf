@@ -12,6 +12,17 @@ locals {
   }
   reconcile_seconds = 60 * try(var.roles.reconcile_minutes, 5)
 
+  contradicting = {
+    for id, function in { charged = try(var.roles.charging, null), heard = try(var.roles.hearing, null), reconciled = try(var.roles.reconciling, null) } :
+    id => function if function != null
+  }
+
+  comparison_alarms = { for function in try(var.roles.comparing[*], []) : "gateway-differences" => {
+    runbook   = "gateway-differences", text = "The gateway's books and the table differ."
+    metric    = merge(local.own[function], { name = "ComparisonDifference", stat = "Sum" })
+    threshold = var.thresholds.gateway_differences, when = local.at_once
+  } }
+
   reconciler_alarms = { for key, alarm in {
     # The reconciler speaks at every run, so its silence is news. An old payment is seen at the runs that look at it, which
     # come ever more rarely: one in three is enough.
@@ -39,8 +50,8 @@ locals {
   flow_math_alarms = { for key, alarm in {
     "contradictions" = {
       runbook    = "contradictions", text = "The gateway contradicts the table."
-      metrics    = { for id, own in { charged = local.part.charging, reconciled = local.part.reconciling } : id => merge(own, { name = "Contradicted", stat = "Sum" }) }
-      expression = "FILL(charged, 0) + FILL(reconciled, 0)"
+      metrics    = { for id, function in local.contradicting : id => merge(local.own[function], { name = "Contradicted", stat = "Sum" }) }
+      expression = join(" + ", [for id in keys(local.contradicting) : "FILL(${id}, 0)"])
       threshold  = var.thresholds.contradictions, when = local.at_once, speaks = true
     }
     # A stream's mapping that is disabled, or may not read, calls nobody: it has no age. What it leaves behind tells.

@@ -110,12 +110,15 @@ variable "roles" {
     Which of functions write the metrics of a payment's way, by their keys; null where none does. accepting: Accepted,
     and refunding: RefundAccepted; charging: Processed, Failed, Unknown, SecondsToFinal and Contradicted, and the same of refunds;
     announcing: Announced; reconciling: Reconciler*, OldestOpenSeconds, and the same as charging, every
-    reconcile_minutes. The relay's are those of stream_function.
+    reconcile_minutes; hearing: Contradicted, where the gateway tells of itself; comparing: ComparisonDifference, where its
+    books are compared. The relay's are those of stream_function.
   EOT
   type = object({
     accepting         = string
     announcing        = string
     charging          = string
+    comparing         = optional(string)
+    hearing           = optional(string)
     reconcile_minutes = number
     reconciling       = string
     refunding         = string
@@ -123,7 +126,7 @@ variable "roles" {
   default = null
 
   validation {
-    condition     = var.roles == null || length(setsubtract([for role, function in coalesce(var.roles, {}) : function if role != "reconcile_minutes"], keys(var.functions))) == 0
+    condition     = var.roles == null || length(setsubtract([for role, function in coalesce(var.roles, {}) : function if role != "reconcile_minutes" && function != null], keys(var.functions))) == 0
     error_message = "roles names a function that is none of functions."
   }
 
@@ -190,6 +193,7 @@ variable "thresholds" {
     dead_letters           = optional(number, 1)
     duration_share         = optional(number, 0.8)
     errors                 = optional(number, 1)
+    gateway_differences    = optional(number, 1)
     iterator_age_ms        = optional(number, 60000)
     oldest_message_seconds = optional(number, 600)
     open_payment_seconds   = optional(number, 3600)

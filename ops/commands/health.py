@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
+from local import LocalError
 from ops import target
 from ops.commands.options import BAD, AsJson, Environment, Yes, ask
 from ops.dead_letters import call
@@ -20,11 +22,12 @@ from payments.contract import TRANSACTION_ID
 _IDS = 100
 # A call that leaves some for want of time is followed by another, as long as it gets on.
 _CALLS = 100
+_DIFFERENCE = ("kind", "transaction_id", "refund_id", "gateway_reference", "at_gateway", "in_table")
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (doctor, reconcile):
+    for command in (doctor, reconcile, compare):
         app.command()(command)
 
 
@@ -85,6 +88,34 @@ def reconcile(
     else:
         output.line(step.result)
     return BAD if counts["failed"] or counts["unanswered"] or counts["left"] else 0
+
+
+def compare(
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day, in UTC; yesterday if left out.")
+    ] = None,
+    env: Environment = LOCAL,
+    as_json: AsJson = False,
+) -> int:
+    """Compare a day of Stripe's books with the payments, and announce what differs. It changes no payment.
+
+    Exit status 3 where something differs.
+    """
+    output, there = Output(as_json), target.resolve(env)
+    books = there.stack.outputs.get("stripe")
+    if books is None:
+        raise LocalError("there is nothing to compare with: this deployment does not charge through Stripe")
+    with output.progress.step("Comparing the books") as step:
+        event = {} if day is None else {"day": day.date().isoformat()}
+        came = call(there.stack, books["comparer_function_name"], event)
+        step.result = f"{came['day']}: {came['compared']} compared, {len(came['differences'])} differences"
+    if as_json:
+        output.json(came)
+    else:
+        output.line(step.result)
+        if came["differences"]:
+            output.table(_DIFFERENCE, [[one.get(name) for name in _DIFFERENCE] for one in came["differences"]])
+    return BAD if came["differences"] else 0
 
 
 def _until_done(there: target.Target, event: dict[str, Any]) -> Counter[str]:

@@ -19,6 +19,7 @@ from ops import target, timeline
 from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, answer_of, ask, patiently
 from ops.environments import LOCAL
 from ops.output import Output, printable, table
+from ops.payment import STRIPE_METHOD
 from ops.stream import POLL_SECONDS, Feed
 from payments.model import PoisonError, from_item
 from payments.transitions import OPEN, REFUNDABLE, Status
@@ -44,7 +45,7 @@ def pay(
     amount: Annotated[str, typer.Argument(help="In the currency's major unit, exact: 12.50.")],
     currency: Annotated[str | None, typer.Argument(help="ISO 4217; the deployment's default if left out.")] = None,
     customer: Annotated[str | None, typer.Option(help="The customer's id. Local: ada.")] = None,
-    method: Annotated[str | None, typer.Option(help="The gateway's token. Local: pm_sim_approved.")] = None,
+    method: Annotated[str | None, typer.Option(help="The gateway's token. Local: one that is approved.")] = None,
     transaction_id: Annotated[str | None, typer.Option("--id", help="The payment's id; a new one if left out.")] = None,
     description: Annotated[str | None, typer.Option(help="What the payment is for.")] = None,
     metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="NAME=VALUE, to find again.")] = None,
@@ -57,7 +58,8 @@ def pay(
     """Make a payment, and wait for its outcome. It is safe to repeat with the same --id."""
     output, there = Output(as_json), target.resolve(env)
     if there.is_local:
-        customer, method = customer or "ada", method or "pm_sim_approved"
+        approved = STRIPE_METHOD if there.stack.outputs.get("stripe") else "pm_sim_approved"
+        customer, method = customer or "ada", method or approved
     if customer is None or method is None:
         raise typer.BadParameter("--customer and --method are needed outside the local stack")
     wanted: dict[str, Any] = {

@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 
 from local import LocalError, layer
-from ops import interrupt, running
+from ops import fake_stripe, interrupt, running
 from ops.client import Api
 from ops.commands.options import Environment
 from ops.display import Display
 from ops.environments import LOCAL, variables
 from ops.inbox import Inbox
-from ops.payment import follow, new_payment
+from ops.payment import STRIPE_METHOD, follow, new_payment
 from ops.target import account_terraform
 
 if TYPE_CHECKING:
@@ -34,27 +34,50 @@ def add_to(app: typer.Typer) -> None:
 
 def up(
     port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The embedded AWS's port.")] = DEFAULT_PORT,
+    gateway: Annotated[
+        str, typer.Option(envvar="GATEWAY", help="simulator, or stripe: a fake one. The running stack's if left out.")
+    ] = "",
 ) -> None:
     """Start the embedded AWS, deploy the stack to it, send a payment and show its way."""
     place, display = running.Place(), Display()
     with running.only_one():
         _build_layer()
         bringing = running.bring_up_server(place, port, display)
+        with_stripe = _with_stripe(place, gateway)
+        started = False
         try:
+            if with_stripe:
+                fake, started = fake_stripe.bring_up(place.folder)
+                display.line(f"The fake Stripe {'is up' if started else 'runs already'}: {fake.address}")
             _bring_up(place, bringing.url, display)
         except BaseException as error:
             with interrupt.shield():
+                if started:
+                    fake_stripe.stop(place.folder)
                 _take_back(place, bringing, display, interrupted=isinstance(error, KeyboardInterrupt))
             raise
+
+
+def _with_stripe(place: Place, gateway: str) -> bool:
+    """Say whether the stack charges through Stripe: as it is asked for, and as it did before."""
+    if gateway not in {"", "simulator", "stripe"}:
+        raise LocalError(f"GATEWAY must be simulator or stripe, not {gateway!r}")
+    before = fake_stripe.recorded(place.folder) is not None
+    if gateway and place.state.exists() and before != (gateway == "stripe"):
+        raise LocalError(f"the local stack has another gateway than {gateway}. Remove it first, with: make down")
+    return gateway == "stripe" or before
 
 
 def _bring_up(place: Place, url: str, display: Display) -> None:
     with display.step("Deploying") as step:
         stack = running.deploy(running.terraform(place, url), url, step)
+    through_stripe = stack.outputs["stripe"] is not None
+    if through_stripe:
+        fake_stripe.introduce(place.folder, stack)
     keys = running.client_keys(place, stack)
     running.write_shell_variables(place, running.shell_variables(place, stack, keys, url))
     display.line()
-    payment = new_payment()
+    payment = new_payment(**({"payment_method": STRIPE_METHOD} if through_stripe else {}))
     display.line(f"A payment: {payment['amount']} {payment['currency']}, {payment['transaction_id']}", style="bold")
     api = Api(stack.api_url, stack.region, keys, stack.trusted)
     with Inbox(stack) as inbox:

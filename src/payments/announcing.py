@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from payments.aws import UnavailableError, available
 from payments.money import Money
 from payments.relaying import batches
+from payments.transitions import OPEN
 
 if TYPE_CHECKING:
     from payments.model import Message
@@ -30,6 +32,7 @@ def cloud_event(message: Message, source: str) -> dict[str, Any]:
         "created_at": payment.created_at,
         "gateway_reference": payment.gateway_reference,
         "failure_code": payment.failure_code,
+        "next_action": (payment.next_action or None) if payment.status in OPEN else None,
         "metadata": payment.metadata,
         "amount_refunded": str(payment.refunded) if payment.refunded.minor else None,
     }
@@ -47,6 +50,14 @@ def cloud_event(message: Message, source: str) -> dict[str, Any]:
                 "failure_code": refund.failure_code,
             }.items()
             if value is not None
+        }
+    if message.dispute_id is not None:
+        dispute = payment.disputes[message.dispute_id]
+        data["dispute"] = {
+            "dispute_id": message.dispute_id,
+            "amount": str(Money(dispute.amount_minor, payment.currency)),
+            "status": dispute.status,
+            "reason": dispute.reason,
         }
     return {
         "specversion": "1.0",
@@ -66,26 +77,42 @@ class Announcer:
     def __init__(self, client: Any, topic_arn: str, source: str) -> None:  # noqa: ANN401 - botocore's
         self._client = client
         self._topic_arn = topic_arn
-        self._source = source
+        self.source = source
 
     def announce(self, messages: dict[str, Message]) -> dict[str, str]:
         """Publish messages, by a name of the caller's, and return why any was not taken, by its name."""
-        names = iter(messages)
-        events = [msgspec.json.encode(cloud_event(message, self._source)).decode() for message in messages.values()]
+        return self.publish(
+            {name: (cloud_event(message, self.source), attributes(message)) for name, message in messages.items()}
+        )
+
+    def publish(self, events: dict[str, tuple[dict[str, Any], dict[str, str]]]) -> dict[str, str]:
+        """Publish CloudEvents, each with what subscribers can filter by, and return why any was not taken."""
+        names = iter(events)
         refused: dict[str, str] = {}
-        for bodies in batches(events):
-            refused |= self._publish({next(names): body for body in bodies}, messages)
+        for bodies in batches([msgspec.json.encode(event).decode() for event, _ in events.values()]):
+            refused |= self._publish(
+                {
+                    name: (body, events[name][1])
+                    for name, body in zip(list(islice(names, len(bodies))), bodies, strict=True)
+                }
+            )
         return refused
 
-    def _publish(self, bodies: dict[str, str], messages: dict[str, Message]) -> dict[str, str]:
-        names = list(bodies)
+    def _publish(self, letters: dict[str, tuple[str, dict[str, str]]]) -> dict[str, str]:
+        names = list(letters)
         try:
             with available():
                 answer = self._client.publish_batch(
                     TopicArn=self._topic_arn,
                     PublishBatchRequestEntries=[
-                        {"Id": str(number), "Message": bodies[name], "MessageAttributes": _attributes(messages[name])}
-                        for number, name in enumerate(names)
+                        {
+                            "Id": str(number),
+                            "Message": body,
+                            "MessageAttributes": {
+                                name: {"DataType": "String", "StringValue": value} for name, value in filters.items()
+                            },
+                        }
+                        for number, (body, filters) in enumerate(letters.values())
                     ],
                 )
         except UnavailableError as error:
@@ -93,7 +120,6 @@ class Announcer:
         return {names[int(failure["Id"])]: failure["Code"] for failure in answer.get("Failed", [])}
 
 
-def _attributes(message: Message) -> dict[str, Any]:
+def attributes(message: Message) -> dict[str, str]:
     """Return what subscribers can filter by."""
-    values = {"event_type": message.event, "currency": message.payment.currency, "status": message.payment.status}
-    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+    return {"event_type": message.event, "currency": message.payment.currency, "status": message.payment.status}

@@ -18,6 +18,7 @@ from payments.gateway import (
     Gateway,
     NotSent,
     Outcome,
+    Pending,
     RateLimited,
     Refund,
     Unknown,
@@ -27,7 +28,7 @@ from payments.model import PoisonError, since
 from payments.money import Money
 from payments.store import SILENCE, Word
 from payments.telemetry import logger, measure, measure_failure, measure_money, measure_seconds
-from payments.transitions import OPEN
+from payments.transitions import OPEN, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 # Gateways keep an idempotency key for a day; an hour of that is left for clocks that differ and calls that take long.
 BLIND_CHARGE_WINDOW = timedelta(hours=23)
 FRESH = timedelta(minutes=1)
+# A gateway that waits for a bank or for the customer is asked again later each time: after as long as it has taken.
+SOONEST_QUESTION = timedelta(minutes=15)
+LATEST_QUESTION = timedelta(hours=6)
 
 
 class RetryError(Exception):
@@ -51,20 +55,71 @@ def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
     if refund_id is None:
         if not payment.payment_method:
             raise PoisonError("the payment has no payment method")
-        return Charge(key, payment.money, payment.payment_method, payment.transaction_id)
+        return Charge(key, payment.money, payment.payment_method, payment.transaction_id, payment.gateway_reference)
     if not payment.gateway_reference:
         raise PoisonError("the payment has no charge to give back")
-    money = Money(payment.refunds[refund_id].amount_minor, payment.currency)
-    return Refund(key, money, payment.gateway_reference, payment.transaction_id, refund_id)
+    refund = payment.refunds[refund_id]
+    money = Money(refund.amount_minor, payment.currency)
+    return Refund(key, money, payment.gateway_reference, payment.transaction_id, refund_id, refund.gateway_reference)
 
 
-class Charging:
+class Settling:
+    """Records in the table what a gateway has said, whoever brings it."""
+
+    def __init__(self, table: Table, clock: Callable[[], datetime]) -> None:
+        self._table = table
+        self._clock = clock
+
+    def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined | Pending) -> None:
+        """Record the gateway's last word, or that it has yet to say one.
+
+        Raises UnavailableError where the table does not answer.
+        """
+        match outcome:
+            case Approved(reference):
+                self._record(payment, refund_id, "approve", Word(gateway_reference=reference))
+            case Declined(code):
+                self._record(payment, refund_id, "decline", Word(failure_code=code))
+            case Pending(reference, next_action):
+                at = self._clock()
+                wait = min(max(age(payment, refund_id, at), SOONEST_QUESTION), LATEST_QUESTION)
+                word = Word(gateway_reference=reference, next_action=next_action, ask_at=at + wait)
+                self._record(payment, refund_id, "wait", word)
+
+    def _record(self, payment: Payment, refund_id: str | None, event: str, word: Word = SILENCE) -> None:
+        transaction_id, at = payment.transaction_id, self._clock()
+        if refund_id is None:
+            made = self._table.record(transaction_id, event, at, word)
+        else:
+            made = self._table.record_refund(transaction_id, refund_id, event, at, word)
+        if made:
+            _measure(payment, refund_id, event, word, at)
+        elif event not in {"lose", "wait"}:
+            self._check(transaction_id, refund_id, event)
+        logger.info(
+            "recorded" if made else "already recorded", transaction_id=transaction_id, refund_id=refund_id, event=event
+        )
+
+    def _check(self, transaction_id: str, refund_id: str | None, event: str) -> None:
+        """Raise the alarm where the table holds another last word than the gateway's."""
+        stored = self._table.get(transaction_id)
+        if stored is None:
+            raise RetryError("the payment is not in the table")
+        refund = stored.refunds.get(refund_id) if refund_id else None
+        failed = (refund.failure_code if refund else stored.failure_code) is not None
+        if failed != (event == "decline"):
+            measure("Contradicted")
+            logger.error(
+                "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
+            )
+
+
+class Charging(Settling):
     """Charges payments, and refunds them, through a gateway, and records the outcomes in the table."""
 
     def __init__(self, table: Table, gateway: Gateway, clock: Callable[[], datetime]) -> None:
-        self._table = table
+        super().__init__(table, clock)
         self._gateway = gateway
-        self._clock = clock
 
     def work(self, payment: Payment, refund_id: str | None = None, *, deliveries: int, last: bool) -> None:
         """Bring a payment, or one of its refunds, to its end.
@@ -83,7 +138,8 @@ class Charging:
                 logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
                 return
         match self._ask(request, blind=old < BLIND_CHARGE_WINDOW):
-            case Approved() | Declined() as outcome:
+            case Approved() | Declined() | Pending() as outcome:
+                # What is pending needs no retry: the gateway tells, or is asked by the reconciler.
                 self.settle(payment, refund_id, outcome)
             case Unknown(reason) | NotSent(reason):
                 self._unresolved(payment, refund_id, reason, last=last)
@@ -95,17 +151,9 @@ class Charging:
         logger.warning("given up", transaction_id=payment.transaction_id, refund_id=refund_id, reason=reason)
         self._record(payment, refund_id, "lose")
 
-    def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | None:
+    def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:
         """Ask the gateway what became of a charge or a refund. Raises UnavailableError where it does not answer."""
         return self._gateway.lookup(request_of(payment, refund_id))
-
-    def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined) -> None:
-        """Record the gateway's last word. Raises UnavailableError where the table does not answer."""
-        match outcome:
-            case Approved(reference):
-                self._record(payment, refund_id, "approve", Word(gateway_reference=reference))
-            case Declined(code):
-                self._record(payment, refund_id, "decline", Word(failure_code=code))
 
     def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
         """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""
@@ -129,33 +177,6 @@ class Charging:
             self._record(payment, refund_id, "lose")
         raise RetryError(reason)
 
-    def _record(self, payment: Payment, refund_id: str | None, event: str, word: Word = SILENCE) -> None:
-        transaction_id, at = payment.transaction_id, self._clock()
-        if refund_id is None:
-            made = self._table.record(transaction_id, event, at, word)
-        else:
-            made = self._table.record_refund(transaction_id, refund_id, event, at, word)
-        if made:
-            _measure(payment, refund_id, event, word, at)
-        elif event != "lose":
-            self._check(transaction_id, refund_id, event)
-        logger.info(
-            "recorded" if made else "already recorded", transaction_id=transaction_id, refund_id=refund_id, event=event
-        )
-
-    def _check(self, transaction_id: str, refund_id: str | None, event: str) -> None:
-        """Raise the alarm where the table holds another last word than the gateway's."""
-        stored = self._table.get(transaction_id)
-        if stored is None:
-            raise RetryError("the payment is not in the table")
-        refund = stored.refunds.get(refund_id) if refund_id else None
-        failed = (refund.failure_code if refund else stored.failure_code) is not None
-        if failed != (event == "decline"):
-            measure("Contradicted")
-            logger.error(
-                "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
-            )
-
 
 def age(payment: Payment, refund_id: str | None, at: datetime) -> timedelta:
     """Return how long before ``at`` a charge or a refund was accepted."""
@@ -163,7 +184,7 @@ def age(payment: Payment, refund_id: str | None, at: datetime) -> timedelta:
 
 
 def _measure(payment: Payment, refund_id: str | None, event: str, word: Word, at: datetime) -> None:
-    """Measure a transition that was made: each is made once, so nothing is counted twice."""
+    """Measure a transition that was made: each but ``wait`` is made once, so nothing is counted twice."""
     # Clocks differ: what was accepted a moment ago may seem to lie ahead.
     seconds = max(age(payment, refund_id, at).total_seconds(), 0.0)
     match event, refund_id:
@@ -171,6 +192,13 @@ def _measure(payment: Payment, refund_id: str | None, event: str, word: Word, at
             measure("Unknown")
         case "lose", _:
             measure("RefundUnknown")
+        case "wait", None:
+            # The same again, where it was unknown already.
+            if payment.status is Status.VALIDATED:
+                measure("Pending")
+        case "wait", str():
+            if payment.refunds[refund_id].status is Status.VALIDATED:
+                measure("RefundPending")
         case "approve", None:
             measure("Processed")
             measure_money("MoneyProcessed", payment.amount_minor, payment.currency)

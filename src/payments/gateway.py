@@ -6,7 +6,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from payments.aws import UnavailableError
 from payments.money import Money  # noqa: TC001 - msgspec reads the annotations
+
+
+class NoSuchReferenceError(UnavailableError):
+    """The gateway answers that it knows nothing by its own name that we have of something. Who asks cannot go on."""
 
 
 class Approved(Struct, frozen=True):
@@ -19,6 +24,16 @@ class Declined(Struct, frozen=True):
     """The gateway has refused, for good; ``code`` says why, in a stable word."""
 
     code: str
+
+
+class Pending(Struct, frozen=True):
+    """The gateway has begun, and will know the outcome later: a bank takes days, or the customer must act first.
+
+    ``next_action`` names what the customer must do, in the gateway's word; empty where there is nothing to do but wait.
+    """
+
+    reference: str
+    next_action: str = ""
 
 
 class Unknown(Struct, frozen=True):
@@ -37,26 +52,50 @@ class RateLimited(Struct, frozen=True):
     """The gateway wants to be asked later; nothing has happened."""
 
 
-Outcome = Approved | Declined | Unknown | NotSent | RateLimited
+class Booked(Struct, frozen=True):
+    """A charge or a refund in the gateway's books: its names, what it was called by us, and what was moved.
+
+    ``charge_reference`` is the name of the charge, of a refund too. ``named`` is what we sent along to know it by.
+    ``money`` is None where the books have an amount that no payment can be of.
+    """
+
+    refund: bool
+    reference: str
+    charge_reference: str
+    named: dict[str, str]
+    money: Money | None
+    status: str
+    created: int
+
+
+Outcome = Approved | Declined | Pending | Unknown | NotSent | RateLimited
 
 
 class Charge(Struct, frozen=True):
-    """What the gateway is asked for. ``key`` is the idempotency key: one key, one charge."""
+    """What the gateway is asked for. ``key`` is the idempotency key: one key, one charge.
+
+    ``reference`` is the gateway's own name of the charge, where an earlier call has told it.
+    """
 
     key: str
     money: Money
     payment_method: str
     transaction_id: str
+    reference: str | None = None
 
 
 class Refund(Struct, frozen=True):
-    """What the gateway is asked to give back, of the charge that it calls ``charge_reference``."""
+    """What the gateway is asked to give back, of the charge that it calls ``charge_reference``.
+
+    ``reference`` is its own name of the refund, where an earlier call has told it.
+    """
 
     key: str
     money: Money
     charge_reference: str
     transaction_id: str
     refund_id: str
+    reference: str | None = None
 
 
 class Gateway(Protocol):
@@ -74,7 +113,7 @@ class Gateway(Protocol):
         Raises UnavailableError where the gateway does not answer: the refund may or may not have happened.
         """
 
-    def lookup(self, request: Charge | Refund) -> Approved | Declined | None:
+    def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what became of a charge or a refund, or None where the gateway knows of none.
 
         Raises UnavailableError where the gateway does not answer.

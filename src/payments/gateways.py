@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from payments import settings
+from payments import aws, settings
 from payments.model import now
 from payments.simulator import Simulator
 
 if TYPE_CHECKING:
     from payments.gateway import Gateway
+    from payments.stripe_gateway import StripeGateway
 
 
 def chosen(client: Any) -> Gateway:  # noqa: ANN401 - botocore's
     """Return the gateway; ``client`` is the function's DynamoDB client, by which the simulator keeps its books."""
-    settings.choice("GATEWAY", ("simulator",))
+    if settings.choice("GATEWAY", ("simulator", "stripe")) == "stripe":
+        return stripe()
     return Simulator(client, settings.text("SIMULATOR_TABLE_NAME"), now)
+
+
+def stripe() -> StripeGateway:
+    """Return Stripe's gateway."""
+    # The package is in a layer that only the functions of a stack with this gateway have.
+    from payments.secrets import Secret  # noqa: PLC0415
+    from payments.stripe_gateway import StripeGateway  # noqa: PLC0415
+
+    key = Secret(
+        aws.client("secretsmanager"), settings.text("SECRET_NAME"), str.strip, settings.count("SECRET_TTL_SECONDS")
+    )
+    seconds = float(settings.count("GATEWAY_TIMEOUT_SECONDS"))
+    # Set in tests and on a laptop only: a fake Stripe's address.
+    address = os.environ.get("STRIPE_ADDRESS") or None
+    return StripeGateway(key, settings.text("ENVIRONMENT"), seconds, address)

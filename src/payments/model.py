@@ -20,6 +20,8 @@ SCHEMA: Literal[1] = 1
 # written under a key must still be read (docs/decisions/0006).
 CUSTOMER_SHARDS = 8
 OPEN_SHARDS = 16
+# And a day's charged payments over as many as are charged at the same time at most.
+CHARGED_SHARDS = 16
 
 Minor = Annotated[int, Meta(ge=1)]
 
@@ -42,11 +44,26 @@ class RefundRecord(Struct, frozen=True, omit_defaults=True):
             raise ValueError("status is none that a refund can have")
 
 
+class DisputeRecord(Struct, frozen=True, omit_defaults=True):
+    """A customer's objection at the bank, as its payment holds it. ``status`` and ``reason`` are the gateway's words.
+
+    ``told`` orders what the gateway has told of it: what is not greater was known already.
+    """
+
+    amount_minor: Minor
+    status: str
+    reason: str
+    told: int
+    updated_at: str
+    closed: bool = False
+
+
 class Payment(Struct, frozen=True, omit_defaults=True):
     """A payment as the table has it. Times are UTC, RFC 3339 with microseconds.
 
     ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them. ``trace`` names the trace of
-    the request, since the table's stream carries no trace header; it is empty where there was none.
+    the request, since the table's stream carries no trace header; it is empty where there was none. ``next_action`` is
+    what the gateway waits for the customer to do, in its word; once the payment is final it says nothing.
     """
 
     transaction_id: str
@@ -66,6 +83,8 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     refunds: dict[str, RefundRecord] = {}
     redrives: int = 0
     trace: str = ""
+    next_action: str = ""
+    disputes: dict[str, DisputeRecord] = {}
 
     def __post_init__(self) -> None:
         if self.currency not in EXPONENTS:
@@ -102,11 +121,12 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     event: str
     payment: Payment
     refund_id: str | None = None
+    dispute_id: str | None = None
 
     @classmethod
-    def of(cls, event: str, payment: Payment, refund_id: str | None = None) -> Self:
+    def of(cls, event: str, payment: Payment, refund_id: str | None = None, dispute_id: str | None = None) -> Self:
         """Return the message of an event, in the schema of today."""
-        return cls(schema=SCHEMA, event=event, payment=payment, refund_id=refund_id)
+        return cls(schema=SCHEMA, event=event, payment=payment, refund_id=refund_id, dispute_id=dispute_id)
 
     @classmethod
     def decode(cls, body: str) -> Self:
@@ -117,6 +137,8 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise PoisonError(f"not a message of ours: {error}") from error
         if message.refund_id is not None and message.refund_id not in message.payment.refunds:
             raise PoisonError("the message names a refund that its payment does not have")
+        if message.dispute_id is not None and message.dispute_id not in message.payment.disputes:
+            raise PoisonError("the message names a dispute that its payment does not have")
         return message
 
     def encode(self) -> str:
@@ -157,11 +179,18 @@ def open_key(transaction_id: str) -> str:
     return str(_shard(transaction_id, OPEN_SHARDS))
 
 
+def charged_key(transaction_id: str, at: datetime) -> str:
+    """Return the key under which a payment stands that was charged then; a day's length is UTC's."""
+    return f"{timestamp(at)[:10]}#{_shard(transaction_id, CHARGED_SHARDS)}"
+
+
 def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401 - what msgspec makes of a struct
     """Write a plain value as a DynamoDB attribute; what is None in a map is left out."""
     match value:
         case str():
             return {"S": str(value)}
+        case bool():
+            return {"BOOL": value}
         case int():
             return {"N": str(value)}
         case dict():
@@ -173,7 +202,9 @@ def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401 - what msgspec m
 def to_item(payment: Payment) -> dict[str, Any]:
     """Write a payment as a DynamoDB item, with the keys that the indexes find it by."""
     plain = {name: value for name, value in msgspec.structs.asdict(payment).items() if value not in (None, "")}
-    plain["refunds"] = msgspec.to_builtins(payment.refunds)
+    plain |= {"refunds": msgspec.to_builtins(payment.refunds), "disputes": msgspec.to_builtins(payment.disputes)}
+    if not payment.disputes:
+        del plain["disputes"]
     plain["customer_shard"] = customer_key(payment.customer_id, _shard(payment.transaction_id, CUSTOMER_SHARDS))
     if payment.status in OPEN:
         plain |= {"open_shard": open_key(payment.transaction_id), "open_from": payment.created_at}
@@ -187,6 +218,8 @@ def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - whate
             return text
         case {"N": str(number)}:
             return int(number)
+        case {"BOOL": bool(truth)}:
+            return truth
         case {"M": dict(entries)}:
             return {key: _plain(entry, f"{name}.{key}") for key, entry in entries.items()}
         case _:

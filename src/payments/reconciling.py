@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from payments.aws import CONCURRENCY, UnavailableError
 from payments.charging import RetryError, age
+from payments.gateway import Pending
 from payments.model import PoisonError
 from payments.telemetry import logger, measure_seconds
 from payments.transitions import OPEN
@@ -21,7 +23,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from payments.charging import Charging
+    from payments.gateway import Approved, Declined
+    from payments.model import Payment
     from payments.store import Table
+
+
+# Bank debits take up to two weeks; a customer who has not acted by then will not.
+PATIENCE = timedelta(days=14)
 
 
 class Reconciler:
@@ -36,9 +44,10 @@ class Reconciler:
     def run(self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool]) -> Counter[str]:
         """Reconcile payments until ``in_time`` says no, and count what came of it.
 
-        The counts are ``settled`` charges and refunds, and payments that were ``redriven``, ``unanswered``, ``failed``,
-        or ``left`` for want of time. How old the oldest of them was is measured, nought where none was found: a run
-        always says that it ran.
+        The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
+        ``unanswered``, ``failed``, or ``left`` for want of time. How old the oldest of them was is measured, nought
+        where none was found: a run always says that it ran. What is pending at the gateway counts there only when even
+        a bank should have been done.
         """
         counts: Counter[str] = Counter()
         self._ages = [0.0]
@@ -68,16 +77,16 @@ class Reconciler:
         if payment is None:
             return came
         begun: list[str | None] = [None] if payment.status in OPEN else [*payment.open_refunds]
-        self._ages += [age(payment, refund_id, self._clock()).total_seconds() for refund_id in begun]
         lost = False
         for refund_id in begun:
-            outcome = self._charging.lookup(payment, refund_id)
+            outcome = self._ask(payment, refund_id)
             if outcome is None:
                 lost = True
                 continue
             self._charging.settle(payment, refund_id, outcome)
-            logger.info("settled", transaction_id=transaction_id, refund_id=refund_id)
-            came["settled"] += 1
+            came_of = "pending" if isinstance(outcome, Pending) else "settled"
+            logger.info(came_of, transaction_id=transaction_id, refund_id=refund_id)
+            came[came_of] += 1
         if lost:
             # What was settled a moment ago has changed the payment.
             payment = (self._table.get(transaction_id) or payment) if came else payment
@@ -85,3 +94,13 @@ class Reconciler:
                 logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)
                 came["redriven"] += 1
         return came
+
+    def _ask(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:
+        old = age(payment, refund_id, self._clock())
+        outcome = None
+        try:
+            outcome = self._charging.lookup(payment, refund_id)
+        finally:
+            if not isinstance(outcome, Pending) or old > PATIENCE:
+                self._ages.append(old.total_seconds())
+        return outcome

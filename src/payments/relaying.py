@@ -32,8 +32,8 @@ class RelayError(Exception):
 def messages_of(record: dict[str, Any]) -> list[Message]:
     """Return the messages that a stream record gives rise to.
 
-    News is a new status of the payment's charge or of a refund, and a payment that is sent on its way again. Raises
-    PoisonError where the record holds no payment.
+    News is a new status of the payment's charge or of a refund, something else that the customer must do, what is told
+    of a dispute, and a payment that is sent on its way again. Raises PoisonError where the record holds no payment.
     """
     if record["eventName"] == "REMOVE":
         return []
@@ -45,20 +45,26 @@ def messages_of(record: dict[str, Any]) -> list[Message]:
     again = old is not None and new.redrives > old.redrives
     messages: list[Message] = []
     # A refund that changes its payment's status is news itself.
-    if new.status in _OF_A_CHARGE and (old is None or old.status != new.status or (again and new.status in OPEN)):
+    asked = new.next_action != "" and old is not None and old.next_action != new.next_action
+    news = old is None or old.status != new.status
+    if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
         messages.append(_message(new, "payment.validated" if again else f"payment.{new.status}"))
     for refund_id, refund in new.refunds.items():
         before = old.refunds.get(refund_id) if old else None
         if before is None or before.status != refund.status or (again and refund.status in OPEN):
             messages.append(_message(new, _REFUND_VALIDATED if again else _OF_A_REFUND[refund.status], refund_id))
+    for dispute_id, dispute in new.disputes.items():
+        if old is None or old.disputes.get(dispute_id) != dispute:
+            event = "payment.dispute_closed" if dispute.closed else "payment.disputed"
+            messages.append(_message(new, event, dispute_id=dispute_id))
     return messages
 
 
-def _message(payment: Payment, event: str, refund_id: str | None = None) -> Message:
+def _message(payment: Payment, event: str, refund_id: str | None = None, dispute_id: str | None = None) -> Message:
     if event not in _WORK:
         # Who announces an outcome needs no means to charge.
         payment = msgspec.structs.replace(payment, payment_method="", fingerprint="")
-    return Message.of(event, payment, refund_id)
+    return Message.of(event, payment, refund_id, dispute_id)
 
 
 _OF_A_CHARGE = {Status.VALIDATED, Status.PROCESSED, Status.FAILED, Status.UNKNOWN}

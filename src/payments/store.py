@@ -18,10 +18,13 @@ from msgspec import Struct
 
 from payments.aws import UnavailableError, available
 from payments.model import (
+    CHARGED_SHARDS,
     CUSTOMER_SHARDS,
     OPEN_SHARDS,
+    DisputeRecord,
     Payment,
     RefundRecord,
+    charged_key,
     customer_key,
     from_item,
     open_key,
@@ -49,10 +52,15 @@ class TokenError(ValueError):
 
 
 class Word(Struct, frozen=True):
-    """What the gateway has said of a charge or a refund: its own name of it, or why it was refused."""
+    """What the gateway has said of a charge or a refund: its own name of it, or why it was refused.
+
+    ``next_action`` is what it waits for the customer to do, and ``ask_at`` when to ask it again.
+    """
 
     gateway_reference: str | None = None
     failure_code: str | None = None
+    next_action: str | None = None
+    ask_at: datetime | None = None
 
 
 SILENCE = Word()
@@ -113,9 +121,16 @@ class Table:
         False means that another was faster, and nothing changed.
         """
         transition = TRANSITIONS[event]
-        update = _Update(at).set(status=transition.reaches, **msgspec.structs.asdict(word)).only_from(transition.leaves)
+        update = _Update(at).set(status=transition.reaches).only_from(transition.leaves)
+        update.set(
+            gateway_reference=word.gateway_reference, failure_code=word.failure_code, next_action=word.next_action
+        )
+        if word.ask_at is not None:
+            update.open(transaction_id, timestamp(word.ask_at))
         if transition.reaches not in OPEN:
             update.close()
+        if transition.reaches is Status.PROCESSED:
+            update.set(charged_on=charged_key(transaction_id, at))
         return self._write(transaction_id, update)
 
     def add_refund(self, payment: Payment, refund_id: str, refund: RefundRecord) -> bool:
@@ -148,9 +163,12 @@ class Table:
                 refund,
                 status=transition.reaches,
                 updated_at=timestamp(at),
-                **msgspec.structs.asdict(word),
+                gateway_reference=word.gateway_reference,
+                failure_code=word.failure_code,
             )
             update = _Update(at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(changed))
+            if word.ask_at is not None:
+                update.open(transaction_id, timestamp(word.ask_at))
             if transition.reaches is Status.PROCESSED:
                 left = payment.amount_minor - payment.refunded.minor - refund.amount_minor
                 follows = TRANSITIONS["refund_part" if left else "refund_rest"]
@@ -158,6 +176,24 @@ class Table:
             if transition.reaches not in OPEN and payment.open_refunds == [refund_id]:
                 update.close()
             if self._write(transaction_id, update):
+                return True
+        raise UnavailableError("the payment changes too fast")
+
+    def record_dispute(self, transaction_id: str, dispute_id: str, dispute: DisputeRecord, at: datetime) -> bool:
+        """Write down what the gateway has told of a dispute; say whether it was news.
+
+        Raises UnavailableError where the payment changes too fast to be written.
+        """
+        for _ in range(_TRIES):
+            payment = self.get(transaction_id)
+            if payment is None:
+                return False
+            known = payment.disputes.get(dispute_id)
+            if known is not None and known.told >= dispute.told:
+                return False
+            # The whole map: payments from before there were disputes have none to set an entry in.
+            disputes = msgspec.to_builtins(payment.disputes | {dispute_id: dispute})
+            if self._write(transaction_id, _Update(at).version(payment).set(disputes=disputes)):
                 return True
         raise UnavailableError("the payment changes too fast")
 
@@ -254,6 +290,40 @@ class OpenIndex:
             query: dict[str, Any] = self._query | {
                 "KeyConditionExpression": "open_shard = :shard AND open_from <= :moment",
                 "ExpressionAttributeValues": {":shard": {"S": str(shard)}, ":moment": {"S": timestamp(moment)}},
+            }
+            for item in _pages(self._client, query):
+                yield item["transaction_id"]["S"]
+
+
+class GatewayIndex:
+    """The index that finds a payment by the gateway's name of its charge."""
+
+    def __init__(self, client: Any, table: str, index: str) -> None:  # noqa: ANN401 - botocore's
+        self._query = {"TableName": table, "IndexName": index}
+        self._client = client
+
+    def find(self, reference: str) -> str | None:
+        """Return the id of the payment whose charge has this name; None where there is none."""
+        query: dict[str, Any] = self._query | {
+            "KeyConditionExpression": "gateway_reference = :reference",
+            "ExpressionAttributeValues": {":reference": {"S": reference}},
+        }
+        return next((item["transaction_id"]["S"] for item in _pages(self._client, query)), None)
+
+
+class ChargedIndex:
+    """The index of the payments that were charged on a day, in UTC."""
+
+    def __init__(self, client: Any, table: str, index: str) -> None:  # noqa: ANN401 - botocore's
+        self._query = {"TableName": table, "IndexName": index}
+        self._client = client
+
+    def on(self, day: str) -> Iterator[str]:
+        """Yield the ids of the payments that were charged on a day."""
+        for shard in range(CHARGED_SHARDS):
+            query: dict[str, Any] = self._query | {
+                "KeyConditionExpression": "charged_on = :key",
+                "ExpressionAttributeValues": {":key": {"S": f"{day}#{shard}"}},
             }
             for item in _pages(self._client, query):
                 yield item["transaction_id"]["S"]

@@ -84,6 +84,12 @@ def measure_failure(name: str, code: str | None) -> None:
     _add(("reason", code if code in FAILURE_REASONS else "other"), name, 1)
 
 
+def measure_kind(name: str, kind: str) -> None:
+    """Count something, and count it by its kind too, of which there are few."""
+    _add(("", ""), name, 1)
+    _add(("kind", kind), name, 1)
+
+
 def measure_money(name: str, minor: int, currency: str) -> None:
     """Add up money, in minor units of its currency. The currency must be an ISO 4217 code."""
     _add(("currency", currency), name, minor)

@@ -3,6 +3,8 @@
     validated ──approve──► processed        validated ──lose──► unknown ──approve──► processed
     validated ──decline──► failed                               unknown ──decline──► failed
 
+While the gateway waits for a bank or for the customer, a payment is unknown too: ``wait`` leads there, and stays there.
+
 A refund's life is the same one. When a refund is processed, it takes its payment along:
 
     processed ──refund_part──► partially_refunded ──refund_part──► partially_refunded
@@ -45,6 +47,7 @@ TRANSITIONS: dict[str, Transition] = {
     "approve": Transition(OPEN, Status.PROCESSED),
     "decline": Transition(OPEN, Status.FAILED),
     "lose": Transition(frozenset({Status.VALIDATED}), Status.UNKNOWN),
+    "wait": Transition(OPEN, Status.UNKNOWN),
     "refund_part": Transition(REFUNDABLE, Status.PARTIALLY_REFUNDED),
     "refund_rest": Transition(REFUNDABLE, Status.REFUNDED),
 }

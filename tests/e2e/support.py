@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
+
+import boto3
 
 from ops.payment import new_payment
 from payments.gateway import idempotency_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import requests
 
     from ops.stack import Stack
@@ -45,3 +50,23 @@ def assert_problem(answer: requests.Response, status: int, slug: str) -> dict[st
     assert problem["status"] == status
     assert problem.keys() >= {"title", "detail", "instance"}
     return problem
+
+
+def role_of(stack: Stack, function: str) -> Callable[[str], Any]:
+    """Return what makes clients that act under a function's own role: IAM allows and refuses them what it does it."""
+    sts = stack.client("sts")
+    role: Any = stack.iam.get_role(RoleName=function)["Role"]
+    document = role["AssumeRolePolicyDocument"]
+    anyone = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    stack.iam.update_assume_role_policy(
+        RoleName=function,
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [*document["Statement"], anyone]}),
+    )
+    try:
+        keys = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
+    finally:
+        stack.iam.update_assume_role_policy(RoleName=function, PolicyDocument=json.dumps(document))
+    session = boto3.Session(
+        keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=stack.region
+    )
+    return lambda service: session.client(service, endpoint_url=stack.endpoint, verify=stack.trusted)  # type: ignore[call-overload]

@@ -31,6 +31,10 @@ TABLE = "payment-transactions-test"
 LEDGER = "payment-simulator-ledger-test"
 INDEX = "customer-index"
 OPEN_INDEX = "open-index"
+GATEWAY_INDEX = "gateway-index"
+CHARGED_INDEX = "charged-index"
+# What only a stack that charges through Stripe has an index of.
+STRIPE_KEYS = ("gateway_reference", "charged_on")
 
 REQUEST = {
     "transaction_id": "order-1",
@@ -68,6 +72,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "SIMULATOR_TABLE_NAME": LEDGER,
         "CUSTOMER_INDEX_NAME": INDEX,
         "OPEN_INDEX_NAME": OPEN_INDEX,
+        "GATEWAY_INDEX_NAME": GATEWAY_INDEX,
+        "CHARGED_INDEX_NAME": CHARGED_INDEX,
         "PAGE_TOKEN_SEAL": "seal",
         "RECONCILE_AFTER_SECONDS": "900",
         "DEFAULT_CURRENCY": "USD",
@@ -121,7 +127,7 @@ def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
         KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
         AttributeDefinitions=[
             {"AttributeName": name, "AttributeType": "S"}
-            for name in ("transaction_id", "customer_shard", "created_at", "open_shard", "open_from")
+            for name in ("transaction_id", "customer_shard", "created_at", "open_shard", "open_from", *STRIPE_KEYS)
         ],
         GlobalSecondaryIndexes=[
             {
@@ -135,7 +141,15 @@ def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
             for name, key, order in (
                 (INDEX, "customer_shard", "created_at"),
                 (OPEN_INDEX, "open_shard", "open_from"),
+                (CHARGED_INDEX, "charged_on", "transaction_id"),
             )
+        ]
+        + [
+            {
+                "IndexName": GATEWAY_INDEX,
+                "KeySchema": [{"AttributeName": "gateway_reference", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
         ],
         BillingMode="PAY_PER_REQUEST",
     )

@@ -39,6 +39,14 @@ OWN = {
     "reconciler": {"charging", "contract", "gateway", "gateways", "reconciling", "simulator", "store"},
     "refunder": {"contract", "problems", "refunding", "store"},
     "relay": {"relaying"},
+    "stripe_comparer": {
+        *("announcing", "charging", "contract", "gateway", "gateways", "relaying", "simulator", "store"),
+        "stripe_comparing",
+    },
+    "stripe_webhook": {
+        *("charging", "contract", "gateway", "problems", "secrets", "store"),
+        *("stripe_events", "stripe_money", "stripe_outcomes"),
+    },
     "validator": {"contract", "problems", "store"},
 }
 

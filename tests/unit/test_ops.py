@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,11 +17,15 @@ import pytest
 import requests
 
 from local import ROOT, LocalError
-from ops import environments, interrupt, running
+from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
+from ops import environments, fake_stripe, interrupt, running
 from ops.client import Api, Keys
+from ops.commands import stack
 from ops.display import Display
 from ops.stack import Stack
 from ops.terraform import Terraform
+from payments.stripe_events import verify
+from tests.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -363,3 +368,72 @@ def test_a_shielded_step_ends_before_it_is_stopped() -> None:
         for number, handler in zip(interrupt.SIGNALS, before, strict=True):
             signal.signal(number, handler)
     assert steps == ["went on"]
+
+
+# A fake Stripe, for a stack that charges through it
+
+
+@pytest.fixture
+def folder(place: running.Place) -> Iterator[Path]:
+    yield place.folder
+    fake_stripe.stop(place.folder)
+
+
+def told_to(folder: Path, url: str) -> None:
+    listener = folder / "stripe-listener.json"
+    listener.write_text(json.dumps({"url": url, "secret": "whsec_fake", "trusted": str(AUTHORITY)}))
+
+
+def test_the_fake_stripe_lives_with_the_stack(place: running.Place, folder: Path) -> None:
+    assert fake_stripe.variables(folder) == {}
+    fake, started = fake_stripe.bring_up(folder)
+    assert started
+    assert requests.get(f"{fake.address}/v1/payment_intents/pi_1", timeout=5).status_code == 401
+    # A second run goes on with it, and one after it has died starts it again where the stack looks for it.
+    assert fake_stripe.bring_up(folder) == (fake, False)
+    fake_stripe.stop(folder)
+    again, started = fake_stripe.bring_up(folder)
+    assert (again.port, started) == (fake.port, True)
+    said = {"TF_VAR_gateway": "stripe", "TF_VAR_stripe_address": fake.address}
+    assert running.terraform(place, "https://127.0.0.1:1").environment.items() >= said.items()
+    assert running.remove(place)
+    assert not again.runs()
+
+
+def test_the_fake_stripe_tells_what_happens_there(folder: Path) -> None:
+    fake, _ = fake_stripe.bring_up(folder)
+    make_certificate()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    with Receiver(context) as receiver:
+        told_to(folder, f"https://localhost:{receiver.port}/hook")
+        headers = {"Authorization": "Bearer sk_test_fake", "Stripe-Version": "x", "Idempotency-Key": "k"}
+        params = "amount=5&currency=eur&confirm=true&off_session=true&payment_method=pm_fake_requires_action"
+        made = requests.post(f"{fake.address}/v1/payment_intents", params, headers=headers, timeout=5).json()
+        assert requests.post(f"{fake.address}/fake/{made['id']}/succeeded", timeout=5).status_code == 200
+        assert requests.post(f"{fake.address}/fake/{made['id']}/vanished", timeout=5).status_code == 404
+        told = receiver.wait(lambda request: b"payment_intent.succeeded" in request.body, 10)
+    assert told is not None
+    verify(told.body, told.headers["stripe-signature"], ["whsec_fake"], time.time())
+
+
+def test_a_fake_stripe_that_cannot_start_says_where_its_log_is(folder: Path) -> None:
+    folder.mkdir()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        (folder / "stripe.json").write_text(json.dumps({"pid": 2**22, "port": taken.getsockname()[1]}))
+        with pytest.raises(LocalError, match="Its log: "):
+            fake_stripe.bring_up(folder)
+
+
+def test_a_running_stack_keeps_its_gateway(place: running.Place, folder: Path) -> None:
+    assert [stack._with_stripe(place, asked) for asked in ("", "simulator", "stripe")] == [False, False, True]  # noqa: SLF001
+    with pytest.raises(LocalError, match="must be simulator or stripe"):
+        stack._with_stripe(place, "paypal")  # noqa: SLF001
+    write_state(place)
+    with pytest.raises(LocalError, match="make down"):
+        stack._with_stripe(place, "stripe")  # noqa: SLF001
+    fake_stripe.bring_up(folder)
+    assert [stack._with_stripe(place, asked) for asked in ("", "stripe")] == [True, True]  # noqa: SLF001
+    with pytest.raises(LocalError, match="make down"):
+        stack._with_stripe(place, "simulator")  # noqa: SLF001

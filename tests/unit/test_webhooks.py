@@ -700,6 +700,7 @@ def test_the_events_that_an_endpoint_may_ask_for_are_those_that_are_announced() 
     assert block is not None
     of_a_charge = {f"payment.{status}" for status in relaying._OF_A_CHARGE}  # noqa: SLF001
     announced = (of_a_charge | set(relaying._OF_A_REFUND.values())) - relaying._WORK  # noqa: SLF001
+    announced |= {"payment.disputed", "payment.dispute_closed", "gateway.difference"}
     assert set(re.findall(r'"([a-z_.]+)"', block.group(1))) == announced
 
 

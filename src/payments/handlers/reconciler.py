@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     counts = reconciler.run(
         _asked(event, index, older), in_time=lambda: context.get_remaining_time_in_millis() > PAYMENT_SECONDS * 1000
     )
-    for name in ("settled", "redriven", "unanswered", "failed", "left"):
+    for name in ("settled", "pending", "redriven", "unanswered", "failed", "left"):
         if counts[name]:
             measure(f"Reconciler{name.capitalize()}", counts[name])
     logger.info("reconciled", counts=dict(counts))

@@ -1,12 +1,14 @@
-"""A stack of its own for what is off by default, gone when its tests are over.
+"""A stack of its own for what is off by default, gone when its tests are over: webhooks, and Stripe, a fake one.
 
-Its endpoints fail, wait and refuse on purpose: beside them, no other test could tell how fast anything is.
+One stack for both, since a deployment takes over a minute. Its endpoints fail, wait and refuse on purpose: beside them,
+no other test could tell how fast anything is.
 """
 
 from __future__ import annotations
 
 import json
 import ssl
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ from ops import running
 from ops.client import Api, create_client
 from ops.display import Step
 from ops.inbox import Inbox
+from tests.fakes.stripe_server import KEY as STRIPE_KEY
+from tests.fakes.stripe_server import FakeStripe
 from tests.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ WEBHOOKS: dict[str, dict[str, Any]] = {
     "slow": {"retry_delays_seconds": [1, 3]},
 }
 SECRET_TTL_SECONDS = 2
+# What signs the fake Stripe's events.
+STRIPE_SECRET = "whsec_end_to_end"
 
 
 @pytest.fixture(scope="package")
@@ -48,7 +54,16 @@ def receivers() -> Iterator[dict[str, Receiver]]:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory, receivers: dict[str, Receiver]) -> Iterator[Stack]:
+def stripe() -> Iterator[FakeStripe]:
+    # What is not answered outlasts the processor's patience, which is two thirds of its five seconds.
+    with FakeStripe(silence=6) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="package")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, receivers: dict[str, Receiver], stripe: FakeStripe
+) -> Iterator[Stack]:
     place = running.Place(tmp_path_factory.mktemp("options"))
     with EmbeddedAWS(place.folder) as embedded:
         terraform = running.terraform(place, embedded.url)
@@ -61,8 +76,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory, receivers: dict[str, Receive
             "TF_VAR_webhooks": json.dumps(webhooks),
             "TF_VAR_webhook_secret_ttl_seconds": str(SECRET_TTL_SECONDS),
             "TF_VAR_allowed_private_cidrs": json.dumps(["127.0.0.0/8", "::1/128"]),
+            "TF_VAR_gateway": "stripe",
+            "TF_VAR_stripe_address": stripe.address,
         }
-        yield running.deploy(terraform, embedded.url, Step("Deploying"))
+        stack = running.deploy(terraform, embedded.url, Step("Deploying"))
+        secrets = stack.client("secretsmanager")
+        names = stack.outputs["stripe"]["secret_names"]
+        secrets.put_secret_value(SecretId=names["key"], SecretString=STRIPE_KEY)
+        secrets.put_secret_value(SecretId=names["webhook"], SecretString=json.dumps({"secrets": [STRIPE_SECRET]}))
+        time.sleep(SECRET_TTL_SECONDS)
+        yield stack
 
 
 @pytest.fixture(scope="package")

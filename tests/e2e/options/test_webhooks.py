@@ -19,6 +19,7 @@ from ops.environments import LOCAL
 from ops.payment import new_payment
 from tests.commands import Ran, runner
 from tests.e2e.options.conftest import SECRET_TTL_SECONDS
+from tests.e2e.support import role_of
 from tests.receiver import Answer, Received
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def hooks(stack: Stack, receivers: dict[str, Receiver]) -> Hooks:
 
 
 def pay(api: Api, **changes: Any) -> str:
+    changes = {"payment_method": "pm_card_visa"} | changes
     payment = new_payment(transaction_id=f"hook-{uuid.uuid4().hex[:12]}", **changes)
     answer = api.post(payment)
     assert answer.status_code == 202, answer.text
@@ -158,7 +160,7 @@ def test_a_secret_is_rotated_with_two_valid_ones(api: Api, hooks: Hooks) -> None
 
 
 def test_410_switches_an_endpoint_off_until_it_is_switched_on(api: Api, hooks: Hooks, stack: Stack) -> None:
-    declined = {"payment_method": "pm_sim_declined_insufficient_funds"}
+    declined = {"payment_method": "pm_card_visa_chargeDeclinedInsufficientFunds"}
     refused = pay(api, **declined)
     assert hooks.wait("refusals", refused) is not None
     name = stack.outputs["webhooks"]["refusals"]["secret_name"]
@@ -192,36 +194,8 @@ def until_labelled(manager: SecretsManagerClient, name: str) -> tuple[str, str]:
 
 def test_a_function_reads_no_other_endpoints_secret(hooks: Hooks, stack: Stack) -> None:
     """The role of one endpoint's function, by its own keys: IAM refuses it the other's secret."""
-    sts = stack.session().client("sts", endpoint_url=stack.endpoint, verify=stack.trusted)
-    function = stack.outputs["webhooks"]["shop"]["function_name"]
-    role: Any = stack.iam.get_role(RoleName=function)["Role"]
-    stack.iam.update_assume_role_policy(
-        RoleName=function,
-        PolicyDocument=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    *role["AssumeRolePolicyDocument"]["Statement"],
-                    {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"},
-                ],
-            }
-        ),
-    )
-    try:
-        keys = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
-    finally:
-        stack.iam.update_assume_role_policy(
-            RoleName=function, PolicyDocument=json.dumps(role["AssumeRolePolicyDocument"])
-        )
-    manager = stack.session().client(
-        "secretsmanager",
-        endpoint_url=stack.endpoint,
-        verify=stack.trusted,
-        aws_access_key_id=keys["AccessKeyId"],
-        aws_secret_access_key=keys["SecretAccessKey"],
-        aws_session_token=keys["SessionToken"],
-    )
     own, others = (stack.outputs["webhooks"][endpoint]["secret_name"] for endpoint in ("shop", "slow"))
+    manager = role_of(stack, stack.outputs["webhooks"]["shop"]["function_name"])("secretsmanager")
     assert manager.get_secret_value(SecretId=own)["SecretString"]
     with pytest.raises(ClientError, match="AccessDenied"):
         manager.get_secret_value(SecretId=others)

@@ -1,0 +1,58 @@
+"""``POST /gateways/stripe/webhook``: Stripe's own events. No one but Stripe can sign one, so nobody else is heard."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from payments import aws, settings
+from payments.charging import Settling
+from payments.contract import NotJsonError
+from payments.handling import function
+from payments.model import now
+from payments.once import once
+from payments.problems import INVALID, MALFORMED, UNAVAILABLE, Response, body_of, header, problem, response
+from payments.secrets import Secret
+from payments.store import GatewayIndex, Table
+from payments.stripe_events import EventError, Events, SignatureError, event_of, signing_secrets, verify
+from payments.telemetry import logger, measure
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@once
+def wired() -> tuple[Events, Secret[list[str]]]:
+    """Return what takes the events, and the secrets that they are signed with."""
+    client = aws.client("dynamodb")
+    name = settings.text("TABLE_NAME")
+    table = Table(client, name)
+    secret = Secret(
+        aws.client("secretsmanager"),
+        settings.text("SECRET_NAME"),
+        signing_secrets,
+        settings.count("SECRET_TTL_SECONDS"),
+    )
+    charges = GatewayIndex(client, name, settings.text("GATEWAY_INDEX_NAME"))
+    return Events(table, charges, Settling(table, now), settings.text("ENVIRONMENT"), now), secret
+
+
+@function
+def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa: ARG001 - Lambda's signature
+    """Answer Stripe. Whatever is not answered with success, Stripe sends again, for three days."""
+    request_id = event["requestContext"]["requestId"]
+    events, secret = wired()
+    try:
+        body = body_of(event)
+        verify(body, header(event, "Stripe-Signature") or "", secret.read(), time.time())
+        came = events.take(event_of(body))
+    except SignatureError as error:
+        measure("SignatureRefused")
+        logger.warning("not signed by Stripe", reason=str(error))
+        return problem(INVALID, "The signature is not valid.", request_id)
+    except (EventError, NotJsonError):
+        return problem(MALFORMED, "The body must be an event of Stripe's.", request_id)
+    except aws.UnavailableError as error:
+        logger.warning("the event was not taken", reason=str(error))
+        return problem(UNAVAILABLE, "The event could not be taken now. Send it again.", request_id)
+    return response(200, {"came": came})

@@ -1,0 +1,190 @@
+"""Stripe as the gateway, as a plan shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local import ROOT
+from tests.plan.graph import Plan, resources, statements
+
+pytestmark = pytest.mark.plan
+
+MAIN = ROOT / "main.tf"
+FUNCTIONS = {"processor", "reconciler", "stripe-comparer", "stripe-webhook"}
+
+STORES = {"processor": "key", "reconciler": "key", "stripe-comparer": "key", "stripe-webhook": "webhook"}
+
+
+@pytest.fixture(scope="module")
+def root(root_plan: Callable[[str], Plan]) -> Plan:
+    return root_plan("stripe")
+
+
+def functions(plan: Plan) -> dict[str, dict[str, Any]]:
+    found = {}
+    for resource in resources(plan, "aws_lambda_function"):
+        name = resource["values"]["function_name"].removeprefix("payment-").rsplit("-", 1)[0]
+        found[name] = resource
+    return found
+
+
+def allowed(plan: Plan, service: str) -> dict[str, set[str]]:
+    """What each function may do with a service, by its short name."""
+    found: dict[str, set[str]] = {}
+    for address, statement in statements(plan, "aws_iam_role_policy"):
+        actions = {action for action in statement["Action"] if action.startswith(f"{service}:")}
+        if actions and address.startswith("module.function"):
+            found.setdefault(address.split('"')[1], set()).update(statement["Resource"])
+    return found
+
+
+def test_nothing_of_it_is_made_unasked(root_plan: Callable[[str], Plan]) -> None:
+    plan = root_plan("prod")
+    assert "stripe" not in "".join(resource["address"] for resource in resources(plan))
+    assert plan["planned_values"]["outputs"]["stripe"].get("value") is None
+    assert allowed(plan, "secretsmanager") == {}
+
+
+def test_only_who_charges_carries_the_package(root: Plan) -> None:
+    (layer,) = [
+        r for r in resources(root, "aws_lambda_layer_version") if r["address"] == "aws_lambda_layer_version.stripe[0]"
+    ]
+    assert layer["values"]["layer_name"] == "payment-stripe-pay"
+    assert functions(root).keys() >= FUNCTIONS
+    # A layer's ARN is not known before it is made, and so no list of them: the text says whose it is.
+    assert MAIN.read_text().count("aws_lambda_layer_version.stripe") == 1
+    assert "contains(local.stripe_callers, each.key) ? aws_lambda_layer_version.stripe" in MAIN.read_text()
+    (callers,) = re.findall(r"gateway_callers = (\[.*?\])", (MAIN.parent / "functions.tf").read_text())
+    assert json.loads(callers) == ["processor", "reconciler"]
+    text = (MAIN.parent / "stripe.tf").read_text()
+    assert 'stripe_callers = concat(local.gateway_callers, ["stripe_comparer"])' in text
+    assert "aws_lambda_layer_version.stripe" not in (MAIN.parent / "webhooks.tf").read_text()
+
+
+def test_each_function_may_read_the_secret_that_it_needs_and_no_other(root: Plan) -> None:
+    secrets = {
+        function: {arn.rsplit(":", 1)[1] for arn in arns} for function, arns in allowed(root, "secretsmanager").items()
+    }
+    assert secrets == {
+        "processor": {"payment-stripe-key-pay-??????"},
+        "reconciler": {"payment-stripe-key-pay-??????"},
+        "stripe_comparer": {"payment-stripe-key-pay-??????"},
+        "stripe_webhook": {"payment-stripe-webhook-pay-??????"},
+    }
+    for address, statement in statements(root, "aws_iam_role_policy"):
+        conditions = json.dumps(statement.get("Condition", {}))
+        if "payment-secrets-pay" in conditions:
+            assert address.split('"')[1] in secrets
+            assert statement["Action"] == ["kms:Decrypt"]
+            assert "secretsmanager.ap-southeast-1.amazonaws.com" in conditions
+
+
+def test_the_simulator_is_gone(root: Plan) -> None:
+    assert "ledger" not in json.dumps([r["values"] for r in resources(root)])
+
+
+def test_no_secret_has_a_value_in_the_plan(root: Plan) -> None:
+    made = {r["values"]["name"]: r for r in resources(root, "aws_secretsmanager_secret")}
+    assert made.keys() == {"payment-stripe-key-pay", "payment-stripe-webhook-pay"}
+    assert resources(root, "aws_secretsmanager_secret_version") == []
+    aliases = {r["values"]["name"] for r in resources(root, "aws_kms_alias")}
+    assert "alias/payment-secrets-pay" in aliases
+
+
+def test_the_environment_names_the_secret_and_holds_none(root: Plan) -> None:
+    environments = {
+        name: function["values"]["environment"][0]["variables"]
+        for name, function in functions(root).items()
+        if name in FUNCTIONS
+    }
+    for name, secret in STORES.items():
+        assert environments[name]["SECRET_NAME"] == f"payment-stripe-{secret}-pay"
+        assert environments[name]["SECRET_TTL_SECONDS"] == "300"
+        assert environments[name]["ENVIRONMENT"] == "pay"
+    assert environments["stripe-comparer"]["GATEWAY_TIMEOUT_SECONDS"] == "20"
+    assert environments["processor"]["GATEWAY"] == environments["reconciler"]["GATEWAY"] == "stripe"
+    # Less than the function has, more than the slowest of charges takes.
+    assert environments["processor"]["GATEWAY_TIMEOUT_SECONDS"] == "20"
+    assert environments["reconciler"]["GATEWAY_TIMEOUT_SECONDS"] == "3"
+    assert not [name for variables in environments.values() for name in variables if "STRIPE" in name]
+
+
+def test_the_table_is_found_by_a_charges_name_and_by_its_day(root: Plan, root_plan: Callable[[str], Plan]) -> None:
+    def indexes(plan: Plan) -> dict[str, tuple[str, str | None]]:
+        (table,) = [r["values"] for r in resources(plan, "aws_dynamodb_table") if "transactions" in r["values"]["name"]]
+        found = table["global_secondary_index"]
+        assert {one["projection_type"] for one in found} == {"KEYS_ONLY"}
+        return {one["name"]: (one["hash_key"], one["range_key"] or None) for one in found}
+
+    with_stripe, without = indexes(root), indexes(root_plan("prod"))
+    assert {name: keys for name, keys in with_stripe.items() if name not in without} == {
+        "gateway-index": ("gateway_reference", None),
+        "charged-index": ("charged_on", "transaction_id"),
+    }
+
+
+def test_the_comparison_runs_daily_and_may_only_look_and_tell(root: Plan) -> None:
+    (rule,) = [r["values"] for r in resources(root, "aws_cloudwatch_event_rule") if "comparer" in r["values"]["name"]]
+    assert rule["schedule_expression"] == "cron(30 2 * * ? *)"
+    assert functions(root)["stripe-comparer"]["values"]["timeout"] == 900
+    may = {
+        action: statement["Resource"]
+        for address, statement in statements(root, "aws_iam_role_policy")
+        for action in statement["Action"]
+        if address.startswith('module.function["stripe_comparer"]')
+    }
+    assert {action for action in may if action.startswith(("dynamodb:", "sns:"))} == {
+        "dynamodb:GetItem", "dynamodb:Query", "sns:Publish",
+    }  # fmt: skip
+    assert {arn.rsplit("/", 1)[1] for arn in may["dynamodb:Query"]} == {"gateway-index", "charged-index"}
+    (alarm,) = [
+        r["values"]
+        for r in resources(root, "aws_cloudwatch_metric_alarm")
+        if r["values"]["alarm_name"] == "payment-gateway-differences-pay"
+    ]
+    assert (alarm["metric_name"], alarm["threshold"], alarm["evaluation_periods"]) == ("ComparisonDifference", 1, 1)
+    assert alarm["dimensions"] == {"service": "stripe_comparer"}
+    assert alarm["alarm_description"].endswith("docs/runbooks/gateway-differences.md")
+
+
+def test_what_an_event_contradicts_raises_the_alarm_too(root: Plan) -> None:
+    (alarm,) = [
+        r["values"]
+        for r in resources(root, "aws_cloudwatch_metric_alarm")
+        if r["values"]["alarm_name"] == "payment-contradictions-pay"
+    ]
+    services = {q["metric"][0]["dimensions"]["service"] for q in alarm["metric_query"] if q["metric"]}
+    assert services == {"processor", "reconciler", "stripe_webhook"}
+    (expression,) = [q["expression"] for q in alarm["metric_query"] if q["expression"]]
+    assert expression == "FILL(charged, 0) + FILL(heard, 0) + FILL(reconciled, 0)"
+
+
+def test_the_way_in_is_open_and_bounded_and_no_other_is(root: Plan) -> None:
+    methods = {
+        r["index"] if "index" in r else r["address"]: r["values"] for r in resources(root, "aws_api_gateway_method")
+    }
+    open_ones = [name for name, values in methods.items() if values["authorization"] != "AWS_IAM"]
+    assert open_ones == ['module.api.aws_api_gateway_method.this["stripeWebhook"]']
+    assert methods[open_ones[0]]["authorization"] == "NONE"
+    assert len(methods) > 4
+    settings = {r["values"]["method_path"]: r["values"] for r in resources(root, "aws_api_gateway_method_settings")}
+    (own,) = settings["gateways/stripe/webhook/POST"]["settings"]
+    assert (own["throttling_rate_limit"], own["throttling_burst_limit"]) == (25, 50)
+    assert own["data_trace_enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"gateway": "paypal"}, "gateway must be simulator or stripe"),
+        ({"stripe_address": "http://127.0.0.1:9"}, "stripe_address must be null unless environment_suffix is local"),
+        ({"gateway": "stripe"}, "could reach neither Stripe nor Secrets Manager. Choose a NAT mode"),
+    ],
+)
+def test_what_is_refused(root_errors: Callable[[dict[str, Any]], str], values: dict[str, Any], message: str) -> None:
+    assert message in root_errors({"environment_suffix": "x", **values})

@@ -1,0 +1,389 @@
+"""Stripe through its own package, over HTTP: what is sent, and how each answer is read."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import stripe
+from botocore.exceptions import ClientError
+
+from payments import aws, gateways, stripe_gateway
+from payments.aws import UnavailableError
+from payments.currencies import EXPONENTS
+from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, Pending, RateLimited, Refund, Unknown
+from payments.money import Money
+from payments.secrets import Secret
+from payments.stripe_gateway import StripeGateway
+from payments.stripe_money import SUPPORTED, AmountError, from_stripe, to_stripe
+from tests.fakes.stripe_server import KEY, ZERO_DECIMAL, Entry, FakeStripe
+from tests.unit.stripe_support import Vault, gateway_to
+
+TEN = Money(1000, "EUR")
+CHARGE = Charge("payment-order-1", TEN, "pm_card_visa", "order-1")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeStripe]:
+    with FakeStripe() as served:
+        yield served
+
+
+def charge(fake: FakeStripe, **changes: Any) -> Outcome:
+    return gateway_to(fake).charge(msgspec.structs.replace(CHARGE, **changes))
+
+
+def test_the_pinned_version_is_the_one_that_the_package_describes() -> None:
+    """A new package is a new version of the API: read what changed, then change both."""
+    assert stripe.api_version == stripe_gateway.API_VERSION
+
+
+def test_a_charge_says_all_that_it_should(fake: FakeStripe) -> None:
+    charge(fake)
+    (call,) = fake.calls
+    assert (call.method, call.path) == ("POST", "/v1/payment_intents")
+    assert call.params == {
+        "amount": "1000",
+        "currency": "eur",
+        "payment_method": "pm_card_visa",
+        "confirm": "true",
+        "off_session": "true",
+        "automatic_payment_methods": {"enabled": "true", "allow_redirects": "never"},
+        "metadata": {"transaction_id": "order-1", "environment": "test"},
+    }
+    assert call.headers["idempotency-key"] == "test.payment-order-1"
+    assert call.headers["stripe-version"] == stripe_gateway.API_VERSION
+    assert "x-stripe-client-telemetry" not in call.headers
+    assert "platform" not in json.loads(call.headers["x-stripe-client-user-agent"])
+
+
+def test_a_refund_says_all_that_it_should(fake: FakeStripe) -> None:
+    outcome = charge(fake)
+    assert isinstance(outcome, Approved)
+    refund = Refund("refund-order-1.r1", Money(300, "EUR"), outcome.reference, "order-1", "r1")
+    assert isinstance(gateway_to(fake).refund(refund), Approved)
+    call = fake.calls[-1]
+    assert call.params == {
+        "payment_intent": outcome.reference,
+        "amount": "300",
+        "metadata": {"transaction_id": "order-1", "environment": "test", "refund_id": "r1"},
+    }
+    assert call.headers["idempotency-key"] == "test.refund-order-1.r1"
+
+
+def test_a_payment_method_of_a_customer_names_the_customer(fake: FakeStripe) -> None:
+    assert isinstance(charge(fake, payment_method="cus_123-pm_card_visa"), Approved)
+    assert fake.calls[0].params["customer"] == "cus_123"
+    assert fake.calls[0].params["payment_method"] == "pm_card_visa"
+
+
+def test_two_stacks_that_share_an_account_do_not_meet(fake: FakeStripe) -> None:
+    dev, staging = (gateway_to(fake, scope=scope) for scope in ("dev", "staging"))
+    first = dev.charge(CHARGE)
+    assert staging.lookup(CHARGE) is None
+    second = staging.charge(CHARGE)
+    assert isinstance(first, Approved)
+    assert isinstance(second, Approved)
+    assert first != second
+    assert (dev.lookup(CHARGE), staging.lookup(CHARGE)) == (first, second)
+
+
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        ("pm_card_visa_chargeDeclined", "generic_decline"),
+        ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+        ("pm_card_visa_chargeDeclinedLostCard", "lost_card"),
+        ("pm_card_visa_chargeDeclinedStolenCard", "stolen_card"),
+        ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
+        ("pm_card_chargeDeclinedIncorrectCvc", "incorrect_cvc"),
+        ("pm_card_chargeDeclinedProcessingError", "processing_error"),
+        ("pm_card_authenticationRequired", "authentication_required"),
+        ("pm_nowhere", "resource_missing"),
+    ],
+)
+def test_a_refusal_is_told_by_stripes_most_exact_word(fake: FakeStripe, method: str, code: str) -> None:
+    assert charge(fake, payment_method=method) == Declined(code)
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "charged"),
+    [
+        ("silence_before", Unknown, 0),
+        ("silence_after", Unknown, 1000),
+        ("reset_before", Unknown, 0),
+        ("reset_after", Unknown, 1000),
+        ("500_before", Unknown, 0),
+        ("500", Unknown, 1000),
+        ("503_html", Unknown, 0),
+        ("429", RateLimited, 0),
+    ],
+)
+def test_each_fault_is_what_it_is(fake: FakeStripe, fault: str, outcome: type, charged: int) -> None:
+    fake.fail_next = [fault]
+    assert type(charge(fake)) is outcome
+    # Once: the package tries nothing again by itself.
+    assert (len(fake.calls), fake.charged()) == (1, charged)
+
+
+def test_a_server_error_is_repeated_by_the_key_and_resolved_by_asking(fake: FakeStripe) -> None:
+    """Stripe keeps its answer for the key, an error too. Only a question tells that the charge was made."""
+    fake.fail_next = ["500"]
+    gateway = gateway_to(fake)
+    assert [type(gateway.charge(CHARGE)) for _ in range(2)] == [Unknown, Unknown]
+    assert isinstance(gateway.lookup(CHARGE), Approved)
+    assert fake.charged() == 1000
+
+
+def test_a_key_is_forgotten_after_a_day_and_the_charge_is_found_by_its_name(fake: FakeStripe) -> None:
+    gateway = gateway_to(fake)
+    first = gateway.charge(CHARGE)
+    fake.clock_skew = 25 * 3600
+    assert gateway.lookup(CHARGE) == first
+
+
+def test_where_nobody_listens_nothing_was_sent() -> None:
+    secret = Secret(Vault(KEY), "s", str.strip, 300)
+    outcome = StripeGateway(secret, "test", 1, "http://127.0.0.1:9").charge(CHARGE)
+    assert isinstance(outcome, NotSent)
+
+
+def test_where_no_connection_comes_about_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stripe_gateway, "CONNECT_SECONDS", 0.05)
+    secret = Secret(Vault(KEY), "s", str.strip, 300)
+    # An address that is reserved for documents: no one answers there, or no way leads there.
+    outcome = StripeGateway(secret, "test", 1, "http://192.0.2.1:81").charge(CHARGE)
+    assert isinstance(outcome, NotSent)
+
+
+def test_a_fault_of_ours_is_no_decline(fake: FakeStripe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake, "_create_intent", lambda _: fake._get({}, "account", "acct_1"))  # noqa: SLF001
+    monkeypatch.setattr(stripe_gateway, "_FINAL_CODES", frozenset())
+    assert isinstance(charge(fake), Unknown)
+
+
+def test_a_charge_under_way_is_no_decline(fake: FakeStripe) -> None:
+    charge(fake)
+    params = fake.calls[0].params
+    fake.keys["test.payment-order-1"] = Entry(json.dumps(["/v1/payment_intents", params], sort_keys=True), fake.now())
+    assert isinstance(charge(fake), Unknown)
+
+
+# What is pending, and what comes of it.
+
+
+@pytest.mark.parametrize(
+    ("method", "action"), [("pm_usBankAccount", ""), ("pm_fake_requires_action", "use_stripe_sdk")]
+)
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        ("succeeded", Approved("pi_000000000000000000000001")),
+        ("failed", Declined("card_declined")),
+        ("canceled", Declined("abandoned")),
+    ],
+)
+@pytest.mark.parametrize("by_reference", [False, True])
+def test_what_is_pending_comes_to_its_end(
+    fake: FakeStripe, method: str, action: str, end: str, outcome: Outcome, *, by_reference: bool
+) -> None:
+    gateway = gateway_to(fake)
+    begun = msgspec.structs.replace(CHARGE, payment_method=method)
+    pending = gateway.charge(begun)
+    assert isinstance(pending, Pending)
+    assert pending.next_action == action
+    asked = msgspec.structs.replace(begun, reference=pending.reference if by_reference else None)
+    assert gateway.lookup(asked) == pending
+    fake.finish(pending.reference, end)
+    assert gateway.lookup(asked) == outcome
+    # The key still has the first answer: it must not be taken for the last word.
+    assert gateway.charge(begun) == pending
+
+
+def test_a_pending_refund_comes_to_its_end(fake: FakeStripe) -> None:
+    gateway = gateway_to(fake)
+    made = charge(fake, payment_method="pm_fake_refund_pending")
+    assert isinstance(made, Approved)
+    refund = Refund("refund-order-1.r1", TEN, made.reference, "order-1", "r1")
+    pending = gateway.refund(refund)
+    assert isinstance(pending, Pending)
+    fake.finish_refund(pending.reference, "failed", "expired_or_canceled_card")
+    assert gateway.lookup(refund) == Declined("expired_or_canceled_card")
+    fake.finish_refund(pending.reference, "canceled")
+    assert gateway.lookup(refund) == Declined("refund_canceled")
+
+
+def test_a_payment_intent_that_was_never_confirmed_is_no_charge(fake: FakeStripe) -> None:
+    gateway = gateway_to(fake)
+    made = msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_confirmation")
+    assert isinstance(gateway.charge(made), Unknown)
+    assert gateway.lookup(made) is None
+
+
+def test_of_several_the_one_that_charged_counts(fake: FakeStripe) -> None:
+    gateway = gateway_to(fake)
+    gateway.charge(msgspec.structs.replace(CHARGE, payment_method="pm_card_visa_chargeDeclined"))
+    second = gateway.charge(msgspec.structs.replace(CHARGE, key="later"))
+    gateway.charge(msgspec.structs.replace(CHARGE, key="latest", payment_method="pm_card_visa_chargeDeclined"))
+    assert gateway.lookup(CHARGE) == second
+
+
+def test_another_amount_under_our_name_is_not_taken_for_ours(fake: FakeStripe) -> None:
+    gateway = gateway_to(fake)
+    gateway.charge(CHARGE)
+    with pytest.raises(UnavailableError, match="another amount"):
+        gateway.lookup(msgspec.structs.replace(CHARGE, money=Money(1001, "EUR")))
+
+
+def test_a_question_that_is_not_answered_is_no_answer(fake: FakeStripe) -> None:
+    fake.fail_next = ["500_before", "429", "silence_before"]
+    gateway = gateway_to(fake)
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            gateway.lookup(CHARGE)
+
+
+# Amounts.
+
+
+@pytest.mark.parametrize("currency", sorted(EXPONENTS))
+def test_every_currency_is_charged_exactly_or_refused(fake: FakeStripe, currency: str) -> None:
+    """By Stripe's own rules, written down a second time: how many of its units make one of the major unit."""
+    two_units = Money(2 * 10 ** EXPONENTS[currency], currency)
+    outcome = charge(fake, money=two_units)
+    if currency not in SUPPORTED:
+        assert outcome == Declined("currency_not_supported")
+        assert fake.calls == []
+        return
+    assert isinstance(outcome, Approved)
+    units = 1 if currency in ZERO_DECIMAL else 1000 if currency in {"BHD", "JOD", "KWD", "OMR", "TND"} else 100
+    assert fake.charged() == 2 * units
+    assert from_stripe(fake.charged(), currency.lower()) == two_units
+    assert gateway_to(fake).lookup(msgspec.structs.replace(CHARGE, money=two_units)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "expected"),
+    [
+        ("5", "ISK", 500),
+        ("5", "UGX", 500),
+        ("5.00", "MGA", 5),
+        ("800.45", "TWD", 80045),
+        ("10.45", "HUF", 1045),
+        ("5.120", "KWD", 5120),
+        ("500", "JPY", 500),
+        ("0.01", "USD", 1),
+    ],
+)
+def test_the_special_cases(amount: str, currency: str, expected: int) -> None:
+    money = Money.parse(amount, currency)
+    assert to_stripe(money) == expected
+    assert from_stripe(expected, currency) == money
+
+
+@pytest.mark.parametrize(("amount", "currency"), [("5.124", "KWD"), ("5.20", "MGA"), ("0.001", "BHD")])
+def test_what_would_have_to_be_rounded_is_refused(fake: FakeStripe, amount: str, currency: str) -> None:
+    money = Money.parse(amount, currency)
+    assert charge(fake, money=money) == Declined("amount_not_representable")
+    refund = Refund("refund-order-1.r1", money, "pi_1", "order-1", "r1")
+    assert gateway_to(fake).refund(refund) == Declined("amount_not_representable")
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(501, "isk"), (501, "ugx"), (1, "clf")])
+def test_what_is_no_amount_of_stripes_is_not_read_as_one(amount: int, currency: str) -> None:
+    with pytest.raises(AmountError):
+        from_stripe(amount, currency)
+
+
+# The secret.
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_a_secret_is_read_once_until_its_time_is_over() -> None:
+    vault, clock = Vault("one\n"), Clock()
+    secret = Secret(vault, "s", str.strip, 300, clock)
+    assert [secret.read(), secret.read()] == ["one", "one"]
+    vault.text = "two"
+    clock.time = 299
+    assert (secret.read(), vault.reads) == ("one", 1)
+    clock.time = 300
+    assert (secret.read(), vault.reads) == ("two", 2)
+
+
+def test_a_secret_serves_on_while_it_cannot_be_read() -> None:
+    vault, clock = Vault("one"), Clock()
+    secret = Secret(vault, "s", str.strip, 300, clock)
+    secret.read()
+    vault.error = ClientError({"Error": {"Code": "ThrottlingException"}}, "GetSecretValue")
+    clock.time = 301
+    assert [secret.read(), secret.read()] == ["one", "one"]
+    assert vault.reads == 2
+
+
+def test_a_secret_without_a_value_sends_nothing(fake: FakeStripe) -> None:
+    vault = Vault("")
+    vault.error = ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetSecretValue")
+    assert isinstance(gateway_to(fake, vault=vault).charge(CHARGE), NotSent)
+    with pytest.raises(UnavailableError):
+        gateway_to(fake, vault=vault).lookup(CHARGE)
+    assert fake.calls == []
+
+
+def test_a_key_that_was_rolled_is_read_anew_at_the_first_refusal(fake: FakeStripe) -> None:
+    vault = Vault(KEY)
+    gateway = gateway_to(fake, vault=vault)
+    fake.key = vault.text = "sk_test_rolled"
+    gateway._key.read()  # noqa: SLF001 - as a container that has read it
+    vault.text = "sk_test_stale"
+    gateway = gateway_to(fake, vault=vault)
+    assert isinstance(gateway.charge(CHARGE), Unknown)
+    vault.text = "sk_test_rolled"
+    assert isinstance(gateway.charge(CHARGE), Approved)
+
+
+def test_neither_the_key_nor_stripes_words_reach_an_outcome_or_a_log(
+    fake: FakeStripe, log: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="payments")
+    vault = Vault("sk_test_wrong")
+    gateway = gateway_to(fake, vault=vault)
+    said = [gateway.charge(CHARGE)]
+    for fault in ("500_before", "503_html", "silence_before"):
+        fake.fail_next = [fault]
+        said.append(gateway_to(fake).charge(CHARGE))
+    said.append(charge(fake, payment_method="pm_nowhere"))
+    written = " ".join([str(said), log.getvalue(), caplog.text, *capfd.readouterr()])
+    for secret in ("sk_test", "Sorry", "No such PaymentMethod", "Invalid API Key", "html"):
+        assert secret not in written
+    assert "AuthenticationError 401" in written
+
+
+# The choice.
+
+
+def test_the_settings_choose_stripe(fake: FakeStripe, monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = {"secretsmanager": Vault(KEY)}
+    monkeypatch.setattr(aws, "client", clients.__getitem__)
+    for name, value in {
+        "GATEWAY": "stripe",
+        "ENVIRONMENT": "prod",
+        "SECRET_NAME": "payment-stripe-key-prod",
+        "SECRET_TTL_SECONDS": "300",
+        "GATEWAY_TIMEOUT_SECONDS": "20",
+        "STRIPE_ADDRESS": fake.address,
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert isinstance(gateways.chosen(None).charge(CHARGE), Approved)
+    assert fake.calls[0].headers["idempotency-key"] == "prod.payment-order-1"

@@ -1,0 +1,450 @@
+"""Stripe's events: who may tell, and what is believed."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import stripe
+from botocore.exceptions import ClientError
+
+from payments import aws, charging, stripe_events
+from payments.announcing import cloud_event
+from payments.charging import Charging
+from payments.gateway import Approved
+from payments.handlers import stripe_webhook
+from payments.model import Message, Payment, from_item, now, timestamp, to_item
+from payments.relaying import messages_of
+from payments.store import Table
+from payments.stripe_events import SignatureError, signing_secrets, verify
+from tests.fakes.stripe_server import FakeStripe, signed
+from tests.unit.conftest import TABLE, Context, payment, stream_record
+from tests.unit.stripe_support import Vault, gateway_to
+
+OLD, NEW = "whsec_old", "whsec_new"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeStripe]:
+    with FakeStripe() as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+def wiring(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
+    vault = Vault(json.dumps({"secrets": [NEW, OLD]}))
+    monkeypatch.setattr(aws, "client", {"dynamodb": dynamodb, "secretsmanager": vault}.__getitem__)
+    for name, value in {"SECRET_NAME": "s", "SECRET_TTL_SECONDS": "300", "ENVIRONMENT": "test"}.items():
+        monkeypatch.setenv(name, value)
+    stripe_webhook.wired.cache_clear()  # type: ignore[attr-defined]
+    yield vault
+    stripe_webhook.wired.cache_clear()  # type: ignore[attr-defined]
+
+
+def post(body: str, signature: str | None) -> dict[str, Any]:
+    event = {
+        "resource": "/gateways/stripe/webhook",
+        "httpMethod": "POST",
+        # As Stripe writes it; API Gateway keeps the case.
+        "headers": {"stripe-signature": signature} if signature is not None else {},
+        "requestContext": {"requestId": "00000000-0000-0000-0000-000000000000"},
+        "body": body,
+        "isBase64Encoded": False,
+    }
+    return stripe_webhook.handler(event, Context())  # type: ignore[arg-type]
+
+
+def tell(event: dict[str, Any], *secrets: str) -> dict[str, Any]:
+    return post(*signed(event, *(secrets or (NEW,))))
+
+
+def came(answer: dict[str, Any]) -> str:
+    assert answer["statusCode"] == 200
+    return str(json.loads(answer["body"])["came"])
+
+
+def state(table: Table) -> Payment:
+    found = table.get("order-1")
+    assert found
+    return found
+
+
+def begin(fake: FakeStripe, table: Table, method: str) -> str:
+    """Accept a payment and charge it; return the gateway's name of it."""
+    moment = timestamp(now())
+    accepted = payment(payment_method=method, created_at=moment, updated_at=moment)
+    table.accept(accepted)
+    Charging(table, gateway_to(fake), now).work(accepted, deliveries=1, last=False)
+    return state(table).gateway_reference or ""
+
+
+@pytest.mark.parametrize("method", ["pm_fake_requires_action", "pm_usBankAccount"])
+@pytest.mark.parametrize(
+    ("end", "status", "code"),
+    [("succeeded", "processed", None), ("failed", "failed", "card_declined"), ("canceled", "failed", "abandoned")],
+)
+def test_an_event_ends_what_was_pending(
+    fake: FakeStripe, table: Table, method: str, end: str, status: str, code: str | None
+) -> None:
+    reference = begin(fake, table, method)
+    assert state(table).status == "unknown"
+    event = fake.finish(reference, end)
+    assert came(tell(event)) == "settled"
+    assert (state(table).status, state(table).failure_code) == (status, code)
+    # Once more, as Stripe may.
+    version = state(table).version
+    assert came(tell(event)) in {"settled", "late"}
+    assert state(table).version == version
+
+
+def test_an_event_may_come_before_the_answer(fake: FakeStripe, table: Table) -> None:
+    """The charge is made, its event is faster than its answer: the payment is processed once."""
+    begun = begin(fake, table, "pm_card_visa")
+    before = payment(payment_method="pm_card_visa")
+    table._client.delete_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})  # noqa: SLF001
+    table.accept(before)
+    assert came(tell(fake.events[-1])) == "settled"
+    assert (state(table).status, state(table).gateway_reference) == ("processed", begun)
+    Charging(table, gateway_to(fake), now).settle(before, None, Approved(begun))
+    assert state(table).version == 2
+
+
+def test_late_events_change_nothing(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
+    reference = begin(fake, table, "pm_fake_requires_action")
+    asked = fake.events[-1]
+    failed, succeeded = fake.finish(reference, "failed"), fake.finish(reference, "succeeded")
+    assert came(tell(succeeded)) == "settled"
+    assert came(tell(failed)) == "late"
+    tell(asked)
+    found = state(table)
+    assert (found.status, found.version) == ("processed", 3)
+    assert "contradicts" not in log.getvalue()
+
+
+def test_a_charge_after_a_failure_raises_the_alarm(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
+    reference = begin(fake, table, "pm_fake_requires_action")
+    tell(fake.finish(reference, "failed"))
+    tell(fake.finish(reference, "succeeded"))
+    assert state(table).status == "failed"
+    assert "the gateway contradicts the table" in log.getvalue()
+
+
+def test_what_the_customer_must_do_comes_by_an_event_too(fake: FakeStripe, table: Table) -> None:
+    reference = begin(fake, table, "pm_usBankAccount")
+    fake.intents[reference]["next_action"] = {"type": "verify_with_microdeposits"}
+    event = fake.finish(reference, "requires_action")
+    event["data"]["object"]["next_action"] = {"type": "verify_with_microdeposits"}
+    tell(event)
+    assert state(table).next_action == "verify_with_microdeposits"
+
+
+def refund(fake: FakeStripe, table: Table) -> str:
+    reference = begin(fake, table, "pm_fake_refund_pending")
+    moment = timestamp(now())
+    item = to_item(state(table))
+    asked = {"amount_minor": 500, "status": "validated", "created_at": moment, "updated_at": moment, "fingerprint": "f"}
+    item["refunds"] = to_item(payment(refunds={"r1": asked}))["refunds"]
+    table._client.put_item(TableName=TABLE, Item=item)  # noqa: SLF001
+    Charging(table, gateway_to(fake), now).work(from_item(item), "r1", deliveries=1, last=False)
+    assert state(table).refunds["r1"].status == "unknown"
+    assert reference
+    return state(table).refunds["r1"].gateway_reference or ""
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "status", "of_payment"),
+    [
+        ("succeeded", None, "processed", "partially_refunded"),
+        ("failed", "lost_or_stolen_card", "failed", "processed"),
+    ],
+)
+def test_an_event_ends_a_refund(
+    fake: FakeStripe, table: Table, end: str, reason: str | None, status: str, of_payment: str
+) -> None:
+    event = fake.finish_refund(refund(fake, table), end, reason)
+    assert came(tell(event)) == "settled"
+    found = state(table)
+    assert (found.status, found.refunds["r1"].status, found.refunds["r1"].failure_code) == (of_payment, status, reason)
+
+
+def test_a_refund_that_fails_after_all_raises_the_alarm(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
+    reference = refund(fake, table)
+    tell(fake.finish_refund(reference, "succeeded"))
+    tell(fake.finish_refund(reference, "failed"))
+    assert "the gateway contradicts the table" in log.getvalue()
+
+
+def test_another_amount_is_not_believed(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
+    reference = begin(fake, table, "pm_fake_requires_action")
+    event = fake.finish(reference, "succeeded")
+    for change in ({"amount": 1}, {"currency": "usd"}, {"amount": None}):
+        wrong = event | {"data": {"object": event["data"]["object"] | change}}
+        assert came(tell(wrong)) == "contradicted"
+    assert state(table).status == "unknown"
+    assert "another amount" in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {}},
+        {"metadata": {"environment": "staging", "transaction_id": "order-1"}},
+        {"metadata": {"environment": "test", "transaction_id": "../order-1"}},
+        {"metadata": {"environment": "test", "transaction_id": "order-2"}},
+        {"metadata": None},
+    ],
+)
+def test_what_is_not_ours_is_left_alone(fake: FakeStripe, table: Table, change: dict[str, Any]) -> None:
+    reference = begin(fake, table, "pm_fake_requires_action")
+    event = fake.finish(reference, "succeeded")
+    event["data"]["object"] |= change
+    assert came(tell(event)) in {"not ours", "unknown"}
+    assert state(table).status == "unknown"
+
+
+def test_a_refund_by_hand_is_noted_and_what_is_no_news_is_not(fake: FakeStripe, log: io.StringIO) -> None:
+    assert came(tell({"id": "evt_1", "type": "refund.created", "data": {"object": {"id": "re_1"}}})) == "not ours"
+    assert came(tell({"id": "evt_3", "type": "customer.created", "data": {"object": {}}})) == "not ours to know"
+    assert "was not asked for here" in log.getvalue()
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what was counted."""
+    names: list[str] = []
+    for module in (stripe_events, charging):
+        monkeypatch.setattr(module, "measure", names.append)
+    return names
+
+
+def announced(before: Payment, after: Payment) -> list[dict[str, Any]]:
+    """What the stream makes of a change, as it is announced."""
+    record = stream_record(after, before)
+    return [cloud_event(Message.decode(message.encode()), "/payments/test") for message in messages_of(record)]
+
+
+def test_a_dispute_reaches_its_payment_once_and_is_announced(
+    fake: FakeStripe, table: Table, counted: list[str], log: io.StringIO
+) -> None:
+    reference = begin(fake, table, "pm_card_visa")
+    before = state(table)
+    counted.clear()
+    event = fake.dispute(reference, amount=500)
+    assert came(tell(event)) == "noted"
+    after = state(table)
+    (dispute,) = after.disputes.values()
+    assert (dispute.amount_minor, dispute.status, dispute.reason, dispute.closed) == (
+        500, "needs_response", "fraudulent", False,
+    )  # fmt: skip
+    assert (after.status, after.version) == ("processed", before.version + 1)
+    (told,) = announced(before, after)
+    assert (told["type"], told["id"]) == ("payment.disputed", f"order-1.{after.version}")
+    assert told["data"]["dispute"] == {
+        "dispute_id": f"du_{reference}",
+        "amount": "5.00",
+        "status": "needs_response",
+        "reason": "fraudulent",
+    }
+    assert "payment_method" not in json.dumps(told)
+    assert "a charge is disputed" in log.getvalue()
+    # The same event again: one effect, in the table, in the metric and in what is announced.
+    assert came(tell(event)) == "late"
+    assert state(table) == after
+    assert counted == ["Disputed"]
+    assert announced(after, state(table)) == []
+
+
+def test_the_same_event_twice_has_one_effect(fake: FakeStripe, table: Table, counted: list[str]) -> None:
+    """No event ids are kept: the second finds nothing left to do, nor to count, nor to announce."""
+    reference = begin(fake, table, "pm_fake_requires_action")
+    before = state(table)
+    event = fake.finish(reference, "succeeded")
+    counted.clear()
+    tell(event)
+    once = state(table)
+    tell(event)
+    assert state(table) == once
+    assert counted.count("Processed") == 1
+    assert [one["type"] for one in announced(before, once)] == ["payment.processed"]
+    assert announced(once, state(table)) == []
+
+
+def test_a_disputes_end_is_announced_and_a_late_beginning_is_not(fake: FakeStripe, table: Table) -> None:
+    reference = begin(fake, table, "pm_card_visa")
+    opened, lost = fake.dispute(reference), fake.dispute(reference, status="lost")
+    # Both of the same second.
+    lost["created"] = opened["created"]
+    assert came(tell(lost)) == "noted"
+    closed = state(table)
+    assert came(tell(opened)) == "late"
+    assert state(table) == closed
+    (dispute,) = closed.disputes.values()
+    assert (dispute.status, dispute.closed) == ("lost", True)
+    (told,) = announced(msgspec.structs.replace(closed, disputes={}), closed)
+    assert (told["type"], told["data"]["dispute"]["status"]) == ("payment.dispute_closed", "lost")
+
+
+def test_a_dispute_and_its_end_in_order_are_two_announcements(
+    fake: FakeStripe, table: Table, counted: list[str]
+) -> None:
+    reference = begin(fake, table, "pm_card_visa")
+    counted.clear()
+    types, before = [], state(table)
+    for event in (fake.dispute(reference), fake.dispute(reference, status="won")):
+        tell(event)
+        types += [one["type"] for one in announced(before, state(table))]
+        before = state(table)
+    assert types == ["payment.disputed", "payment.dispute_closed"]
+    assert counted == ["Disputed"]
+    # What happens to the payment later says nothing of it again.
+    assert announced(before, msgspec.structs.replace(before, version=9)) == []
+
+
+@pytest.mark.parametrize("intent", ["pi_of_another_stack", None])
+def test_a_dispute_of_another_stacks_charge_is_not_ours(
+    fake: FakeStripe, table: Table, counted: list[str], intent: str | None
+) -> None:
+    event = fake.dispute(begin(fake, table, "pm_card_visa"))
+    before = state(table)
+    event["data"]["object"]["payment_intent"] = intent
+    counted.clear()
+    assert came(tell(event)) == "not ours"
+    assert (state(table), counted) == (before, [])
+
+
+def test_a_dispute_that_is_none_is_refused(fake: FakeStripe, table: Table) -> None:
+    reference = begin(fake, table, "pm_card_visa")
+    before = state(table)
+    none: list[dict[str, Any]] = [{"amount": None}, {"amount": "x"}, {"currency": "xxx"}]
+    assert {tell(fake.dispute(reference, **change))["statusCode"] for change in none} == {400}
+    wrong: list[dict[str, Any]] = [{"id": "du.x"}, {"currency": "usd"}, {"amount": 0}]
+    assert {came(tell(fake.dispute(reference, **change))) for change in wrong} == {"contradicted"}
+    assert state(table) == before
+
+
+# Who may tell.
+
+
+def untouched(table: Table) -> None:
+    assert state(table) == payment(status="unknown")
+
+
+@pytest.fixture
+def waiting(table: Table) -> dict[str, Any]:
+    """A payment that waits, and the event that would end it."""
+    table.accept(payment(status="unknown"))
+    metadata = {"environment": "test", "transaction_id": "order-1"}
+    intent = {"id": "pi_1", "amount": 1250, "currency": "eur", "status": "succeeded", "metadata": metadata}
+    return {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": intent}}
+
+
+@pytest.mark.parametrize("secret", [OLD, NEW])
+def test_each_of_two_secrets_counts(table: Table, waiting: dict[str, Any], secret: str) -> None:
+    assert came(tell(waiting, secret)) == "settled"
+    assert state(table).status == "processed"
+
+
+def test_one_good_signature_of_several_is_enough(table: Table, waiting: dict[str, Any]) -> None:
+    """Stripe signs with each of its secrets while one is being rolled."""
+    assert came(tell(waiting, "whsec_other", NEW)) == "settled"
+
+
+@pytest.mark.parametrize("at", [-301, 301])
+def test_an_old_signature_is_refused(table: Table, waiting: dict[str, Any], at: int) -> None:
+    assert post(*signed(waiting, NEW, at=time.time() + at))["statusCode"] == 400
+    untouched(table)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda body, _: (body, None),
+        lambda body, _: (body, ""),
+        lambda body, _: (body, "v1=x"),
+        lambda body, header: (body, header.split(",")[0]),
+        lambda body, header: (body, header.replace("v1=", "v0=")),
+        lambda body, header: (body, header.replace("t=", "t=1,t=")),
+        lambda body, header: (body, header.replace("t=", "t=-")),
+        lambda body, header: (body, header[:-20] + "0" * 9 + ",v0=x"),
+        lambda body, header: (body.replace("evt_1", "evt_2"), header),
+        # The same JSON, written in another way: the signature is of the bytes.
+        lambda body, header: (json.dumps(json.loads(body)), header),
+        lambda body, _: (body, "t=9" * 5000),
+        lambda body, header: (body, header.replace("v1=", "v1=\u00e9")),
+    ],
+)
+def test_what_stripe_has_not_signed_changes_nothing(
+    table: Table, waiting: dict[str, Any], log: io.StringIO, spoil: Any
+) -> None:
+    answer = post(*spoil(*signed(waiting, NEW)))
+    assert answer["statusCode"] == 400
+    assert json.loads(answer["body"])["type"] == "/problems/invalid-request"
+    untouched(table)
+    assert NEW not in log.getvalue() + answer["body"]
+
+
+def test_a_stranger_is_refused(table: Table, waiting: dict[str, Any]) -> None:
+    assert tell(waiting, "whsec_stranger")["statusCode"] == 400
+    untouched(table)
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", '{"id": 1}', "[" * 10_000])
+def test_what_is_signed_and_no_event_is_refused(body: str) -> None:
+    header = stripe.WebhookSignature.generate_signature_header(body, NEW)
+    assert post(body, header)["statusCode"] == 400
+
+
+def test_our_check_and_the_packages_agree(waiting: dict[str, Any]) -> None:
+    body, header = signed(waiting, OLD, NEW)
+    for secret in (OLD, NEW):
+        assert stripe.WebhookSignature.verify_header(body, header, secret, 300)
+        verify(body.encode(), stripe.WebhookSignature.generate_signature_header(body, secret), [secret], time.time())
+    with pytest.raises(stripe.SignatureVerificationError):
+        stripe.WebhookSignature.verify_header(body, header, "whsec_stranger", 300)
+    with pytest.raises(SignatureError):
+        verify(body.encode(), header, ["whsec_stranger"], time.time())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "whsec_bare",
+        "{}",
+        '{"secrets": []}',
+        '{"secrets": ["sk_live_x"]}',
+        '{"secrets": ["whsec_1", "", "whsec_2"]}',
+    ],
+)
+def test_a_secret_that_is_none_serves_nobody(waiting: dict[str, Any], wiring: Vault, text: str) -> None:
+    with pytest.raises(ValueError, match="secret must"):
+        signing_secrets(text)
+    wiring.text = text
+    answer = tell(waiting)
+    assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "1")
+
+
+def test_a_new_secret_needs_no_deployment(
+    waiting: dict[str, Any], wiring: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tell(waiting, "whsec_newest")["statusCode"] == 400
+    wiring.text = json.dumps({"secrets": ["whsec_newest", NEW]})
+    _, secret = stripe_webhook.wired()
+    monkeypatch.setattr(secret, "_clock", lambda: time.monotonic() + 301)
+    assert came(tell(waiting, "whsec_newest")) == "settled"
+
+
+def test_a_table_that_does_not_answer_is_told_to_stripe(
+    table: Table, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem")
+
+    events, _ = stripe_webhook.wired()
+    monkeypatch.setattr(events._table._client, "get_item", busy)  # noqa: SLF001
+    assert tell(waiting)["statusCode"] == 503
