@@ -26,6 +26,13 @@ ROOT_KEY = "test"
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
+# Its server ends a connection after its thousandth request, whatever is under way on it, and a deployment makes more.
+_COMMAND = """
+import runpy
+from hypercorn.config import Config
+Config.keep_alive_max_requests = 1_000_000_000
+runpy.run_module("ministack", run_name="__main__")
+"""
 
 
 def free_port() -> int:
@@ -161,7 +168,7 @@ class EmbeddedAWS:
         log = self.state_dir / "embedded-aws.log"
         with log.open("ab") as out:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [str(EMBEDDED_PYTHON), "-m", "ministack"],
+                [str(EMBEDDED_PYTHON), "-c", _COMMAND],
                 env=self._server_environment(),
                 cwd=self.state_dir,
                 stdin=subprocess.DEVNULL,

@@ -71,7 +71,7 @@ def _with_stripe(place: Place, gateway: str) -> bool:
 def _bring_up(place: Place, url: str, display: Display) -> None:
     with display.step("Deploying") as step:
         stack = running.deploy(running.terraform(place, url), url, step)
-    through_stripe = stack.outputs["stripe"] is not None
+    through_stripe = stack.outputs.get("stripe") is not None
     if through_stripe:
         fake_stripe.introduce(place.folder, stack)
     keys = running.client_keys(place, stack)

@@ -87,6 +87,8 @@ CHANGED: dict[str, Any] = {
     "route_throttles": {"create_payment": {"rate_limit": 5, "burst_limit": 5}},
     "runtime": {"architecture": "x86_64"},
     "saved_queries": True,
+    "stripe_address": "http://127.0.0.1:9",
+    "stripe_webhook_throttle": {"burst_limit": 5, "rate_limit": 5},
     "table": {"deletion_protection": True, "point_in_time_recovery_days": 7},
     "table_replicas": {"eu-west-1": {"kms_key_arn": KEY}},
     "thresholds": {"api_4xx": 5, "dead_letters": 2, "open_payment_seconds": 60},

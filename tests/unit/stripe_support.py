@@ -25,7 +25,7 @@ class Vault:
 
 
 def gateway_to(
-    fake: FakeStripe, *, scope: str = "test", vault: Vault | None = None, seconds: float = 0.4
+    fake: FakeStripe, *, scope: str = "test", vault: Vault | None = None, seconds: float = 5.0
 ) -> StripeGateway:
     secret = Secret(vault or Vault(KEY), "payment-stripe-test", str.strip, 300)
     return StripeGateway(secret, scope, seconds, fake.address)
