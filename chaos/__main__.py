@@ -46,7 +46,7 @@ def main(
 
 def _run(folder: Path, size: Size) -> dict[str, Any]:
     place = running.Place(folder)
-    with Proxy(folder) as proxy, EmbeddedAWS(folder, functions_endpoint=proxy.url) as embedded:
+    with Proxy(folder) as proxy, EmbeddedAWS(folder, persist=True, functions_endpoint=proxy.url) as embedded:
         proxy.start(embedded.url, size.seed)
         stack = running.deploy(running.terraform(place, embedded.url), embedded.url, Step("Deploying"))
         api = Api(stack.api_url, stack.region, create_client(stack), stack.trusted)
@@ -59,10 +59,7 @@ def _run(folder: Path, size: Size) -> dict[str, Any]:
         ) as progress:
             totals = {"posted": size.payments, "refunded": None, "final": size.payments}
             tasks = {name: progress.add_task(name, total=total) for name, total in totals.items()}
-            pid = embedded.pid
-            if pid is None:
-                raise LocalError("the embedded AWS has ended")
-            target = Target(stack, api, proxy, pid)
+            target = Target(stack, api, proxy, embedded)
             report, findings = run(target, size, lambda name, done: progress.advance(tasks[name], done))
     for name, found in vars(findings).items():
         if found:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from chaos.proxy import Proxy
+    from local.server import EmbeddedAWS
     from ops.stack import Stack
 
 _THROTTLED = {"code": "ProvisionedThroughputExceededException"}
@@ -47,11 +48,14 @@ def background() -> list[dict[str, Any]]:
 
 @dataclass
 class Storm:
-    """Faults in a thread of its own, as a context manager: the background ones, and one event after the other."""
+    """Faults in a thread of its own, as a context manager: the background ones, and one event after the other.
+
+    A server that keeps its state is restarted once, after every other event has come once.
+    """
 
     stack: Stack
     proxy: Proxy
-    server_pid: int
+    server: EmbeddedAWS
     seed: int
     pause: float = 2.0
     counts: Counter[str] = field(default_factory=Counter)
@@ -75,21 +79,28 @@ class Storm:
     def _run(self) -> None:
         chance = random.Random(self.seed)  # noqa: S311 - it is to be repeated, not to be secret
         events = [self._kill_a_worker, self._duplicate, self._gateway_down, self._pause_the_queue]
+        once = [self._restart] if self.server.persist else []
         while not self._over.is_set():
             # Each kind comes before any comes again.
             chance.shuffle(events)
-            for event in events:
+            for event in [*events, *once]:
                 if self._over.wait(chance.uniform(0.5, 1.5) * self.pause):
                     return
                 event(chance)
+            once = []
 
     def _kill_a_worker(self, chance: random.Random) -> None:
         """Kill a function's process, whatever it does just then."""
-        workers = sorted(_workers(self.server_pid))
+        workers = sorted(_workers(self.server.pid))
         if workers:
             with suppress(ProcessLookupError):
                 os.kill(chance.choice(workers), signal.SIGKILL)
                 self.counts["worker killed"] += 1
+
+    def _restart(self, _chance: random.Random) -> None:
+        """Stop all of the embedded AWS, its functions at whatever they do, and start it with the state that it kept."""
+        self.server.restart()
+        self.counts["embedded AWS restarted"] += 1
 
     def _duplicate(self, chance: random.Random) -> None:
         """Send messages a second time, in another order."""
@@ -126,7 +137,7 @@ class Storm:
                 functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
 
 
-def _workers(server_pid: int) -> list[int]:
+def _workers(server_pid: int | None) -> list[int]:
     """Return the processes of the functions: the server's children, and theirs."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -135,7 +146,7 @@ def _workers(server_pid: int) -> list[int]:
             parent = int(text.rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
     found: list[int] = []
-    waiting = [server_pid]
+    waiting = [] if server_pid is None else [server_pid]
     while waiting:
         below = children.get(waiting.pop(), [])
         found += below

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CLIENTS = 8
 _PATIENCE_SECONDS = 120.0
+_PAUSE_SECONDS = 0.2
 _ACCEPTED = 202
 _SERVER_ERROR = 500
 _TOO_MANY = 429
@@ -115,6 +116,7 @@ class Load:
             try:
                 answer = self._api.get(transaction_id)
             except requests.RequestException:
+                time.sleep(_PAUSE_SECONDS)
                 continue
             status = answer.json().get("status", "") if answer.ok else ""
             time.sleep(0.2)
@@ -128,6 +130,7 @@ class Load:
                 answer = self._api.request("POST", path, json.dumps(body))
             except requests.RequestException:
                 self._count("client calls without an answer")
+                time.sleep(_PAUSE_SECONDS)
                 continue
             if answer.status_code < _SERVER_ERROR and answer.status_code != _TOO_MANY:
                 if answer.status_code != _ACCEPTED:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chaos.proxy import Proxy
+    from local.server import EmbeddedAWS
     from ops.client import Api
     from ops.stack import Stack
 
@@ -29,12 +30,12 @@ _DRAIN_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Target:
-    """What is put under fire: a stack, its API, the fault layer before its AWS, and that AWS's process."""
+    """What is put under fire: a stack, its API, the fault layer before its AWS, and that AWS."""
 
     stack: Stack
     api: Api
     proxy: Proxy
-    server_pid: int
+    server: EmbeddedAWS
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[d
     load = Load(target.api, size.seed, name)
     began = time.monotonic()
     with Inbox(stack) as inbox:
-        with Storm(stack, target.proxy, target.server_pid, size.seed, size.pause) as storm:
+        with Storm(stack, target.proxy, target.server, size.seed, size.pause) as storm:
             load.post(size.payments, lambda done: tell("posted", done))
             load.refund(REFUNDED_SHARE, lambda done: tell("refunded", done))
         calm = time.monotonic()

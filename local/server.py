@@ -26,13 +26,8 @@ ROOT_KEY = "test"
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
-# Its server ends a connection after its thousandth request, whatever is under way on it, and a deployment makes more.
-_COMMAND = """
-import runpy
-from hypercorn.config import Config
-Config.keep_alive_max_requests = 1_000_000_000
-runpy.run_module("ministack", run_name="__main__")
-"""
+_SAVE_SECONDS = 60.0
+PROGRAM = Path(__file__).with_name("embedded.py")
 
 
 def free_port() -> int:
@@ -104,9 +99,9 @@ def is_process(pid: int, name: str) -> bool:
     return name in said.stdout
 
 
-def stop_process(pid: int) -> None:
-    """End the process group that ``pid`` leads: ask first, then insist."""
-    for sign, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _STOP_SECONDS)):
+def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> None:
+    """End the process group that ``pid`` leads: ask first, and insist after so many seconds."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(pid, sign)
         except ProcessLookupError:
@@ -168,7 +163,7 @@ class EmbeddedAWS:
         log = self.state_dir / "embedded-aws.log"
         with log.open("ab") as out:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [str(EMBEDDED_PYTHON), "-c", _COMMAND],
+                [str(EMBEDDED_PYTHON), "-P", str(PROGRAM)],
                 env=self._server_environment(),
                 cwd=self.state_dir,
                 stdin=subprocess.DEVNULL,
@@ -188,8 +183,13 @@ class EmbeddedAWS:
     def stop(self) -> None:
         """Stop the server, its workers with it."""
         if self.pid is not None:
-            stop_process(self.pid)
+            stop_process(self.pid, _SAVE_SECONDS if self.persist else _STOP_SECONDS)
             self.pid = None
+
+    def restart(self) -> None:
+        """Stop the server and start it on the same port, with the state that it saved."""
+        self.stop()
+        self.start()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from local import BUILD, LocalError
 from local.iam import adapt_roles
-from local.server import EmbeddedAWS, aws_environment, is_healthy, is_process, stop_process, url_of
+from local.server import PROGRAM, EmbeddedAWS, aws_environment, is_healthy, is_process, stop_process, url_of
 from ops import fake_stripe
 from ops.client import Keys, create_client
 from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
@@ -78,7 +78,7 @@ class Server:
 
     def runs(self) -> bool:
         """Say whether its process is there; another program may have got its process id since."""
-        return is_process(self.pid, "ministack")
+        return is_process(self.pid, PROGRAM.name)
 
 
 def recorded(place: Place) -> Server | None:

@@ -28,7 +28,7 @@ class Deployed:
     stack: Stack
     terraform: Terraform
     proxy: Proxy
-    server_pid: int
+    server: EmbeddedAWS
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +39,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         proxy.start(embedded.url)
         terraform = running.terraform(place, embedded.url)
         stack = running.deploy(terraform, embedded.url, Step("Deploying"))
-        assert embedded.pid is not None
-        yield Deployed(stack, terraform, proxy, embedded.pid)
+        yield Deployed(stack, terraform, proxy, embedded)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_nothing_is_lost_charged_twice_or_left_unsaid_under_faults(deployed: Deployed, api: Api) -> None:
-    target = Target(deployed.stack, api, deployed.proxy, deployed.server_pid)
+    target = Target(deployed.stack, api, deployed.proxy, deployed.server)
     report, findings = run(target, Size(payments=120, seed=11, pause=0.7), lambda *_: None)
     assert zeros(report) == {}, findings
     assert report["acknowledged"] == report["posted"] == 120

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
 import os
 import socket
+import ssl
 import subprocess
+import time
+import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from local import EMBEDDED_PYTHON, ROOT, LocalError, mirror
 from local.iam import batch_statements, unseen_statements
-from local.server import EmbeddedAWS
+from local.server import HOST, REGION, ROOT_KEY, EmbeddedAWS
+from local.tls import AUTHORITY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACK = (
     "import base64, json, sys; from pathlib import Path; from local.archive_provider import archive, results;"
@@ -132,3 +143,92 @@ def test_a_condition_that_the_embedded_aws_cannot_see_is_left_out_and_no_other()
         ]
     }
     assert unseen_statements(policy) == [label, label | {"Condition": other}]
+
+
+# The embedded AWS.
+
+TELL = """
+import os, boto3
+def handler(event, context):
+    for record in event["Records"]:
+        name = record["dynamodb"]["Keys"]["name"]["S"]
+        boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=name)
+"""
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAWS]:
+    with EmbeddedAWS(tmp_path_factory.mktemp("embedded"), auth=False, persist=True) as aws:
+        yield aws
+
+
+def client(aws: EmbeddedAWS, service: str) -> Any:
+    make: Any = boto3.client
+    return make(
+        service,
+        endpoint_url=aws.url,
+        region_name=REGION,
+        aws_access_key_id=ROOT_KEY,
+        aws_secret_access_key=ROOT_KEY,
+        verify=str(AUTHORITY),
+    )
+
+
+def heard(sqs: Any, queue: str, wanted: str) -> bool:
+    """Take messages until this one comes."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for message in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", []):
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            if message["Body"] == wanted:
+                return True
+    return False
+
+
+def test_a_connection_outlives_its_thousandth_request(embedded: EmbeddedAWS) -> None:
+    connection = http.client.HTTPSConnection(
+        HOST, embedded.port, timeout=10, context=ssl.create_default_context(cafile=str(AUTHORITY))
+    )
+    connection.connect()
+    first = connection.sock
+    for _ in range(1100):
+        connection.request("GET", "/_ministack/health")
+        connection.getresponse().read()
+    assert connection.sock is first
+    connection.close()
+
+
+def test_tables_queues_and_streams_outlast_a_restart(embedded: EmbeddedAWS) -> None:
+    table, sqs, functions = (client(embedded, name) for name in ("dynamodb", "sqs", "lambda"))
+    queue = sqs.create_queue(QueueName="names")["QueueUrl"]
+    made = table.create_table(
+        TableName="named",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"},
+    )["TableDescription"]
+    packed_function = io.BytesIO()
+    with zipfile.ZipFile(packed_function, "w") as archive:
+        archive.writestr("tell.py", TELL)
+    functions.create_function(
+        FunctionName="tell",
+        Runtime="python3.11",
+        Role="arn:aws:iam::000000000000:role/tell",
+        Handler="tell.handler",
+        Code={"ZipFile": packed_function.getvalue()},
+        Environment={"Variables": {"QUEUE": queue}},
+    )
+    functions.create_event_source_mapping(
+        EventSourceArn=made["LatestStreamArn"], FunctionName="tell", StartingPosition="TRIM_HORIZON"
+    )
+    table.put_item(TableName="named", Item={"name": {"S": "before"}})
+    assert heard(sqs, queue, "before")
+    sqs.send_message(QueueUrl=queue, MessageBody="kept")
+    embedded.restart()
+    assert heard(sqs, queue, "kept")
+    # What was read is read again, and what comes next is not passed over.
+    assert heard(sqs, queue, "before")
+    table.put_item(TableName="named", Item={"name": {"S": "after"}})
+    assert heard(sqs, queue, "after")
+    assert table.scan(TableName="named")["Count"] == 2
