@@ -14,10 +14,26 @@ if TYPE_CHECKING:
 
     from ops.client import Api
     from ops.inbox import Inbox
+    from ops.stack import Stack
 
 FINAL = frozenset({"processed", "failed"})
-# What Stripe approves, and its fake: https://docs.stripe.com/testing.
-STRIPE_METHOD = "pm_card_visa"
+# What there is to try a stack with, and what becomes of each. What is approved comes first.
+SIMULATOR_METHODS = {
+    "pm_sim_approved": "approved",
+    "pm_sim_declined_insufficient_funds": "declined: insufficient funds",
+    "pm_sim_timeout_after_charge": "answer lost after the charge",
+    "pm_sim_timeout_before_charge": "lost before the charge",
+    "pm_sim_rate_limited": "too many at first",
+    "pm_sim_refund_declined_expired_card": "approved, its refund declined",
+    "pm_sim_unavailable": "never answers",
+}
+# Stripe's own, for its test mode: https://docs.stripe.com/testing.
+STRIPE_METHODS = {
+    "pm_card_visa": "approved",
+    "pm_card_visa_chargeDeclinedInsufficientFunds": "declined: insufficient funds",
+    "pm_card_chargeDeclinedExpiredCard": "declined: expired card",
+    "pm_card_authenticationRequired": "declined: the customer must be there",
+}
 _POLL_SECONDS = 0.05
 
 
@@ -30,6 +46,11 @@ class Milestone:
     detail: str
 
 
+def methods_of(stack: Stack) -> dict[str, str]:
+    """Return the payment methods to try this stack with, and what becomes of each."""
+    return STRIPE_METHODS if stack.outputs.get("stripe") else SIMULATOR_METHODS
+
+
 def new_payment(**changes: object) -> dict[str, Any]:
     """Return a payment with an id of its own that the simulator approves."""
     return {
@@ -37,7 +58,7 @@ def new_payment(**changes: object) -> dict[str, Any]:
         "customer_id": "ada",
         "amount": "12.50",
         "currency": "EUR",
-        "payment_method": "pm_sim_approved",
+        "payment_method": next(iter(SIMULATOR_METHODS)),
         **changes,
     }
 

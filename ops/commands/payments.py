@@ -19,7 +19,7 @@ from ops import target, timeline
 from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, answer_of, ask, patiently
 from ops.environments import LOCAL
 from ops.output import Output, printable, table
-from ops.payment import STRIPE_METHOD
+from ops.payment import methods_of
 from ops.stream import POLL_SECONDS, Feed
 from payments.model import PoisonError, from_item
 from payments.transitions import OPEN, REFUNDABLE, Status
@@ -58,8 +58,7 @@ def pay(
     """Make a payment, and wait for its outcome. It is safe to repeat with the same --id."""
     output, there = Output(as_json), target.resolve(env)
     if there.is_local:
-        approved = STRIPE_METHOD if there.stack.outputs.get("stripe") else "pm_sim_approved"
-        customer, method = customer or "ada", method or approved
+        customer, method = customer or "ada", method or next(iter(methods_of(there.stack)))
     if customer is None or method is None:
         raise typer.BadParameter("--customer and --method are needed outside the local stack")
     wanted: dict[str, Any] = {

@@ -15,7 +15,7 @@ from ops.commands.options import Environment
 from ops.display import Display
 from ops.environments import LOCAL, variables
 from ops.inbox import Inbox
-from ops.payment import STRIPE_METHOD, follow, new_payment
+from ops.payment import follow, methods_of, new_payment
 from ops.target import account_terraform
 
 if TYPE_CHECKING:
@@ -71,13 +71,17 @@ def _with_stripe(place: Place, gateway: str) -> bool:
 def _bring_up(place: Place, url: str, display: Display) -> None:
     with display.step("Deploying") as step:
         stack = running.deploy(running.terraform(place, url), url, step)
-    through_stripe = stack.outputs.get("stripe") is not None
-    if through_stripe:
+    if stack.outputs.get("stripe"):
         fake_stripe.introduce(place.folder, stack)
+    show(place, stack, url, display)
+
+
+def show(place: Place, stack: Stack, url: str, display: Display) -> None:
+    """Send a payment through a stack that was just deployed, show its way, and say what to do next."""
     keys = running.client_keys(place, stack)
     running.write_shell_variables(place, running.shell_variables(place, stack, keys, url))
     display.line()
-    payment = new_payment(**({"payment_method": STRIPE_METHOD} if through_stripe else {}))
+    payment = new_payment(payment_method=next(iter(methods_of(stack))))
     display.line(f"A payment: {payment['amount']} {payment['currency']}, {payment['transaction_id']}", style="bold")
     api = Api(stack.api_url, stack.region, keys, stack.trusted)
     with Inbox(stack) as inbox:

@@ -13,6 +13,7 @@ import secrets
 import threading
 import uuid
 from contextlib import contextmanager
+from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,9 +30,10 @@ from ops.commands.options import answer_of
 from ops.console.pulse import Pulse
 from ops.dead_letters import RELAY, Post
 from ops.failures import explain
+from ops.payment import methods_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ops.target import Target
 
@@ -48,8 +50,14 @@ POLICY = (
 )
 TOKEN_HEADER = "X-Console-Token"  # noqa: S105 - a header's name
 TOKEN_PLACE = "{{token}}"  # noqa: S105 - where it goes in the page
+METHODS_PLACE = "{{methods}}"
 MAX_BODY = 16 * 1024
 _HEARTBEAT_SECONDS = 10.0
+
+
+def options(methods: Mapping[str, str]) -> str:
+    """Return the form's choices as HTML."""
+    return "".join(f'<option value="{escape(name)}">{escape(what)}</option>' for name, what in methods.items())
 
 
 class RequestError(Exception):
@@ -70,6 +78,7 @@ class Console(ThreadingHTTPServer):
         self.there = there
         self.pulse = Pulse(there.stack)
         self.token = secrets.token_urlsafe(32)
+        self.methods = options(methods_of(there.stack))
 
     @property
     def url(self) -> str:
@@ -126,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path in FILES:
             name, kind = FILES[self.path]
             text = (FOLDER / name).read_text(encoding="utf-8").replace(TOKEN_PLACE, self.server.token)
-            self._send(text.encode(), kind)
+            self._send(text.replace(METHODS_PLACE, self.server.methods).encode(), kind)
         else:
             raise RequestError(HTTPStatus.NOT_FOUND, "there is nothing here")
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import asdict
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from rich.console import Console
 
+from ops.commands.stack import show
+from ops.display import Display
 from ops.payment import new_payment
+from ops.running import Place
 from payments.gateway import idempotency_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import requests
 
+    from ops.client import Api
     from ops.stack import Stack
 
 SOON = 30.0
@@ -50,6 +58,17 @@ def assert_problem(answer: requests.Response, status: int, slug: str) -> dict[st
     assert problem["status"] == status
     assert problem.keys() >= {"title", "detail", "instance"}
     return problem
+
+
+def shown(stack: Stack, api: Api, folder: Path) -> str:
+    """Return what `make up` prints once the stack stands. It writes what a shell reads into the folder."""
+    place = Place(folder)
+    assert api.keys is not None
+    # The user has two keys at most, and the other tests sign with these.
+    place.client.write_text(json.dumps(asdict(api.keys)), encoding="utf-8")
+    written = StringIO()
+    show(place, stack, str(stack.endpoint), Display(Console(file=written)))
+    return written.getvalue()
 
 
 def role_of(stack: Stack, function: str) -> Callable[[str], Any]:

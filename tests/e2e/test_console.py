@@ -18,7 +18,7 @@ from ops.commands.options import patiently
 from ops.console.server import POLICY, serve
 from ops.dead_letters import Post, dead_letter_queues
 from ops.environments import LOCAL
-from ops.payment import until_final
+from ops.payment import SIMULATOR_METHODS, until_final
 from ops.target import Target
 from payments.model import Message
 from tests.e2e.browser import browser
@@ -103,6 +103,8 @@ def test_a_payment_is_made_seen_through_and_given_back_by_keyboard(page: Page, a
 
 
 def test_a_decline_says_why_and_a_refusal_says_what_is_wrong(page: Page) -> None:
+    offered = page.get_by_label("Method").locator("option").evaluate_all("all => all.map(option => option.value)")
+    assert offered == list(SIMULATOR_METHODS)
     page.get_by_label("Method").select_option("pm_sim_declined_insufficient_funds")
     page.get_by_role("button", name="Pay", exact=True).click()
     name = said_id(page)

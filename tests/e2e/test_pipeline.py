@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from botocore.exceptions import ClientError
 from ops.payment import until_final
 from payments.model import Message, Payment, timestamp, to_item
 from payments.transitions import Status
-from tests.e2e.support import SOON, a_payment, assert_problem, ledger, stored, unique
+from tests.e2e.support import SOON, a_payment, assert_problem, ledger, shown, stored, unique
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
@@ -104,6 +107,16 @@ def neighbour(stack: Stack) -> Payment:
     )
     stack.dynamodb.put_item(TableName=stack.outputs["dynamodb_table_name"], Item=to_item(payment))
     return payment
+
+
+def test_the_first_payment_is_shown_and_a_shell_can_go_on(stack: Stack, api: Api, tmp_path: Path) -> None:
+    said = shown(stack, api, tmp_path)
+    steps = ("validated  POST /payments answered 202", "processed  GET /payments/", "announced  payment.processed")
+    assert [step for step in steps if step not in said] == []
+    source = (
+        f'. {tmp_path / "env"} && test "$API_URL" = {stack.api_url} && test -n "$PAYMENTS_CLIENT_SECRET_ACCESS_KEY"'
+    )
+    subprocess.run(["sh", "-ec", source], check=True)
 
 
 def test_a_payment_is_processed_charged_once_and_announced(api: Api, stack: Stack, inbox: Inbox) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ import requests
 from botocore.exceptions import ClientError
 
 from ops.client import Api
+from ops.console.server import options
 from ops.dead_letters import call
 from ops.inbox import Inbox
+from ops.payment import methods_of
 from ops.stack import Stack
 from tests.e2e.options.conftest import STRIPE_SECRET
-from tests.e2e.support import SOON, a_payment, role_of, stored
+from tests.e2e.support import SOON, a_payment, role_of, shown, stored
 from tests.fakes.stripe_server import FakeStripe, signed
 
 pytestmark = pytest.mark.e2e
@@ -76,6 +79,18 @@ def test_a_payment_is_charged_and_given_back_at_stripe(shop: Shop) -> None:
     assert shop.api.refund(transaction_id, {"refund_id": "r1", "amount": "2.50"}).status_code == 202
     shop.wait(transaction_id, lambda payment: payment["status"] == "partially_refunded")
     assert [refund["amount"] for refund in shop.fake.refunds.values()] == [250]
+
+
+def test_the_first_payment_is_one_that_stripe_takes(shop: Shop, tmp_path: Path) -> None:
+    said = shown(shop.stack, shop.api, tmp_path)
+    assert "processed  GET /payments/" in said
+    assert "announced  payment.processed" in said
+
+
+def test_a_page_offers_what_stripe_takes(shop: Shop) -> None:
+    offered = options(methods_of(shop.stack))
+    assert 'value="pm_card_visa"' in offered
+    assert "pm_sim" not in offered
 
 
 def test_a_decline_says_why(shop: Shop) -> None:
