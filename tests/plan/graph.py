@@ -26,6 +26,16 @@ def resources(plan: Plan, type_: str | None = None) -> list[dict[str, Any]]:
     ]
 
 
+def redrives(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Return where each queue gives up what fails, and after how many times, by the queue's name."""
+    names = {queue["address"]: queue["values"]["name"] for queue in resources(plan, "aws_sqs_queue")}
+    policies = {
+        policy["address"].replace("_redrive_policy.this[0]", ".this"): policy["values"]["redrive_policy"]
+        for policy in resources(plan, "aws_sqs_queue_redrive_policy")
+    }
+    return {names[queue]: json.loads(policy) for queue, policy in policies.items()}
+
+
 def statements(plan: Plan, type_: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the address and each statement of every policy of a type, Action and Resource always as lists."""
     for resource in resources(plan, type_):

@@ -10,7 +10,7 @@ import pytest
 
 from local import ROOT
 from tests.plan.conftest import Cases
-from tests.plan.graph import Plan, resources, statements
+from tests.plan.graph import Plan, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -80,9 +80,10 @@ def test_dynamodb(module_plan: ModulePlan) -> None:
 
 
 def test_sqs(module_plan: ModulePlan) -> None:
-    queues = {queue["values"]["name"]: queue["values"] for queue in resources(module_plan("sqs"), "aws_sqs_queue")}
+    plan = module_plan("sqs")
+    queues = {queue["values"]["name"]: queue["values"] for queue in resources(plan, "aws_sqs_queue")}
     queue, dead_letter = queues["payment-example"], queues["payment-example-dlq"]
-    redrive = json.loads(queue["redrive_policy"])
+    redrive = redrives(plan)["payment-example"]
     assert redrive["deadLetterTargetArn"].endswith(":payment-example-dlq")
     assert redrive["maxReceiveCount"] == 3
     allowed = json.loads(dead_letter["redrive_allow_policy"])

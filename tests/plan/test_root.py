@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from local import ROOT
-from tests.plan.graph import Plan, resources, statements
+from tests.plan.graph import Plan, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -130,8 +130,7 @@ def test_every_queue_has_a_dead_letter_queue_that_outlives_it(root: Plan) -> Non
         if "-dlq-" in name:
             assert queue["message_retention_seconds"] == 1209600
             continue
-        redrive = json.loads(queue["redrive_policy"])
-        dead_letter = queues[redrive["deadLetterTargetArn"].rsplit(":", 1)[1]]
+        dead_letter = queues[redrives(root)[name]["deadLetterTargetArn"].rsplit(":", 1)[1]]
         assert dead_letter["message_retention_seconds"] > queue["message_retention_seconds"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.plan.graph import Plan, resources, statements
+from tests.plan.graph import Plan, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -61,7 +61,7 @@ def test_each_endpoint_has_a_function_a_queue_a_role_and_a_secret_of_its_own(roo
         assert by_name(root, "aws_secretsmanager_secret")[name]["recovery_window_in_days"] == 30
         assert name in by_name(root, "aws_iam_role")
         queue = by_name(root, "aws_sqs_queue")[name]
-        redrive = json.loads(queue["redrive_policy"])
+        redrive = redrives(root)[name]
         assert redrive["maxReceiveCount"] == 9
         assert redrive["deadLetterTargetArn"].endswith(f":payment-webhook-{endpoint}-dlq-hooks")
         assert queue["visibility_timeout_seconds"] == 180
