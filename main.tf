@@ -199,7 +199,8 @@ module "function" {
   schedule   = try(each.value.schedule, null)
   queue_sources = {
     for queue, consumer in local.queue_consumers : queue => {
-      queue_arn           = module.queue[queue].arn
+      # Not the module's output: by a key that is not written out, it waits for all of the module, and half a minute more.
+      queue_arn           = local.queue_arns[queue]
       kms_alias           = local.key_aliases.sqs
       batch_size          = var.queues.batch_size
       maximum_concurrency = local.function_settings[each.key].maximum_concurrency

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
+from urllib.parse import parse_qsl
 
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
@@ -89,23 +90,24 @@ class NoAws:
         operation = event_name.rpartition(".")[2]
         self.calls.append(operation)
         if operation == "PublishBatch":
-            return _response(request.url, "text/xml", _PUBLISHED)
+            return _response(request.url, "text/xml", _published(request.body))
         asked = json.loads(request.body)
+        answers: dict[str, dict[str, Any]] = {"GetItem": {"Item": self.item}}
         if operation == "PutItem":
             self.item = asked["Item"]
         if operation == "SendMessageBatch":
             self.sent = [entry["MessageBody"] for entry in asked["Entries"]]
-        answers: dict[str, dict[str, Any]] = {
-            "GetItem": {"Item": self.item},
-            "SendMessageBatch": {"Successful": [], "Failed": []},
-        }
+            answers[operation] = {"Successful": [{"Id": entry["Id"]} for entry in asked["Entries"]]}
         return _response(request.url, "application/x-amz-json-1.0", json.dumps(answers.get(operation, {})).encode())
 
 
-_PUBLISHED = (
-    b'<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishBatchResult><Failed/>'
-    b"<Successful/></PublishBatchResult></PublishBatchResponse>"
-)
+def _published(body: Any) -> bytes:  # noqa: ANN401 - botocore's
+    ids = [value for name, value in parse_qsl(body) if name.endswith(".Id")]
+    members = "".join(f"<member><Id>{id_}</Id></member>" for id_ in ids)
+    return (
+        '<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishBatchResult><Failed/>'
+        f"<Successful>{members}</Successful></PublishBatchResult></PublishBatchResponse>"
+    ).encode()
 
 
 def _response(url: str, kind: str, body: bytes) -> AWSResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAYER = BUILD / "layer" / "python"
-_LEFT_OUT = {"__pycache__"}
+_CACHE = "__pycache__"
+# What package.tf leaves out by its path.
+_LEFT_OUT = set(re.findall(r'"(payments/[^"*]+)"', (ROOT / "package.tf").read_text(encoding="utf-8")))
 
 
 class Package(NamedTuple):
@@ -26,9 +29,8 @@ class Package(NamedTuple):
 
 def files(folder: Path) -> list[Path]:
     """Return the files that package.tf puts into a zip, in its order."""
-    return sorted(
-        file for file in folder.rglob("*") if file.is_file() and not _LEFT_OUT & set(file.relative_to(folder).parts)
-    )
+    found = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+    return sorted(folder / file for file in found if _CACHE not in file.parts and file.as_posix() not in _LEFT_OUT)
 
 
 def zipped(folder: Path) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from payments.aws import UnavailableError, available
+from payments.aws import UnavailableError, available, refused
 from payments.money import Money
 from payments.relaying import batches
 from payments.transitions import OPEN
@@ -88,15 +88,15 @@ class Announcer:
     def publish(self, events: dict[str, tuple[dict[str, Any], dict[str, str]]]) -> dict[str, str]:
         """Publish CloudEvents, each with what subscribers can filter by, and return why any was not taken."""
         names = iter(events)
-        refused: dict[str, str] = {}
+        untold: dict[str, str] = {}
         for bodies in batches([msgspec.json.encode(event).decode() for event, _ in events.values()]):
-            refused |= self._publish(
+            untold |= self._publish(
                 {
                     name: (body, events[name][1])
                     for name, body in zip(list(islice(names, len(bodies))), bodies, strict=True)
                 }
             )
-        return refused
+        return untold
 
     def _publish(self, letters: dict[str, tuple[str, dict[str, str]]]) -> dict[str, str]:
         names = list(letters)
@@ -117,7 +117,7 @@ class Announcer:
                 )
         except UnavailableError as error:
             return dict.fromkeys(names, str(error))
-        return {names[int(failure["Id"])]: failure["Code"] for failure in answer.get("Failed", [])}
+        return {names[number]: why for number, why in refused(answer, len(names)).items()}
 
 
 def attributes(message: Message) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.loaders import JSONFileLoader, Loader
+from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
+    from botocore.awsrequest import AWSResponse
     from botocore.session import Session
 
 # Up to ten records are worked on at once, each over a connection of its own.
@@ -96,11 +99,33 @@ def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' t
     )
     session = _session()
     session.register_component("data_loader", _OneService(service))
+    session.register("after-call", _whole)
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if key and secret:
         # Where Lambda puts them. Without this, botocore makes itself ready to look in ten other places first.
         session.set_credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN"))
     return session.create_client(service, config=config)
+
+
+def _whole(**after: Any) -> None:  # noqa: ANN401 - botocore's event
+    """Refuse an answer that is not what DynamoDB has sent.
+
+    botocore repeats the call, and takes an answer that is cut again for an empty one: no such payment.
+    """
+    answer: AWSResponse = after["http_response"]
+    told = answer.headers.get("x-amz-crc32")
+    if told is not None and zlib.crc32(answer.content) != int(told):
+        raise UnavailableError("ChecksumMismatch")
+
+
+def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
+    """Return which entries of a batch of so many SQS or SNS did not take, by their numbers, and why.
+
+    Those are all that it does not say it took: an answer that was cut on its way is read as an empty one.
+    """
+    taken = {entry["Id"] for entry in answer.get("Successful", [])}
+    why = {entry["Id"]: entry["Code"] for entry in answer.get("Failed", [])}
+    return {number: why.get(str(number), "NoAnswer") for number in range(count) if str(number) not in taken}
 
 
 def _is_busy(error: ClientError) -> bool:
@@ -117,5 +142,5 @@ def available() -> Iterator[None]:
         if _is_busy(error):
             raise UnavailableError(error.response["Error"]["Code"]) from error
         raise
-    except (NoConnectionError, HTTPClientError) as error:
+    except (NoConnectionError, HTTPClientError, ResponseParserError) as error:
         raise UnavailableError(type(error).__name__) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from payments.aws import available
+from payments.aws import available, refused
 from payments.cards import redact
 from payments.model import Message, PoisonError, from_item
 from payments.telemetry import logger, trace_header
@@ -134,9 +134,9 @@ class Relay:
                 # A stream waits for its oldest record: no retry mends this one, and all behind it would wait for a day.
                 logger.error("no payment", sequence_number=_sequence_number(record), reason=str(error))
                 queues[self._dead_letter_queue].append(_Letter(_poison(record, error), "", {}))
-        refused = [failure for queue, letters in queues.items() for failure in self._send(queue, letters)]
-        if refused:
-            raise RelayError(f"{len(refused)} records were not relayed: {sorted(set(refused))}")
+        failures = [failure for queue, letters in queues.items() for failure in self._send(queue, letters)]
+        if failures:
+            raise RelayError(f"{len(failures)} records were not relayed: {sorted(set(failures))}")
         return sum(map(len, queues.values()))
 
     def _send(self, queue: str, letters: list[_Letter]) -> Iterator[str]:
@@ -148,9 +148,9 @@ class Relay:
                 answer = self._client.send_message_batch(
                     QueueUrl=queue, Entries=[letter.entry(number, otherwise) for number, letter in enumerate(sent)]
                 )
-            failed = {failure["Id"]: failure["Code"] for failure in answer.get("Failed", [])}
+            failed = refused(answer, len(sent))
             for number, letter in enumerate(sent):
-                if str(number) not in failed:
+                if number not in failed:
                     logger.info("relayed", **letter.named)
             yield from failed.values()
 

@@ -362,14 +362,14 @@ class World:
             for entry in request["Entries"]:
                 message = Message(next(self._numbers), entry["MessageBody"])
                 self.queues[request["QueueUrl"]].messages.append(message)
-            return {}
+            return {"Successful": request["Entries"]}
 
         return self.io("sqs.send_message_batch", send)
 
     def publish_batch(self, **request: Any) -> Any:
         def publish() -> dict[str, Any]:
             self.announced += [json.loads(entry["Message"]) for entry in request["PublishBatchRequestEntries"]]
-            return {}
+            return {"Successful": request["PublishBatchRequestEntries"]}
 
         return self.io("sns.publish_batch", publish)
 

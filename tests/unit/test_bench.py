@@ -24,7 +24,7 @@ CALLS = {
     "validator": (170, 2450),
     "relay": (96, 410),
     "processor": (113, 2200),
-    "notifier": (82, 650),
+    "notifier": (82, 720),
     "reader": (37, 1900),
 }
 

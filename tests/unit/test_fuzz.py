@@ -129,7 +129,7 @@ def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
 
     class Topic:
         def publish_batch(self, **request: Any) -> dict[str, Any]:
-            return {"Successful": [], "Failed": []}
+            return {"Successful": request["PublishBatchRequestEntries"], "Failed": []}
 
     monkeypatch.setattr(notifier, "wired", lambda: Announcer(Topic(), "topic", "/payments/test"))
     result = notifier.handler(queue_event(batch), CONTEXT)
@@ -171,7 +171,7 @@ def test_any_record_is_relayed_or_put_aside_and_its_neighbour_goes_on(
     class Queue:
         def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
             sent.setdefault(QueueUrl, []).extend(entry["MessageBody"] for entry in Entries)
-            return {}
+            return {"Successful": Entries}
 
     monkeypatch.setattr(relay, "wired", lambda: Relay(Queue(), "p", "n", "dead"))
     image = {name: value for name, value in (IMAGE | changes).items() if name not in gone}

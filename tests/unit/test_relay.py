@@ -26,7 +26,8 @@ class Queue:
         assert 1 <= len(Entries) <= 10
         failed = [{"Id": entry["Id"], "Code": "InternalError"} for entry in Entries if entry["Id"] == str(self.refuse)]
         self.sent.setdefault(QueueUrl, []).extend(e["MessageBody"] for e in Entries if e["Id"] != str(self.refuse))
-        return {"Successful": [], "Failed": failed}
+        taken = [{"Id": entry["Id"]} for entry in Entries if entry["Id"] != str(self.refuse)]
+        return {"Successful": taken, "Failed": failed}
 
 
 def test_each_news_goes_to_its_queue() -> None:
@@ -86,3 +87,16 @@ def test_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = relay.handler({"Records": [stream_record(payment())]}, Context())  # type: ignore[arg-type]
     assert answer == {"batchItemFailures": []}
     assert len(queue.sent["p"]) == 1
+
+
+class Cut(Queue):
+    """An SQS whose answers are cut on their way: botocore reads them as empty."""
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        super().send_message_batch(QueueUrl, Entries)
+        return {}
+
+
+def test_what_is_not_said_to_be_taken_is_relayed_again() -> None:
+    with pytest.raises(RelayError, match=r"^1 records were not relayed: \['NoAnswer'\]$"):
+        Relay(Cut(), "to-processor", "to-notifier", "dead").send([stream_record(payment())])

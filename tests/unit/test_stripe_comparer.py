@@ -39,7 +39,7 @@ class Topic:
             return {"Failed": [{"Id": entry["Id"], "Code": "InternalError"} for entry in entries]}
         self.events += [json.loads(entry["Message"]) for entry in entries]
         self.attributes += [entry["MessageAttributes"] for entry in entries]
-        return {}
+        return {"Successful": entries}
 
 
 @pytest.fixture

@@ -147,10 +147,10 @@ class Services:
 
     def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         self.entries += Entries
-        return {}
+        return {"Successful": Entries}
 
-    def publish_batch(self, **_: Any) -> dict[str, Any]:
-        return {}
+    def publish_batch(self, **request: Any) -> dict[str, Any]:
+        return {"Successful": request["PublishBatchRequestEntries"]}
 
 
 @pytest.fixture
