@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import signal
 import ssl
-import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -23,8 +20,8 @@ from microburst.app import make_app
 from microburst.core.pipeline import Microburst
 from microburst.forward import Upstream
 
-from local import ROOT, LocalError
-from local.server import HOST, free_port, stop_process
+from local import ROOT
+from local.server import HOST, free_port, start_process, stop_process, wait_until_up
 from local.tls import AUTHORITY
 
 if TYPE_CHECKING:
@@ -75,23 +72,11 @@ class Proxy:
         """Start in front of ``upstream``, without a fault. Raises LocalError where it does not come up."""
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / "fault-layer.log"
-        with log.open("ab") as out:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-m", "chaos.proxy", str(self.port), upstream, str(seed)],
-                cwd=ROOT,
-                env=dict(os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        command = [sys.executable, "-m", "chaos.proxy", str(self.port), upstream, str(seed)]
+        process = start_process(command, log, cwd=ROOT)
+        failed = f"the fault layer did not come up on port {self.port}. Its log: {log}"
+        wait_until_up(process, self._answers, _START_SECONDS, failed)
         self._pid = process.pid
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            if process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise LocalError(f"the fault layer did not come up on port {self.port}. Its log: {log}")
-            time.sleep(0.1)
         return self
 
     def stop(self) -> None:

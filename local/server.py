@@ -13,10 +13,13 @@ import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from local import EMBEDDED_PYTHON, LocalError
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 HOST = "127.0.0.1"
 REGION = "ap-southeast-1"
@@ -99,6 +102,34 @@ def is_process(pid: int, name: str) -> bool:
     return name in said.stdout
 
 
+def start_process(
+    command: list[str], log: Path, *, cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a server of our own in a process group that it leads; what it says goes into the log."""
+    with log.open("ab") as out:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_until_up(
+    process: subprocess.Popen[bytes], answers: Callable[[], bool], seconds: float, otherwise: str
+) -> None:
+    """Wait until a server answers. Where it ends or takes longer, end it and raise LocalError: ``otherwise``."""
+    deadline = time.monotonic() + seconds
+    while not answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            stop_process(process.pid)
+            raise LocalError(otherwise)
+        time.sleep(0.05)
+
+
 def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> None:
     """End the process group that ``pid`` leads: ask first, and insist after so many seconds."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
@@ -161,23 +192,16 @@ class EmbeddedAWS:
         self.state_dir.mkdir(parents=True, exist_ok=True)
         make_certificate()
         log = self.state_dir / "embedded-aws.log"
-        with log.open("ab") as out:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [str(EMBEDDED_PYTHON), "-P", str(PROGRAM)],
-                env=self._server_environment(),
-                cwd=self.state_dir,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = start_process(
+            [str(EMBEDDED_PYTHON), "-P", str(PROGRAM)], log, cwd=self.state_dir, env=self._server_environment()
+        )
+        wait_until_up(
+            process,
+            lambda: is_healthy(self.url),
+            _START_SECONDS,
+            f"the embedded AWS did not come up on port {self.port}. Its log: {log}",
+        )
         self.pid = process.pid
-        deadline = time.monotonic() + _START_SECONDS
-        while not is_healthy(self.url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise LocalError(f"the embedded AWS did not come up on port {self.port}. Its log: {log}")
-            time.sleep(0.1)
         return self
 
     def stop(self) -> None:

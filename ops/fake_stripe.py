@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import sys
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local import ROOT, LocalError
-from local.server import HOST, free_port, is_process, stop_process
+from local import ROOT
+from local.server import HOST, free_port, start_process, wait_until_up
+from ops.record import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,20 +28,15 @@ _START_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class FakeStripe:
-    """The record of a fake Stripe that was started."""
+class FakeStripe(Record):
+    """The record of a fake Stripe."""
 
-    pid: int
-    port: int
+    program = _MODULE
 
     @property
     def address(self) -> str:
         """Where it answers."""
         return f"http://{HOST}:{self.port}"
-
-    def runs(self) -> bool:
-        """Say whether its process is there."""
-        return is_process(self.pid, _MODULE)
 
 
 def _record(folder: Path) -> Path:
@@ -51,12 +45,7 @@ def _record(folder: Path) -> Path:
 
 def recorded(folder: Path) -> FakeStripe | None:
     """Return the fake Stripe that an earlier run has recorded."""
-    try:
-        return FakeStripe(**json.loads(_record(folder).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (json.JSONDecodeError, TypeError) as error:
-        raise LocalError(f"{_record(folder)} cannot be read: {error}. Run: make down") from error
+    return FakeStripe.read(_record(folder))
 
 
 def bring_up(folder: Path) -> tuple[FakeStripe, bool]:
@@ -67,34 +56,17 @@ def bring_up(folder: Path) -> tuple[FakeStripe, bool]:
     port = earlier.port if earlier is not None else free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "fake-stripe.log"
-    with log.open("ab") as out:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", _MODULE, str(port), str(_listener(folder))],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = start_process([sys.executable, "-m", _MODULE, str(port), str(_listener(folder))], log, cwd=ROOT)
     started = FakeStripe(process.pid, port)
-    _record(folder).write_text(json.dumps(asdict(started)), encoding="utf-8")
-    deadline = time.monotonic() + _START_SECONDS
-    while not _answers(port):
-        if process.poll() is not None or time.monotonic() > deadline:
-            stop(folder)
-            raise LocalError(f"the fake Stripe did not come up on port {port}. Its log: {log}")
-        time.sleep(0.05)
+    started.write(_record(folder))
+    failed = f"the fake Stripe did not come up on port {port}. Its log: {log}"
+    wait_until_up(process, lambda: _answers(port), _START_SECONDS, failed)
     return started, True
 
 
 def stop(folder: Path) -> None:
     """Stop it, where it runs."""
-    try:
-        fake = recorded(folder)
-    except LocalError:
-        return  # an unreadable record tells of no process that could be stopped
-    if fake is not None and fake.runs():
-        stop_process(fake.pid)
+    FakeStripe.stop(_record(folder))
 
 
 def variables(folder: Path) -> dict[str, str]:
@@ -104,13 +76,18 @@ def variables(folder: Path) -> dict[str, str]:
 
 
 def introduce(folder: Path, stack: Stack) -> None:
-    """Put the stack's secrets, as an operator does, and tell the fake Stripe where its events go."""
-    secrets = stack.client("secretsmanager")
-    names = stack.outputs["stripe"]["secret_names"]
-    secrets.put_secret_value(SecretId=names["key"], SecretString=_KEY)
-    secrets.put_secret_value(SecretId=names["webhook"], SecretString=json.dumps({"secrets": [_SECRET]}))
+    """Give the stack its secrets, and tell the fake Stripe where its events go."""
+    put_secrets(stack, _KEY, _SECRET)
     told = {"url": f"{stack.api_url}/gateways/stripe/webhook", "secret": _SECRET, "trusted": stack.trusted}
     _listener(folder).write_text(json.dumps(told), encoding="utf-8")
+
+
+def put_secrets(stack: Stack, key: str, signing_secret: str) -> None:
+    """Put the API key, and what the events are signed with, as an operator does."""
+    secrets = stack.client("secretsmanager")
+    names = stack.outputs["stripe"]["secret_names"]
+    secrets.put_secret_value(SecretId=names["key"], SecretString=key)
+    secrets.put_secret_value(SecretId=names["webhook"], SecretString=json.dumps({"secrets": [signing_secret]}))
 
 
 def _listener(folder: Path) -> Path:

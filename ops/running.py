@@ -17,6 +17,7 @@ from ops import fake_stripe
 from ops.client import Keys, create_client
 from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
 from ops.interrupt import shield
+from ops.record import Record
 from ops.stack import Stack
 from ops.terraform import Terraform
 
@@ -65,30 +66,20 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Server:
-    """The record of a server that was started."""
+class Server(Record):
+    """The record of an embedded AWS."""
 
-    pid: int
-    port: int
+    program = PROGRAM.name
 
     @property
     def url(self) -> str:
         """Its endpoint."""
         return url_of(self.port)
 
-    def runs(self) -> bool:
-        """Say whether its process is there; another program may have got its process id since."""
-        return is_process(self.pid, PROGRAM.name)
-
 
 def recorded(place: Place) -> Server | None:
     """Return the server that an earlier run has recorded."""
-    try:
-        return Server(**json.loads(place.record.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (json.JSONDecodeError, TypeError) as error:
-        raise LocalError(f"{place.record} cannot be read: {error}. Run: make down") from error
+    return Server.read(place.record)
 
 
 @contextmanager
@@ -178,12 +169,7 @@ def remove(place: Place) -> bool:
         deploying = None
     if deploying is not None and is_process(deploying, "terraform"):
         stop_process(deploying)
-    try:
-        server = recorded(place)
-    except LocalError:
-        server = None  # an unreadable record tells of no process that could be stopped
-    if server is not None and server.runs():
-        stop_process(server.pid)
+    Server.stop(place.record)
     fake_stripe.stop(place.folder)
     there = place.folder.exists()
     shutil.rmtree(place.folder, ignore_errors=True)
@@ -212,8 +198,7 @@ def bring_up_server(place: Place, port: int, display: Display) -> Bringing:
         embedded = EmbeddedAWS(place.folder, port=port, auth=True, persist=True).start()
         if embedded.pid is None:
             raise LocalError("the embedded AWS has ended at once")
-        record = Server(embedded.pid, port)
-        place.record.write_text(json.dumps(asdict(record)), encoding="utf-8")
+        Server(embedded.pid, port).write(place.record)
         restored = server is not None and tables_in_state(place) is not None
         step.result = f"the embedded AWS {'is back with its state' if restored else 'is up'}: {embedded.url}"
     if has_lost_its_state(place, embedded.url):

@@ -19,6 +19,7 @@ from local.tls import CERTIFICATE, KEY, make_certificate
 from ops import running
 from ops.client import Api, create_client
 from ops.display import Step
+from ops.fake_stripe import put_secrets
 from ops.inbox import Inbox
 from tests.fakes.stripe_server import KEY as STRIPE_KEY
 from tests.fakes.stripe_server import FakeStripe
@@ -80,10 +81,7 @@ def stack(
             "TF_VAR_stripe_address": stripe.address,
         }
         stack = running.deploy(terraform, embedded.url, Step("Deploying"))
-        secrets = stack.client("secretsmanager")
-        names = stack.outputs["stripe"]["secret_names"]
-        secrets.put_secret_value(SecretId=names["key"], SecretString=STRIPE_KEY)
-        secrets.put_secret_value(SecretId=names["webhook"], SecretString=json.dumps({"secrets": [STRIPE_SECRET]}))
+        put_secrets(stack, STRIPE_KEY, STRIPE_SECRET)
         time.sleep(SECRET_TTL_SECONDS)
         yield stack
 
