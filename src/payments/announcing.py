@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -90,12 +89,7 @@ class Announcer:
         names = iter(events)
         untold: dict[str, str] = {}
         for bodies in batches([msgspec.json.encode(event).decode() for event, _ in events.values()]):
-            untold |= self._publish(
-                {
-                    name: (body, events[name][1])
-                    for name, body in zip(list(islice(names, len(bodies))), bodies, strict=True)
-                }
-            )
+            untold |= self._publish({(name := next(names)): (body, events[name][1]) for body in bodies})
         return untold
 
     def _publish(self, letters: dict[str, tuple[str, dict[str, str]]]) -> dict[str, str]:

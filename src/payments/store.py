@@ -277,56 +277,47 @@ class _Update:
         }
 
 
-class OpenIndex:
-    """The index that holds the payments which are not final, and those with a refund that is not."""
+class _Index:
+    """An index that holds keys only: what it finds is the payments' ids."""
 
     def __init__(self, client: Any, table: str, index: str) -> None:  # noqa: ANN401 - botocore's
         self._query = {"TableName": table, "IndexName": index}
         self._client = client
+
+    def _ids(self, condition: str, **values: str) -> Iterator[str]:
+        query = self._query | {
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": {f":{name}": {"S": value} for name, value in values.items()},
+        }
+        return (item["transaction_id"]["S"] for item in _pages(self._client, query))
+
+
+class OpenIndex(_Index):
+    """The index that holds the payments which are not final, and those with a refund that is not."""
 
     def until(self, moment: datetime) -> Iterator[str]:
         """Yield the ids of the payments that have been open since ``moment`` or longer, by shard, oldest first."""
         for shard in range(OPEN_SHARDS):
-            query: dict[str, Any] = self._query | {
-                "KeyConditionExpression": "open_shard = :shard AND open_from <= :moment",
-                "ExpressionAttributeValues": {":shard": {"S": str(shard)}, ":moment": {"S": timestamp(moment)}},
-            }
-            for item in _pages(self._client, query):
-                yield item["transaction_id"]["S"]
+            yield from self._ids(
+                "open_shard = :shard AND open_from <= :moment", shard=str(shard), moment=timestamp(moment)
+            )
 
 
-class GatewayIndex:
+class GatewayIndex(_Index):
     """The index that finds a payment by the gateway's name of its charge."""
-
-    def __init__(self, client: Any, table: str, index: str) -> None:  # noqa: ANN401 - botocore's
-        self._query = {"TableName": table, "IndexName": index}
-        self._client = client
 
     def find(self, reference: str) -> str | None:
         """Return the id of the payment whose charge has this name; None where there is none."""
-        query: dict[str, Any] = self._query | {
-            "KeyConditionExpression": "gateway_reference = :reference",
-            "ExpressionAttributeValues": {":reference": {"S": reference}},
-        }
-        return next((item["transaction_id"]["S"] for item in _pages(self._client, query)), None)
+        return next(self._ids("gateway_reference = :reference", reference=reference), None)
 
 
-class ChargedIndex:
+class ChargedIndex(_Index):
     """The index of the payments that were charged on a day, in UTC."""
-
-    def __init__(self, client: Any, table: str, index: str) -> None:  # noqa: ANN401 - botocore's
-        self._query = {"TableName": table, "IndexName": index}
-        self._client = client
 
     def on(self, day: str) -> Iterator[str]:
         """Yield the ids of the payments that were charged on a day."""
         for shard in range(CHARGED_SHARDS):
-            query: dict[str, Any] = self._query | {
-                "KeyConditionExpression": "charged_on = :key",
-                "ExpressionAttributeValues": {":key": {"S": f"{day}#{shard}"}},
-            }
-            for item in _pages(self._client, query):
-                yield item["transaction_id"]["S"]
+            yield from self._ids("charged_on = :key", key=f"{day}#{shard}")
 
 
 class CustomerIndex:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from payments.aws import CONCURRENCY, UnavailableError
@@ -60,9 +61,13 @@ class Difference(Struct, frozen=True, omit_defaults=True):
     at_gateway: str | None = None
     in_table: str | None = None
 
+    def told(self) -> dict[str, str]:
+        """Return what it has to say, without what it has not."""
+        words: dict[str, str] = msgspec.to_builtins(self)
+        return words
+
     def event(self, source: str, day: date, at: str) -> tuple[dict[str, Any], dict[str, str]]:
         """Return its CloudEvent, whose id is the same each time the day is compared, and what to filter it by."""
-        named = {name: getattr(self, name) for name in self.__struct_fields__}
         parts = (day.isoformat(), self.kind, self.transaction_id, self.refund_id or self.gateway_reference or "")
         event = {
             "specversion": "1.0",
@@ -72,7 +77,7 @@ class Difference(Struct, frozen=True, omit_defaults=True):
             "subject": self.transaction_id,
             "time": at,
             "datacontenttype": "application/json",
-            "data": {"day": day.isoformat()} | {name: value for name, value in named.items() if value is not None},
+            "data": {"day": day.isoformat()} | self.told(),
         }
         return event, {"event_type": "gateway.difference", "kind": self.kind}
 
@@ -224,6 +229,6 @@ def _difference(
 
 
 def _amount(entry: Booked, money: Money, transaction_id: str, refund_id: str | None = None) -> Difference | None:
-    if entry.money is not None and (entry.money.minor, entry.money.currency) == (money.minor, money.currency):
+    if entry.money == money:
         return None
     return _difference(Kind.AMOUNT, transaction_id, entry, f"{money} {money.currency}", refund_id)

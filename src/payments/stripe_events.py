@@ -19,6 +19,7 @@ from msgspec import Struct
 from payments.contract import REFUND_ID, TRANSACTION_ID
 from payments.gateway import Approved, Declined, Pending
 from payments.model import DisputeRecord, timestamp
+from payments.money import Money
 from payments.stripe_money import AmountError, from_stripe
 from payments.stripe_outcomes import charged, given_back, word
 from payments.telemetry import logger, measure
@@ -171,9 +172,7 @@ class Events:
         except (AmountError, KeyError, TypeError, ValueError):
             raise EventError("the body is no dispute") from None
         if dispute_id is None or disputed.currency != payment.currency or disputed.minor < 1:
-            measure("Contradicted")
-            logger.error("the gateway tells of another amount", transaction_id=payment.transaction_id)
-            return "contradicted"
+            return self._contradicted(payment)
         closed = event.type == "charge.dispute.closed"
         dispute = DisputeRecord(
             amount_minor=disputed.minor,
@@ -205,16 +204,19 @@ class Events:
             logger.warning("a refund that was not asked for here", event_id=event.id)
         return "not ours"
 
+    def _contradicted(self, payment: Payment) -> str:
+        measure("Contradicted")
+        logger.error("the gateway tells of another amount", transaction_id=payment.transaction_id)
+        return "contradicted"
+
     def _settle(self, payment: Payment, refund_id: str | None, thing: dict[str, Any]) -> str:
         expected = payment.money.minor if refund_id is None else payment.refunds[refund_id].amount_minor
         try:
             found = from_stripe(int(thing["amount"]), str(thing["currency"]))
         except (AmountError, KeyError, TypeError, ValueError):
             found = None
-        if found is None or (found.minor, found.currency) != (expected, payment.currency):
-            measure("Contradicted")
-            logger.error("the gateway tells of another amount", transaction_id=payment.transaction_id)
-            return "contradicted"
+        if found != Money(expected, payment.currency):
+            return self._contradicted(payment)
         outcome = charged(thing) if refund_id is None else given_back(thing)
         if not isinstance(outcome, (Approved, Declined, Pending)):
             return "undecided"

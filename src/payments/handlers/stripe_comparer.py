@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from payments import aws, gateways, settings
 from payments.announcing import Announcer
 from payments.handling import function
@@ -60,16 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     measure("Compared", comparison.counts["compared"])
     for difference in comparison.differences:
         measure_kind("ComparisonDifference", difference.kind)
-        logger.error(
-            "the gateway's books differ",
-            day=day.isoformat(),
-            kind=difference.kind,
-            transaction_id=difference.transaction_id,
-            refund_id=difference.refund_id,
-            gateway_reference=difference.gateway_reference,
-            at_gateway=difference.at_gateway,
-            in_table=difference.in_table,
-        )
+        logger.error("the gateway's books differ", day=day.isoformat(), **asdict(difference))
     at = timestamp(now())
     refused = announcer.publish(
         {str(number): one.event(announcer.source, day, at) for number, one in enumerate(comparison.differences)}
@@ -78,11 +71,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("compared", day=day.isoformat(), counts=counts, differences=len(comparison.differences))
     if refused or counts["unanswered"] or counts["left"]:
         raise UnfinishedError(f"{day}: {counts}, {len(refused)} not announced")
-    named = [
-        {name: value for name in one.__struct_fields__ if (value := getattr(one, name)) is not None}
-        for one in comparison.differences
-    ]
-    return {"day": day.isoformat(), "compared": counts["compared"], "differences": named}
+    told = [difference.told() for difference in comparison.differences]
+    return {"day": day.isoformat(), "compared": counts["compared"], "differences": told}
 
 
 def _day(event: dict[str, Any]) -> date:
