@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -113,13 +114,10 @@ class Load:
         deadline = time.monotonic() + 30
         status = ""
         while time.monotonic() < deadline and status not in {*CHARGED, "failed"}:
-            try:
+            with suppress(requests.RequestException):
                 answer = self._api.get(transaction_id)
-            except requests.RequestException:
-                time.sleep(_PAUSE_SECONDS)
-                continue
-            status = answer.json().get("status", "") if answer.ok else ""
-            time.sleep(0.2)
+                status = answer.json().get("status", "") if answer.ok else ""
+            time.sleep(_PAUSE_SECONDS)
         return str(status)
 
     def _until_answered(self, path: str, body: dict[str, Any]) -> requests.Response | None:
