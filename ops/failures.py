@@ -32,7 +32,7 @@ def explain(error: Exception) -> str:
         case BotoCoreError():
             said = f"the call to AWS failed: {error}"
         case RequestException():
-            said = f"the API does not answer ({type(error).__name__}). It is safe to repeat the command."
+            said = f"the API does not answer ({type(error).__name__}). Repeat the command."
         case _:
             said = f"unexpected: {type(error).__name__}: {error}. PAYMENTS_DEBUG=1 shows where."
     return said

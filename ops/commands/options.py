@@ -28,7 +28,8 @@ TransactionId = Annotated[str, typer.Argument(metavar="TRANSACTION_ID", help="Th
 # What a command returns where it was done, and the answer is a bad one.
 BAD = 3
 _FORBIDDEN = 403
-_NOT_NOW = {429, 503}
+# What the API answers where it is to be asked again. It may have done what it was asked for all the same.
+NOT_NOW = {429, 503}
 
 
 class RefusedError(LocalError):
@@ -58,7 +59,7 @@ def patiently(
         answer = call()
         after = answer.headers.get("Retry-After", "")
         wait = max(float(after) if after.isdecimal() else 1.0, 0.2)
-        if answer.status_code not in _NOT_NOW or time.monotonic() + wait > deadline:
+        if answer.status_code not in NOT_NOW or time.monotonic() + wait > deadline:
             return answer
         pause(wait)
 
@@ -78,7 +79,7 @@ def answer_of(api: Api, answer: requests.Response) -> dict[str, Any]:
         lines[0] += f": {said['detail']}"
     lines += [f"  {error['pointer'] or '/'} {error['detail']}" for error in said.get("errors", [])]
     if answer.headers.get("Retry-After"):
-        lines.append(f"  Repeat it in {answer.headers['Retry-After']} s; that is safe.")
+        lines.append(f"  It may be repeated in {answer.headers['Retry-After']} s.")
     if answer.status_code == _FORBIDDEN:
         who = api.keys.access_key_id if api.keys else "this caller"
         lines.append(f"  {who} may not do this: it needs execute-api:Invoke on the API.")

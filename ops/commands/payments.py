@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import quote, urlencode
 
 import requests
@@ -16,7 +17,18 @@ from rich.live import Live
 
 from local import LocalError
 from ops import target, timeline
-from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, answer_of, ask, patiently
+from ops.commands.options import (
+    BAD,
+    NOT_NOW,
+    AsJson,
+    Environment,
+    RefusedError,
+    TransactionId,
+    Yes,
+    answer_of,
+    ask,
+    patiently,
+)
 from ops.environments import LOCAL
 from ops.output import Output, printable, table
 from ops.payment import methods_of
@@ -24,11 +36,15 @@ from ops.stream import POLL_SECONDS, Feed
 from payments.model import PoisonError, from_item
 from payments.transitions import OPEN, REFUNDABLE, Status
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _PAGE = 100
 # How long a call that reads is repeated while the API says "not now".
 PATIENCE = 30.0
 _FASTEST_SECONDS, _SLOWEST_SECONDS = 0.1, 1.0
 _SHOWN_IN_WATCH = 25
+_SERVER_ERROR = 500
 COLUMNS = ("transaction_id", "customer_id", "amount", "currency", "status", "updated_at", "detail")
 
 Seconds = Annotated[float, typer.Option("--timeout", min=0, help="How long to wait for the outcome, in seconds.")]
@@ -73,14 +89,12 @@ def pay(
     if not there.is_local:
         ask(f"Charge {amount} {currency or ''} to {customer} in {env}?".replace("  ", " "), yes=yes)
     name = wanted["transaction_id"]
-    try:
+    with _repeatable(output, name):
         body = {key: value for key, value in wanted.items() if value is not None}
         answer = patiently(lambda: there.api.post(body), timeout)
-    except requests.RequestException as error:
-        raise LocalError(f"no answer. Whether it was accepted is unknown: repeat it with --id {name}") from error
-    payment = answer_of(there.api, answer)
-    if wait:
-        payment = _outcome(there, output, f"/payments/{name}", timeout)
+        payment = answer_of(there.api, answer)
+        if wait:
+            payment = _outcome(there, output, f"/payments/{name}", timeout)
     if as_json:
         output.json(payment)
     else:
@@ -92,6 +106,23 @@ def pay(
             [(name, payment.get(name)) for name in ("amount", "currency", "gateway_reference", "failure_code")]
         )
     return BAD if wait and payment["status"] not in REFUNDABLE | {Status.REFUNDED} else 0
+
+
+@contextmanager
+def _repeatable(output: Output, name: str) -> Iterator[None]:
+    """Tell the id under which money moves, wherever it does not come to its end: repeated without it, it moves again."""
+    unknown = f"Whether it was accepted is unknown: repeat it with --id {name}"
+    try:
+        yield
+    except requests.RequestException as error:
+        raise LocalError(f"no answer. {unknown}") from error
+    except RefusedError as error:
+        if error.status in NOT_NOW or error.status >= _SERVER_ERROR:
+            raise RefusedError(f"{error}\n  {unknown}", error.status) from error
+        raise
+    except KeyboardInterrupt:
+        output.progress.line(unknown, style="yellow")
+        raise
 
 
 def _member(text: str) -> tuple[str, str]:
@@ -278,13 +309,10 @@ def refund(
     wanted = {"refund_id": name, "amount": amount, "reason": reason}
     body = {key: value for key, value in wanted.items() if value is not None}
     path = quote(transaction_id, safe="")
-    try:
-        answer = patiently(lambda: there.api.refund(path, body), timeout)
-    except requests.RequestException as error:
-        raise LocalError(f"no answer. Whether it was accepted is unknown: repeat it with --id {name}") from error
-    made = answer_of(there.api, answer)
-    if wait:
-        made = _outcome(there, output, f"/payments/{path}/refunds/{quote(name, safe='')}", timeout)
+    with _repeatable(output, name):
+        made = answer_of(there.api, patiently(lambda: there.api.refund(path, body), timeout))
+        if wait:
+            made = _outcome(there, output, f"/payments/{path}/refunds/{quote(name, safe='')}", timeout)
     if as_json:
         output.json(made)
     else:

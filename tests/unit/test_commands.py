@@ -197,7 +197,7 @@ def test_the_command_lies_beside_its_python_and_runs_from_anywhere(tmp_path: Pat
         (refused("ExpiredToken"), "the AWS credentials have expired. Sign in again, then repeat the command."),
         (refused("Throttling", "Query"), "AWS refused Query: Throttling. so it says"),
         (NoCredentialsError(), "no AWS credentials. Set AWS_PROFILE, or sign in, then repeat the command."),
-        (requests.ConnectionError("x"), "the API does not answer (ConnectionError). It is safe to repeat the command."),
+        (requests.ConnectionError("x"), "the API does not answer (ConnectionError). Repeat the command."),
     ],
 )
 def test_what_aws_refuses_is_explained(error: Exception, sentence: str) -> None:
@@ -226,7 +226,7 @@ def test_a_problem_is_told_in_full() -> None:
 
 
 def test_a_refusal_says_when_to_come_back_and_who_was_refused() -> None:
-    with pytest.raises(RefusedError, match="Repeat it in 3 s; that is safe"):
+    with pytest.raises(RefusedError, match="It may be repeated in 3 s"):
         answer_of(API, said(503, {"title": "Busy"}, {"Retry-After": "3"}))
     with pytest.raises(RefusedError, match=r"AKID may not do this: it needs execute-api:Invoke"):
         answer_of(API, said(403, {"message": "Forbidden"}))
@@ -330,11 +330,40 @@ def test_money_does_not_move_in_an_account_unasked(payments: Run, account: Magic
         assert (unasked.status, "say --yes" in unasked.err) == (1, True)
 
 
-def test_a_payment_without_an_answer_names_the_id_to_repeat_it_with(payments: Run, account: MagicMock) -> None:
-    account.post.side_effect = requests.ReadTimeout
-    lost = payments("pay", "1", "EUR", "--customer", "ada", "--method", "pm", "--env", "dev", "--yes")
-    assert lost.status == 1
+_MOVES_MONEY = {
+    "pay": ["pay", "1", "EUR", "--customer", "ada", "--method", "pm", "--env", "dev", "--yes"],
+    "refund": ["refund", "order-1", "--amount", "5", "--env", "dev", "--yes"],
+}
+
+
+@pytest.mark.parametrize("command", _MOVES_MONEY)
+@pytest.mark.parametrize(
+    ("answers", "status"),
+    [
+        ({"posted": requests.ReadTimeout}, 1),
+        ({"posted": said(500, {"title": "Internal error"})}, 1),
+        ({"posted": said(503, {"title": "Not now"}, {"Retry-After": "61"})}, 1),
+        ({"posted": said(429, {"title": "Too many requests"}, {"Retry-After": "61"})}, 1),
+        ({"posted": KeyboardInterrupt}, 130),
+        ({"posted": said(202, {"status": "validated"}), "read": requests.ConnectionError}, 1),
+        ({"posted": said(202, {"status": "validated"}), "read": said(502, {})}, 1),
+        ({"posted": said(202, {"status": "validated"}), "read": KeyboardInterrupt}, 130),
+    ],
+)
+def test_money_that_may_have_moved_names_the_id_to_repeat_it_with(
+    payments: Run, account: MagicMock, command: str, answers: dict[str, Any], status: int
+) -> None:
+    account.post.side_effect = account.refund.side_effect = [answers["posted"]]
+    account.request.side_effect = [answers.get("read")]
+    lost = payments(*_MOVES_MONEY[command])
+    assert lost.status == status
     assert re.search(r"repeat it with --id ops-[0-9a-f]{16}", lost.err)
+
+
+def test_a_refusal_for_good_is_not_to_be_repeated(payments: Run, account: MagicMock) -> None:
+    account.post.return_value = said(422, {"title": "Not supported"})
+    refused = payments(*_MOVES_MONEY["pay"])
+    assert (refused.status, "--id" in refused.err) == (1, False)
 
 
 def test_a_call_that_comes_at_a_bad_moment_is_repeated_as_it_is_told() -> None:
