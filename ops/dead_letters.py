@@ -19,6 +19,7 @@ from ops.failures import code_of
 from ops.stream import GoneError, records_between
 from payments.cards import redact
 from payments.model import PoisonError, from_item, timestamp
+from payments.transitions import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -377,14 +378,20 @@ def _last_change(item: dict[str, Any]) -> Record | None:
         payment = from_item(item)
     except PoisonError:
         return None
-    newest = [name for name, refund in payment.refunds.items() if refund.updated_at == payment.updated_at]
     old: dict[str, Any] = dict(item)
-    if newest:
-        old["refunds"] = {"M": {name: one for name, one in item["refunds"]["M"].items() if name not in newest}}
-    elif payment.version == 1:
-        return {"eventName": "INSERT", "dynamodb": {"Keys": _key(item), "NewImage": item}}
+    for parts, records in (("refunds", payment.refunds), ("disputes", payment.disputes)):
+        newest = {name for name, record in records.items() if record.updated_at == payment.updated_at}
+        if newest:
+            old[parts] = {"M": {name: one for name, one in item[parts]["M"].items() if name not in newest}}
+            break
     else:
-        old["status"] = {"S": "unknown" if payment.status != "unknown" else "validated"}
+        if payment.version == 1:
+            return {"eventName": "INSERT", "dynamodb": {"Keys": _key(item), "NewImage": item}}
+        if payment.redrives and (payment.status in OPEN or payment.open_refunds):
+            # It may have been the step before: sent on its way once more, it comes to the same end.
+            old["redrives"] = {"N": str(payment.redrives - 1)}
+        else:
+            old["status"] = {"S": "unknown" if payment.status != "unknown" else "validated"}
     return {"eventName": "MODIFY", "dynamodb": {"Keys": _key(item), "NewImage": item, "OldImage": old}}
 
 

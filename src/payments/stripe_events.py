@@ -174,16 +174,17 @@ class Events:
         if dispute_id is None or disputed.currency != payment.currency or disputed.minor < 1:
             return self._contradicted(payment)
         closed = event.type == "charge.dispute.closed"
+        at = self._clock()
         dispute = DisputeRecord(
             amount_minor=disputed.minor,
             status=word(thing.get("status"), "unknown"),
             reason=word(thing.get("reason"), "general"),
             # Both may be of the same second.
             told=2 * event.created + closed,
-            updated_at=timestamp(self._clock()),
+            updated_at=timestamp(at),
             closed=closed,
         )
-        if not self._table.record_dispute(payment.transaction_id, dispute_id[0], dispute, self._clock()):
+        if not self._table.record_dispute(payment.transaction_id, dispute_id[0], dispute, at):
             return "late"
         if not closed:
             measure("Disputed")

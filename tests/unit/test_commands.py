@@ -608,6 +608,14 @@ REFUND = {
     "fingerprint": "f",
 }
 
+DISPUTE = {
+    "amount_minor": 500,
+    "status": "needs_response",
+    "reason": "fraudulent",
+    "told": 1,
+    "updated_at": "2026-01-01T00:00:02.000000Z",
+}
+
 
 @pytest.mark.parametrize(
     ("changes", "events"),
@@ -627,6 +635,27 @@ REFUND = {
             },
             ["payment.refunded"],
         ),
+        # Neither of these has changed the charge's outcome: it is not to be announced again, under another id.
+        (
+            {
+                "status": "processed",
+                "version": 3,
+                "updated_at": "2026-01-01T00:00:09.000000Z",
+                "disputes": {"old": DISPUTE, "new": DISPUTE | {"updated_at": "2026-01-01T00:00:09.000000Z"}},
+            },
+            ["payment.disputed"],
+        ),
+        (
+            {
+                "status": "processed",
+                "version": 4,
+                "updated_at": "2026-01-01T00:20:00.000000Z",
+                "redrives": 1,
+                "refunds": {"open": REFUND | {"status": "validated", "updated_at": "2026-01-01T00:00:02.000000Z"}},
+            },
+            ["refund.validated"],
+        ),
+        ({"status": "unknown", "version": 3, "redrives": 1}, ["payment.validated"]),
     ],
 )
 def test_of_what_the_stream_has_forgotten_the_last_change_is_told(
