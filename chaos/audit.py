@@ -8,24 +8,47 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 # A payment's states in which nothing is left to happen by itself.
 ENDED = {"processed", "failed", "partially_refunded", "refunded"}
 CHARGED = ENDED - {"failed"}
 ANNOUNCED_AS = {"processed": "payment.refunded", "failed": "payment.refund_failed"}
+_OTHER = {"processed": "failed", "failed": "processed"}
+
+
+class Answer(Enum):
+    """What a client was told in the end."""
+
+    NONE = "none"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+@dataclass
+class Refund:
+    """A refund that a client has asked for."""
+
+    amount_minor: int
+    answer: Answer = Answer.NONE
 
 
 @dataclass
 class Posted:
-    """What a client has asked for, and whether it was told that it was accepted."""
+    """What a client has asked for, and what it was told."""
 
     transaction_id: str
     amount_minor: int
     currency: str
-    acknowledged: bool = False
-    # By refund_id: the amount, and whether it was accepted.
-    refunds: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    # How many digits follow the point of an amount in the currency.
+    exponent: int
+    answer: Answer = Answer.NONE
+    # Whether the same request was answered in two ways.
+    answered_otherwise: bool = False
+    # By refund_id.
+    refunds: dict[str, Refund] = field(default_factory=dict)
 
 
 @dataclass
@@ -36,11 +59,21 @@ class Findings:
     double_charged: set[str] = field(default_factory=set)
     amount_differences: set[str] = field(default_factory=set)
     unannounced: set[str] = field(default_factory=set)
+    # What a client was refused, or got no answer to for as long as it had patience: all that they ask for is in order.
+    refused: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
+    # What the clients, the table, the gateway and the announcements tell differently.
     contradicted: set[str] = field(default_factory=set)
 
     def counts(self) -> dict[str, int]:
         """Return how many of each there are."""
         return {name: len(found) for name, found in vars(self).items()}
+
+
+# The gateway's charges by payment, and what it has given back by payment and refund.
+_Books = tuple[dict[str, list[dict[str, Any]]], dict[tuple[str, str], list[dict[str, Any]]]]
+# Of a payment, or of one of its refunds: the types of its announcements, each with the id and amount of each.
+_Told = dict[tuple[str, "str | None"], dict[str, set[tuple[str, Decimal]]]]
 
 
 def audit(
@@ -53,10 +86,13 @@ def audit(
     found = Findings()
     items = {item["transaction_id"]: item for item in table}
     charges, refunds = _books(ledger)
-    told = {(event["subject"], event["type"], event["data"].get("refund", {}).get("refund_id")) for event in events}
+    told = _heard(events)
     for payment in posted:
         name = payment.transaction_id
         item, made = items.get(name), charges[name]
+        if payment.answered_otherwise:
+            found.contradicted.add(name)
+        _audit_answer(payment.answer, name, found)
         if len(made) > 1:
             found.double_charged.add(name)
         if any(
@@ -65,29 +101,73 @@ def audit(
             found.amount_differences.add(name)
         if item is None or item["status"] not in ENDED:
             # What nobody was told is accepted may be missing; what is there, or was charged, must come to its end.
-            if payment.acknowledged or item is not None:
+            if payment.answer is Answer.ACCEPTED or item is not None:
                 found.lost.add(name)
             if made:
                 found.contradicted.add(name)
         else:
             _audit_ended(payment, item, told, found, charged=bool(made))
             _audit_refunds(payment, item, refunds, told, found)
+    _audit_unasked(posted, items, (charges, refunds), told, found)
     return found
 
 
-def _audit_ended(
-    payment: Posted, item: dict[str, Any], told: set[tuple[str, str, str | None]], found: Findings, *, charged: bool
+def _heard(events: list[dict[str, Any]]) -> _Told:
+    told: _Told = defaultdict(lambda: defaultdict(set))
+    for event in events:
+        data = event["data"]
+        refund = data.get("refund", {})
+        amount = Decimal(refund.get("amount", data["amount"]))
+        told[event["subject"], refund.get("refund_id")][event["type"]].add((event["id"], amount))
+    return told
+
+
+def _audit_answer(answer: Answer, name: str, found: Findings) -> None:
+    if answer is Answer.NONE:
+        found.unanswered.add(name)
+    elif answer is Answer.REFUSED:
+        found.refused.add(name)
+
+
+def _audit_told(
+    told: dict[str, set[tuple[str, Decimal]]], outcomes: tuple[str, str], name: str, amount: Decimal, found: Findings
 ) -> None:
+    """Of what came out there is one announcement, however often it was received, and none of what did not."""
+    outcome, other = outcomes
+    heard = told.get(outcome, set())
+    if not heard:
+        found.unannounced.add(name)
+    if len({event_id for event_id, _ in heard}) > 1 or other in told:
+        found.contradicted.add(name)
+    if any(said != amount for _, said in heard):
+        found.amount_differences.add(name)
+
+
+def _audit_ended(payment: Posted, item: dict[str, Any], told: _Told, found: Findings, *, charged: bool) -> None:
     name = payment.transaction_id
     if (item["amount_minor"], item["currency"]) != (payment.amount_minor, payment.currency):
         found.amount_differences.add(name)
     if (item["status"] in CHARGED) != charged:
         found.contradicted.add(name)
-    if (name, "payment.failed" if item["status"] == "failed" else "payment.processed", None) not in told:
-        found.unannounced.add(name)
+    outcomes = ("payment.failed", "payment.processed")
+    amount = Decimal(payment.amount_minor).scaleb(-payment.exponent)
+    _audit_told(told[name, None], outcomes if item["status"] == "failed" else outcomes[::-1], name, amount, found)
 
 
-def _books(ledger: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, Any]]], dict[tuple[str, str], list[Any]]]:
+def _audit_unasked(posted: list[Posted], items: dict[str, Any], books: _Books, told: _Told, found: Findings) -> None:
+    """Find what nobody has asked for: stored, charged, given back or announced."""
+    charges, refunds = books
+    payments = {payment.transaction_id for payment in posted}
+    asked = {(payment.transaction_id, name) for payment in posted for name in payment.refunds}
+    given = {(name, refund) for name, item in items.items() for refund in item.get("refunds", {})}
+    given |= {key for key, made in refunds.items() if made}
+    given |= {(name, refund) for name, refund in told if refund is not None}
+    found.contradicted |= {f"{name}/{refund}" for name, refund in given - asked if name in payments}
+    names = {name for name, made in charges.items() if made} | items.keys() | {name for name, _ in (*told, *refunds)}
+    found.contradicted |= names - payments
+
+
+def _books(ledger: list[dict[str, Any]]) -> _Books:
     """Return what the gateway has charged by payment, and what it has given back by payment and refund."""
     charges: dict[str, list[dict[str, Any]]] = defaultdict(list)
     refunds: dict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -106,30 +186,34 @@ def _audit_refunds(
     payment: Posted,
     item: dict[str, Any],
     books: dict[tuple[str, str], list[Any]],
-    told: set[tuple[str, str, str | None]],
+    told: _Told,
     found: Findings,
 ) -> None:
     name = payment.transaction_id
     stored = item.get("refunds", {})
     back = 0
-    for refund_id, (amount, acknowledged) in payment.refunds.items():
+    for refund_id, asked in payment.refunds.items():
         full = f"{name}/{refund_id}"
         entry = stored.get(refund_id)
         made = books[name, refund_id]
         back += sum(one["amount_minor"] for one in made)
+        _audit_answer(asked.answer, full, found)
         if len(made) > 1:
             found.double_charged.add(full)
         if entry is None or entry["status"] not in ANNOUNCED_AS:
-            if acknowledged or entry is not None:
+            if asked.answer is Answer.ACCEPTED or entry is not None:
                 found.lost.add(full)
             if made:
                 found.contradicted.add(full)
             continue
-        if entry["amount_minor"] != amount or any(one["amount_minor"] != amount for one in made):
+        if entry["amount_minor"] != asked.amount_minor or any(
+            one["amount_minor"] != asked.amount_minor for one in made
+        ):
             found.amount_differences.add(full)
         if (entry["status"] == "processed") != bool(made):
             found.contradicted.add(full)
-        if (name, ANNOUNCED_AS[entry["status"]], refund_id) not in told:
-            found.unannounced.add(full)
+        outcomes = (ANNOUNCED_AS[entry["status"]], ANNOUNCED_AS[_OTHER[entry["status"]]])
+        amount = Decimal(asked.amount_minor).scaleb(-payment.exponent)
+        _audit_told(told[name, refund_id], outcomes, full, amount, found)
     if back > payment.amount_minor:
         found.amount_differences.add(name)

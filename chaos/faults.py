@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError
 
+from local import LocalError
+
 if TYPE_CHECKING:
     from chaos.proxy import Proxy
     from local.server import EmbeddedAWS
@@ -62,10 +64,11 @@ class Storm:
     counts: Counter[str] = field(default_factory=Counter)
     _over: threading.Event = field(default_factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
+    _died: Exception | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         self.proxy.set_faults(background())
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._blow, daemon=True)
         self._thread.start()
         return self
 
@@ -76,6 +79,14 @@ class Storm:
         self.proxy.set_faults([])
         self._mapping_enabled(enabled=True)
         self.counts.update(self.proxy.fired())
+        if self._died is not None:
+            raise LocalError(f"the storm broke off: {self._died}") from self._died
+
+    def _blow(self) -> None:
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001 - it is raised again where the storm is over
+            self._died = error
 
     def _run(self) -> None:
         chance = random.Random(self.seed)  # noqa: S311 - it is to be repeated, not to be secret

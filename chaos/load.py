@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from chaos.audit import CHARGED, Posted
+from chaos.audit import CHARGED, Answer, Posted, Refund
 from payments.currencies import EXPONENTS
 from payments.money import Money
 
@@ -61,11 +61,10 @@ class Load:
         def one(number: int) -> None:
             body, posted = requests_[number]
             answer = self._until_answered("/payments", body)
-            posted.acknowledged = answer is not None and answer.status_code == _ACCEPTED
-            if again[number] and posted.acknowledged and answer is not None:
+            posted.answer = _told(answer)
+            if again[number] and answer is not None and posted.answer is Answer.ACCEPTED:
                 repeated = self._until_answered("/payments", body)
-                if repeated is not None and repeated.text != answer.text:
-                    self._count("answers that differ")
+                posted.answered_otherwise = repeated is not None and repeated.text != answer.text
             told(1)
 
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -73,7 +72,9 @@ class Load:
 
     def refund(self, share: float, told: Callable[[int], None]) -> None:
         """Give back a part of that share of the payments, once or twice, as soon as each is charged."""
-        chosen = [posted for posted in self.posted if posted.acknowledged and self._chance.random() < share]
+        chosen = [
+            posted for posted in self.posted if posted.answer is Answer.ACCEPTED and self._chance.random() < share
+        ]
         parts = [self._chance.choice([[1], [2], [2, 2], [3, 3, 3]]) for _ in chosen]
 
         def one(number: int) -> None:
@@ -88,7 +89,7 @@ class Load:
 
     def _request(self, number: int) -> tuple[dict[str, Any], Posted]:
         money = Money(self._chance.randint(3, 10**6), self._chance.choice(_CURRENCIES))
-        posted = Posted(f"{self._run}-{number}", money.minor, money.currency)
+        posted = Posted(f"{self._run}-{number}", money.minor, money.currency, EXPONENTS[money.currency])
         self.posted.append(posted)
         # Exact in both forms: a decimal string, and a number.
         amount: Any = str(money) if number % 2 or EXPONENTS[money.currency] else int(Decimal(str(money)))
@@ -103,12 +104,8 @@ class Load:
 
     def _refund(self, posted: Posted, refund_id: str, amount: int) -> None:
         body = {"refund_id": refund_id, "amount": str(Money(amount, posted.currency))}
-        posted.refunds[refund_id] = (amount, False)
-        answer = self._until_answered(f"/payments/{posted.transaction_id}/refunds", body)
-        accepted = answer is not None and answer.status_code == _ACCEPTED
-        posted.refunds[refund_id] = (amount, accepted)
-        if accepted:
-            self._count("refunds acknowledged")
+        refund = posted.refunds[refund_id] = Refund(amount)
+        refund.answer = _told(self._until_answered(f"/payments/{posted.transaction_id}/refunds", body))
 
     def _status(self, transaction_id: str) -> str:
         deadline = time.monotonic() + 30
@@ -141,3 +138,9 @@ class Load:
     def _count(self, what: str) -> None:
         with self._lock:
             self.counts[what] += 1
+
+
+def _told(answer: requests.Response | None) -> Answer:
+    if answer is None:
+        return Answer.NONE
+    return Answer.ACCEPTED if answer.status_code == _ACCEPTED else Answer.REFUSED

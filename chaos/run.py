@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from chaos.audit import ENDED, Findings, audit
+from chaos.audit import ENDED, Answer, Findings, audit
 from chaos.faults import Storm
 from chaos.load import Load
+from ops.dead_letters import Post, dead_letter_queues, work_queues
 from ops.inbox import Inbox
 
 if TYPE_CHECKING:
@@ -60,25 +61,30 @@ def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[d
         calm = time.monotonic()
         drained = _drain(stack, load, inbox, tell)
         drain = time.monotonic() - calm
-        items = _items(stack, "dynamodb_table_name")
-        findings = audit(load.posted, items, _items(stack, "simulator_ledger_table_name"), inbox.received)
-    refunds = [accepted for posted in load.posted for _, accepted in posted.refunds.values()]
+        # A stack may have payments that are not of this run.
+        items = [item for item in _items(stack, "dynamodb_table_name") if item["transaction_id"].startswith(name)]
+        ledger = _items(stack, "simulator_ledger_table_name")
+        findings = audit(
+            load.posted,
+            items,
+            [entry for entry in ledger if entry["transaction_id"].startswith(name)],
+            [event for event in inbox.received if event["subject"].startswith(name)],
+        )
+    refunds = [refund.answer for posted in load.posted for refund in posted.refunds.values()]
     report: dict[str, Any] = {
         "payments": size.payments,
         "seed": size.seed,
         "posted": len(load.posted),
-        "acknowledged": sum(posted.acknowledged for posted in load.posted),
+        "acknowledged": sum(posted.answer is Answer.ACCEPTED for posted in load.posted),
         "refunds_posted": len(refunds),
-        "refunds_acknowledged": sum(refunds),
+        "refunds_acknowledged": refunds.count(Answer.ACCEPTED),
         **findings.counts(),
         "redriven": drained,
         "faults": dict(sorted(storm.counts.items())),
         "clients": dict(sorted(load.counts.items())),
         "load_seconds": round(calm - began, 1),
         "drain_seconds": round(drain, 1),
-        "slowest_recovery_seconds": round(
-            _slowest([item for item in items if item["transaction_id"].startswith(name)]), 1
-        ),
+        "slowest_recovery_seconds": round(_slowest(items), 1),
     }
     return report, findings
 
@@ -94,7 +100,8 @@ def _drain(stack: Stack, load: Load, inbox: Inbox, tell: Callable[[str, int], No
 
     The dead-letter queues are sent back, and the reconciler is called by hand.
     """
-    wanted = {posted.transaction_id for posted in load.posted if posted.acknowledged}
+    wanted = {posted.transaction_id for posted in load.posted if posted.answer is Answer.ACCEPTED}
+    post = Post(stack)
     redriven = 0
     done = 0
     deadline = time.monotonic() + _DRAIN_SECONDS
@@ -103,10 +110,11 @@ def _drain(stack: Stack, load: Load, inbox: Inbox, tell: Callable[[str, int], No
         open_ = [name for name in wanted if not _has_ended(items.get(name))]
         tell("final", len(wanted) - len(open_) - done)
         done = len(wanted) - len(open_)
-        if not open_ and not _waiting(stack) and _all_told(wanted, inbox):
+        if not open_ and not _waiting(post) and _all_told(wanted, inbox):
             break
-        for queue, dead in (("validator_queue_url", "validator_dlq_url"), ("processor_queue_url", "processor_dlq_url")):
-            redriven += _redrive(stack, stack.outputs[queue], stack.outputs[dead])
+        for queue in dead_letter_queues(stack).values():
+            redrive = post.redrive if queue.source else post.redrive_relay
+            redriven += redrive(queue, lambda _done, _total: None)["sent"]
         if open_:
             _reconcile(stack, open_[:100])
         time.sleep(2)
@@ -119,16 +127,10 @@ def _has_ended(item: dict[str, Any] | None) -> bool:
     return all(refund["status"] in ENDED for refund in item.get("refunds", {}).values())
 
 
-def _waiting(stack: Stack) -> int:
+def _waiting(post: Post) -> int:
     """Return how many messages wait, or are worked on."""
-    total = 0
-    for name in ("validator_queue_url", "processor_queue_url", "validator_dlq_url", "processor_dlq_url"):
-        attributes = stack.sqs.get_queue_attributes(
-            QueueUrl=stack.outputs[name],
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )["Attributes"]
-        total += sum(map(int, attributes.values()))
-    return total
+    queues = [*work_queues(post.stack).values(), *dead_letter_queues(post.stack).values()]
+    return sum(sum(asdict(post.counts(queue)).values()) for queue in queues)
 
 
 def _all_told(wanted: set[str], inbox: Inbox) -> bool:
@@ -137,20 +139,6 @@ def _all_told(wanted: set[str], inbox: Inbox) -> bool:
         pass
     told = {event["subject"] for event in inbox.received}
     return wanted <= told
-
-
-def _redrive(stack: Stack, queue: str, dead: str) -> int:
-    moved = 0
-    while True:
-        got = stack.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, VisibilityTimeout=30)
-        messages = got.get("Messages", [])
-        if not messages:
-            return moved
-        for message in messages:
-            # First there, then gone here: a crash between the two makes a duplicate, which is harmless.
-            stack.sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])
-            stack.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
-            moved += 1
 
 
 def _reconcile(stack: Stack, transaction_ids: list[str]) -> None:

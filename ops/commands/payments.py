@@ -110,7 +110,7 @@ def pay(
 
 @contextmanager
 def _repeatable(output: Output, name: str) -> Iterator[None]:
-    """Tell the id under which money moves, wherever it does not come to its end: repeated without it, it moves again."""
+    """Tell the id under which money moves, wherever the end is not seen: repeated without it, it moves again."""
     unknown = f"Whether it was accepted is unknown: repeat it with --id {name}"
     try:
         yield

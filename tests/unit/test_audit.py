@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaos.audit import Posted, audit
+from chaos.audit import Answer, Posted, Refund, audit
 from chaos.run import zeros
 
 if TYPE_CHECKING:
@@ -19,10 +19,9 @@ Facts = dict[str, Any]
 def facts() -> Facts:
     """A payment that was charged, one that was given back in part, and one that was declined."""
     posted = [
-        Posted("paid", 1250, "EUR", acknowledged=True),
-        Posted("back", 1000, "JPY", acknowledged=True, refunds={"r0": (400, True)}),
-        Posted("declined", 5, "KWD", acknowledged=True),
-        Posted("never-answered", 5, "KWD"),
+        Posted("paid", 1250, "EUR", 2, Answer.ACCEPTED),
+        Posted("back", 1000, "JPY", 0, Answer.ACCEPTED, refunds={"r0": Refund(400, Answer.ACCEPTED)}),
+        Posted("declined", 5, "KWD", 3, Answer.ACCEPTED),
     ]
     table = [
         {"transaction_id": "paid", "amount_minor": 1250, "currency": "EUR", "status": "processed", "refunds": {}},
@@ -42,10 +41,14 @@ def facts() -> Facts:
         {"idempotency_key": "payment-declined", "transaction_id": "declined", "amount_minor": 5, "currency": "KWD"},
     ]
     events = [
-        event("paid", "payment.processed"),
-        event("back", "payment.processed"),
-        event("back", "payment.refunded", "r0"),
-        event("declined", "payment.failed"),
+        event("paid", "payment.processed", "12.50"),
+        event("back", "payment.processed", "1000"),
+        event("back", "payment.refunded", "400", "r0"),
+        event("declined", "payment.failed", "0.005"),
+        # Received twice.
+        event("paid", "payment.processed", "12.50"),
+        # Other news: of no outcome.
+        event("paid", "payment.unknown", "12.50"),
     ]
     return {"posted": posted, "table": table, "ledger": ledger, "events": events}
 
@@ -60,8 +63,11 @@ def charge(name: str, amount: int, currency: str, key: str | None = None) -> dic
     }
 
 
-def event(subject: str, kind: str, refund_id: str | None = None) -> dict[str, Any]:
-    return {"subject": subject, "type": kind, "data": {"refund": {"refund_id": refund_id}} if refund_id else {}}
+def event(subject: str, kind: str, amount: str, refund_id: str | None = None, version: int = 2) -> dict[str, Any]:
+    data: dict[str, Any] = {"amount": amount}
+    if refund_id:
+        data = {"amount": "1000", "refund": {"refund_id": refund_id, "amount": amount}}
+    return {"id": f"{subject}.{version}", "subject": subject, "type": kind, "data": data}
 
 
 def found(told: Facts) -> dict[str, int]:
@@ -116,17 +122,26 @@ def another_amount_refunded(told: Facts) -> None:
 
 
 def more_refunded_than_charged(told: Facts) -> None:
-    told["posted"][1].refunds["r0"] = (1001, True)
+    told["posted"][1].refunds["r0"].amount_minor = 1001
     told["table"][1]["refunds"]["r0"]["amount_minor"] = 1001
     told["ledger"][2]["amount_minor"] = 1001
+    told["events"][2]["data"]["refund"]["amount"] = "1001"
+
+
+def another_amount_announced(told: Facts) -> None:
+    told["events"][0]["data"]["amount"] = "12.51"
+
+
+def another_amount_of_a_refund_announced(told: Facts) -> None:
+    told["events"][2]["data"]["refund"]["amount"] = "1000"
 
 
 def an_end_not_announced(told: Facts) -> None:
-    del told["events"][0]
+    told["events"] = [one for one in told["events"] if one["type"] != "payment.processed" or one["subject"] != "paid"]
 
 
 def a_failure_not_announced(told: Facts) -> None:
-    told["events"][3]["type"] = "payment.processed"
+    del told["events"][3]
 
 
 def a_refund_not_announced(told: Facts) -> None:
@@ -141,8 +156,56 @@ def processed_though_not_charged(told: Facts) -> None:
     del told["ledger"][0]
 
 
-def charged_though_nothing_is_stored(told: Facts) -> None:
-    told["ledger"].append(charge("never-answered", 5, "KWD"))
+def refused(told: Facts) -> None:
+    told["posted"].append(Posted("refused", 5, "KWD", 3, Answer.REFUSED))
+
+
+def a_refund_refused(told: Facts) -> None:
+    told["posted"][1].refunds["r0"].answer = Answer.REFUSED
+
+
+def never_answered(told: Facts) -> None:
+    told["posted"].append(Posted("never-answered", 5, "KWD", 3))
+
+
+def a_refund_never_answered(told: Facts) -> None:
+    told["posted"][1].refunds["r1"] = Refund(100)
+
+
+def answered_otherwise(told: Facts) -> None:
+    told["posted"][0].answered_otherwise = True
+
+
+def another_outcome_announced_too(told: Facts) -> None:
+    told["events"].append(event("paid", "payment.failed", "12.50"))
+
+
+def another_outcome_of_a_refund_announced_too(told: Facts) -> None:
+    told["events"].append(event("back", "payment.refund_failed", "400", "r0"))
+
+
+def announced_under_two_ids(told: Facts) -> None:
+    told["events"].append(event("paid", "payment.processed", "12.50", version=3))
+
+
+def charged_though_nobody_asked(told: Facts) -> None:
+    told["ledger"].append(charge("nobody's", 5, "KWD"))
+
+
+def stored_though_nobody_asked(told: Facts) -> None:
+    told["table"].append(told["table"][0] | {"transaction_id": "nobody's"})
+
+
+def announced_though_nobody_asked(told: Facts) -> None:
+    told["events"].append(event("nobody's", "payment.processed", "12.50"))
+
+
+def refunded_though_nobody_asked(told: Facts) -> None:
+    told["ledger"].append(charge("paid", 400, "EUR", key="refund-paid.r9"))
+
+
+def a_refund_stored_though_nobody_asked(told: Facts) -> None:
+    told["table"][0]["refunds"]["r9"] = {"amount_minor": 400, "status": "failed"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +227,21 @@ def charged_though_nothing_is_stored(told: Facts) -> None:
         (a_refund_not_announced, "unannounced"),
         (failed_though_charged, "contradicted"),
         (processed_though_not_charged, "contradicted"),
-        (charged_though_nothing_is_stored, "contradicted"),
+        (another_amount_announced, "amount_differences"),
+        (another_amount_of_a_refund_announced, "amount_differences"),
+        (refused, "refused"),
+        (a_refund_refused, "refused"),
+        (never_answered, "unanswered"),
+        (a_refund_never_answered, "unanswered"),
+        (answered_otherwise, "contradicted"),
+        (another_outcome_announced_too, "contradicted"),
+        (another_outcome_of_a_refund_announced_too, "contradicted"),
+        (announced_under_two_ids, "contradicted"),
+        (charged_though_nobody_asked, "contradicted"),
+        (stored_though_nobody_asked, "contradicted"),
+        (announced_though_nobody_asked, "contradicted"),
+        (refunded_though_nobody_asked, "contradicted"),
+        (a_refund_stored_though_nobody_asked, "contradicted"),
     ],
 )
 def test_a_planted_mistake_is_found(plant: Callable[[Facts], None], kind: str) -> None:
@@ -176,7 +253,11 @@ def test_a_planted_mistake_is_found(plant: Callable[[Facts], None], kind: str) -
 
 def test_what_was_never_acknowledged_may_be_missing_but_not_left_half_done() -> None:
     told = facts()
+    never_answered(told)
     told["table"].append(
         {"transaction_id": "never-answered", "amount_minor": 5, "currency": "KWD", "status": "validated"}
     )
-    assert found(told) == {"lost": 1}
+    assert found(told) == {"lost": 1, "unanswered": 1}
+    del told["table"][-1]
+    told["ledger"].append(charge("never-answered", 5, "KWD"))
+    assert found(told) == {"contradicted": 1, "unanswered": 1}

@@ -244,6 +244,8 @@ def test_a_dispute_reaches_its_payment_once_and_is_announced(
     assert (after.status, after.version) == ("processed", before.version + 1)
     (told,) = announced(before, after)
     assert (told["type"], told["id"]) == ("payment.disputed", f"order-1.{after.version}")
+    # By this the operator's tools know what the payment's last change was.
+    assert dispute.updated_at == after.updated_at
     assert told["data"]["dispute"] == {
         "dispute_id": f"du_{reference}",
         "amount": "5.00",
