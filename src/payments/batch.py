@@ -42,19 +42,21 @@ class Record(NamedTuple):
     attributes: Attributes
 
 
-def work(
-    event: dict[str, Any],
-    context: LambdaContext,
-    handle: Callable[[SQSRecord], None],
-    skip: Callable[[SQSRecord], None],
-    *,
-    seconds: float,
-) -> dict[str, Any]:
-    """Give every record to ``handle`` and return the explicit list of those that failed (ReportBatchItemFailures).
+class Worker(NamedTuple):
+    """What a function does with a record, what it does with one for which no time is left, and how its log names it."""
+
+    handle: Callable[[SQSRecord], None]
+    skip: Callable[[SQSRecord], None]
+    # By the body. Empty where it cannot be read.
+    named: Callable[[str], dict[str, Any]]
+
+
+def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, seconds: float) -> dict[str, Any]:
+    """Let every record be handled and return the explicit list of those that failed (ReportBatchItemFailures).
 
     ``seconds`` is the longest that one record should take: with less time left than that, no record is started, but
-    given to ``skip``. One that takes too long all the same does not hold up its neighbours: it is waited for until
-    the function must answer, and then counts as failed.
+    skipped. One that takes too long all the same does not hold up its neighbours: it is waited for until the function
+    must answer, and then counts as failed.
     """
 
     def left() -> float:
@@ -65,26 +67,29 @@ def work(
             attributes = Attributes(raw["attributes"]["ApproximateReceiveCount"])
             record = cast("SQSRecord", Record(raw["messageId"], raw["receiptHandle"], raw["body"], attributes))
             if left() < seconds:
-                skip(record)
+                worker.skip(record)
                 raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
-            handle(record)
+            worker.handle(record)
         except Exception as error:  # noqa: BLE001
             # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
-            logger.warning("not done", message_id=raw["messageId"], error=type(error).__name__, reason=str(error))
+            tell("not done", raw, {"error": type(error).__name__, "reason": str(error)})
             return False
         return True
 
-    def done_in_time(message_id: str, working: Future[bool]) -> bool:
+    def done_in_time(raw: dict[str, Any], working: Future[bool]) -> bool:
         try:
             return working.result(timeout=max(left() - ANSWER_SECONDS, 0))
         except TimeoutError:
-            logger.warning("not done in time", message_id=message_id)
+            tell("not done in time", raw, {})
             return False
+
+    def tell(what: str, raw: dict[str, Any], why: dict[str, Any]) -> None:
+        logger.warning(what, message_id=raw["messageId"], **worker.named(str(raw.get("body"))), **why)
 
     pool = ThreadPoolExecutor(CONCURRENCY)
     try:
-        started = [(record["messageId"], pool.submit(done, record)) for record in event["Records"]]
-        failures = [message_id for message_id, working in started if not done_in_time(message_id, working)]
+        started = [(record, pool.submit(done, record)) for record in event["Records"]]
+        failures = [record["messageId"] for record, working in started if not done_in_time(record, working)]
     finally:
         # A thread that hangs is not waited for. What it still does is done once, by its idempotency key.
         pool.shutdown(wait=False)

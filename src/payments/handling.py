@@ -30,7 +30,15 @@ def function(
 
     @wraps(handle)
     def handler(event: dict[str, Any], context: LambdaContext) -> T:
-        logger.append_keys(function_request_id=context.aws_request_id, cold_start=next(_calls) == 0)
+        match event:
+            case {"requestContext": {"requestId": str(asked)}}:
+                # What a client is told to name: a problem's instance.
+                api_request_id: str | None = asked
+            case _:
+                api_request_id = None
+        logger.append_keys(
+            function_request_id=context.aws_request_id, api_request_id=api_request_id, cold_start=next(_calls) == 0
+        )
         try:
             return handle(event, context)
         except Exception as error:  # noqa: BLE001 - it is raised again, by another name

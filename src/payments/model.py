@@ -141,6 +141,10 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise PoisonError("the message names a dispute that its payment does not have")
         return message
 
+    def named(self) -> dict[str, Any]:
+        """Return what the log says of the message."""
+        return {"transaction_id": self.payment.transaction_id, "refund_id": self.refund_id, "event": self.event}
+
     def encode(self) -> str:
         """Write the message as JSON."""
         return msgspec.json.encode(self).decode()

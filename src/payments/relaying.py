@@ -93,8 +93,7 @@ class _Letter(NamedTuple):
         payment = message.payment
         # The trace of the request that began it: this call's is of a batch, in which many payments meet.
         trace = payment.trace if message.refund_id is None else payment.refunds[message.refund_id].trace
-        named = {"transaction_id": payment.transaction_id, "refund_id": message.refund_id, "event": message.event}
-        return cls(message.encode(), trace, named)
+        return cls(message.encode(), trace, message.named())
 
     def entry(self, number: int, otherwise: str) -> dict[str, Any]:
         """Return the entry of a batch; ``otherwise`` is the trace of a message that has none of its own."""

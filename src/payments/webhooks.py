@@ -360,7 +360,7 @@ class Deliverer:
             measure("WebhookFailed")
             seconds = self._queue.delay(deliveries, getattr(error, "retry_after", 0))
             self._queue.postpone(receipt, seconds)
-            logger.info("postponed", deliveries=deliveries, seconds=seconds)
+            logger.info("postponed", deliveries=deliveries, seconds=seconds, **named(body))
             raise
 
     def _deliver(self, body: str, deliveries: int) -> None:
@@ -384,7 +384,7 @@ class Deliverer:
         if status not in _SUCCESS:
             raise DeliveryError(f"the endpoint answered {status}", _seconds(retry_after, self._clock()))
         measure("WebhookDelivered")
-        logger.info("delivered", webhook_id=event_id, status=status, deliveries=deliveries)
+        logger.info("delivered", status=status, deliveries=deliveries, **_named(event_id))
 
     def _switch_off(self) -> None:
         measure("WebhookSwitchedOff")
@@ -395,6 +395,18 @@ class Deliverer:
             logger.error("the endpoint answered 410 and was not switched off", reason=type(error).__name__)
         else:
             logger.error("the endpoint answered 410 and is switched off")
+
+
+def named(body: str) -> dict[str, Any]:
+    """Return what the log says of an announcement; nothing of what is none of ours."""
+    try:
+        return _named(_id(body))
+    except PoisonError:
+        return {}
+
+
+def _named(event_id: str) -> dict[str, Any]:
+    return {"webhook_id": event_id, "transaction_id": event_id.rpartition(".")[0]}
 
 
 def _id(body: str) -> str:

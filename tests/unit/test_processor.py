@@ -269,7 +269,7 @@ def never(record: Any) -> None:
     raise AssertionError(record.message_id)
 
 
-def test_a_record_that_hangs_does_not_hold_up_its_neighbours() -> None:
+def test_a_record_that_hangs_does_not_hold_up_its_neighbours(log: io.StringIO) -> None:
     """The function answers in time; who is not done counts as failed."""
     release = threading.Event()
 
@@ -278,10 +278,13 @@ def test_a_record_that_hangs_does_not_hold_up_its_neighbours() -> None:
             release.wait(30)
 
     began = time.monotonic()
-    result = batch.work(queue_event(["x"] * 3), Context(remaining=1500), hang, never, seconds=1)  # type: ignore[arg-type]
+    worker = batch.Worker(hang, never, lambda body: {"transaction_id": body})
+    result = batch.work(queue_event(["x", "y", "z"]), Context(remaining=1500), worker, seconds=1)  # type: ignore[arg-type]
     assert time.monotonic() - began < 10
     release.set()
     assert result == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    line = json.loads(log.getvalue())
+    assert (line["message"], line["message_id"], line["transaction_id"]) == ("not done in time", "m1", "y")
 
 
 def test_the_last_delivery_without_time_leaves_the_payment_unknown(dynamodb: Any, table: Table) -> None:
@@ -310,11 +313,13 @@ def test_a_batch_is_worked_on_at_once() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
-    result = batch.work(queue_event(["x"] * 10), Context(), wait_for_all, never, seconds=1)  # type: ignore[arg-type]
+    result = batch.work(queue_event(["x"] * 10), Context(), batch.Worker(wait_for_all, never, dict), seconds=1)  # type: ignore[arg-type]
     assert result == {"batchItemFailures": []}
 
 
-def test_a_busy_table_is_a_retry(dynamodb: Any, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_table_is_a_retry(
+    dynamodb: Any, table: Table, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
     (message,) = live(table, "pm_sim_approved")
     work, _ = processor.wired()
     update = work._table._client.update_item  # noqa: SLF001
@@ -327,6 +332,9 @@ def test_a_busy_table_is_a_retry(dynamodb: Any, table: Table, monkeypatch: pytes
     monkeypatch.setattr(work._table._client, "update_item", busy_after_the_charge)  # noqa: SLF001
     failed = {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert processor.handler(queue_event([message]), Context()) == failed  # type: ignore[arg-type]
+    # Whoever looks for the payment finds why it is not done.
+    line = next(line for line in map(json.loads, log.getvalue().splitlines()) if line["message"] == "not done")
+    assert (line["transaction_id"], line["event"]) == ("order-0", "payment.validated")
     monkeypatch.undo()
     processor.wired.cache_clear()  # type: ignore[attr-defined]
     assert statuses(dynamodb) == {"order-0": "validated"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -184,8 +185,9 @@ def test_what_is_accepted_never_exceeds_the_charge(table: Table, amounts: list[i
     assert stored.refundable.minor == left
 
 
-def test_a_busy_table(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+def test_a_busy_table(monkeypatch: pytest.MonkeyPatch, table: Table, log: io.StringIO) -> None:
     table.accept(payment(status="processed", gateway_reference="charge"))
     monkeypatch.setattr(type(table), "add_refund", lambda *_: False)
     status, headers, body = ask({"refund_id": "r1"})
     assert (status, body["type"], headers["Retry-After"]) == (503, "/problems/unavailable", "1")
+    assert json.loads(log.getvalue())["transaction_id"] == "order-1"

@@ -139,6 +139,17 @@ def test_every_line_names_its_call_and_the_first_calls_are_the_cold_start(
     ]
 
 
+@pytest.mark.usefixtures("table")
+def test_a_problem_names_the_request_that_its_log_lines_name(log: io.StringIO) -> None:
+    refused = validator.handler(api_event({"transaction_id": ""}), Context())  # type: ignore[arg-type]
+    (line,) = lines(log)
+    assert json.loads(refused["body"])["instance"] == f"urn:uuid:{line['api_request_id']}"
+    # A queue's batch is of no request.
+    processor.handler({"Records": []}, Context())  # type: ignore[arg-type]
+    logger.info("a step")
+    assert "api_request_id" not in lines(log)[-1]
+
+
 class Services:
     """An SQS and an SNS that take everything."""
 

@@ -232,7 +232,7 @@ def test_the_default_currency(dynamodb: Any) -> None:
         ReadTimeoutError(endpoint_url="x"),
     ],
 )
-def test_aws_says_slow_down(dynamodb: Any, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_aws_says_slow_down(dynamodb: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, log: io.StringIO) -> None:
     def fail(**_: Any) -> None:
         raise error
 
@@ -241,6 +241,7 @@ def test_aws_says_slow_down(dynamodb: Any, monkeypatch: pytest.MonkeyPatch, erro
     status, headers, body = post(REQUEST)
     assert (status, body["type"]) == (503, "/problems/unavailable")
     assert int(headers["Retry-After"]) >= 1
+    assert json.loads(log.getvalue())["transaction_id"] == REQUEST["transaction_id"]
 
 
 def test_a_refusal_is_not_taken_for_a_busy_table(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:

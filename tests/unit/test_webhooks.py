@@ -625,7 +625,10 @@ def test_a_message_that_cannot_be_postponed_comes_again_by_itself(
     answering(world, Answer(500))
     with pytest.raises(DeliveryError, match="500"):
         world.deliver()
-    assert "not postponed" in log.getvalue()
+    refused, postponed = map(json.loads, log.getvalue().splitlines())
+    assert refused["message"] == "not postponed"
+    # By either name somebody looks for what became of an announcement.
+    assert (postponed["message"], f"{postponed['transaction_id']}.2") == ("postponed", postponed["webhook_id"])
 
 
 # The function

@@ -8,7 +8,7 @@ from payments import aws, batch, settings
 from payments.handling import function
 from payments.model import now
 from payments.once import once
-from payments.webhooks import Deliverer, Endpoint, Queue, Secret
+from payments.webhooks import Deliverer, Endpoint, Queue, Secret, named
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -39,4 +39,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def skip(record: SQSRecord) -> None:
         """Leave it as it is: it comes again after the queue's own visibility time-out."""
 
-    return batch.work(event, context, deliver, skip, seconds=seconds + ASIDE_SECONDS)
+    return batch.work(event, context, batch.Worker(deliver, skip, named), seconds=seconds + ASIDE_SECONDS)

@@ -34,15 +34,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     if messages:
         failures |= wired().announce(messages)
     for message_id, reason in failures.items():
-        logger.warning("not announced", message_id=message_id, reason=reason, **_named(messages.get(message_id)))
+        named = messages[message_id].named() if message_id in messages else {}
+        logger.warning("not announced", message_id=message_id, reason=reason, **named)
     for message_id in messages.keys() - failures.keys():
         measure("Announced")
-        logger.info("announced", **_named(messages[message_id]))
+        logger.info("announced", **messages[message_id].named())
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
-
-
-def _named(message: Message | None) -> dict[str, Any]:
-    """Return what the log says of a message that could be read."""
-    if message is None:
-        return {}
-    return {"transaction_id": message.payment.transaction_id, "refund_id": message.refund_id, "event": message.event}

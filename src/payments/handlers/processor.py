@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from payments import aws, batch, gateways, settings
 from payments.charging import Charging
 from payments.handling import function
-from payments.model import Message, now
+from payments.model import Message, PoisonError, now
 from payments.once import once
 from payments.store import Table
 
@@ -42,4 +42,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             message = Message.decode(record.body)
             charging.give_up(message.payment, message.refund_id, "no time was left")
 
-    return batch.work(event, context, charge, skip, seconds=CHARGE_SECONDS)
+    return batch.work(event, context, batch.Worker(charge, skip, _named), seconds=CHARGE_SECONDS)
+
+
+def _named(body: str) -> dict[str, Any]:
+    try:
+        return Message.decode(body).named()
+    except PoisonError:
+        return {}

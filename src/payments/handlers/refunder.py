@@ -63,7 +63,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
     except TooMuchError as error:
         return problem(TOO_MUCH, str(error), request_id)
     except aws.UnavailableError as error:
-        logger.warning("the table did not answer", reason=str(error))
+        named = event["pathParameters"]["transaction_id"]
+        logger.warning("the table did not answer", transaction_id=named, reason=str(error))
         detail = "The refund could not be stored now. It is safe to repeat the request."
         return problem(UNAVAILABLE, detail, request_id)
 

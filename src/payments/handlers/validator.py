@@ -49,24 +49,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
         measure("Refused")
         logger.info("refused", fields=[wrong.pointer for wrong in error.errors])
         return problem(INVALID, "The request asks for no payment that could be made.", request_id, error.errors)
-    except aws.UnavailableError as error:
-        logger.warning("the table did not answer", reason=str(error))
-        return problem(
-            UNAVAILABLE, "The payment could not be stored now. It is safe to repeat the request.", request_id
-        )
 
 
 def _accept(event: dict[str, Any], table: Table, default_currency: str, limits: dict[str, int]) -> Response:
     request = parse_payment(body_of(event), header(event, "Idempotency-Key"), default_currency, limits)
     payment = _payment(request)
-    stored = table.accept(payment)
+    request_id = event["requestContext"]["requestId"]
+    try:
+        stored = table.accept(payment)
+    except aws.UnavailableError as error:
+        logger.warning("the table did not answer", transaction_id=payment.transaction_id, reason=str(error))
+        detail = "The payment could not be stored now. It is safe to repeat the request."
+        return problem(UNAVAILABLE, detail, request_id)
     if stored.fingerprint != payment.fingerprint:
         measure("Mismatched")
         logger.info("mismatched", transaction_id=payment.transaction_id)
         return problem(
             MISMATCH,
             "This transaction_id belongs to a payment that was asked for differently. Use a new one for a new payment.",
-            event["requestContext"]["requestId"],
+            request_id,
         )
     # A put whose answer was lost, and which the SDK repeated, meets its own item: that is no replay.
     replayed = stored.created_at != payment.created_at
