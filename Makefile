@@ -29,8 +29,8 @@ build/venv-uv/.ready: local/prerequisites.py
 	@UV_PROJECT_ENVIRONMENT=build/venv-scan $(UV) sync --quiet --frozen --no-dev --group scan --python build/venv-uv/bin/python
 	@UV_PROJECT_ENVIRONMENT=build/venv-opinion $(UV) sync --quiet --frozen --only-group opinion --python build/venv-uv/bin/python && touch $@
 
-layer: setup ## Build the functions' layer
-	@$(RUN) local.layer
+layer: setup ## Build the functions' layer, for the runtime that ENV asks for
+	@$(RUN) local.layer $(ENV)
 
 up: layer ## Start the embedded AWS, deploy, send a payment, show its way (PORT=4566 GATEWAY=stripe)
 	@$(RUN) ops up --port $(PORT) --gateway "$(GATEWAY)"

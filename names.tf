@@ -16,8 +16,10 @@ locals {
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
   }
 
+  core_functions  = ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"]
+  known_functions = concat(local.core_functions, ["stripe_webhook", "stripe_comparer"])
   function_names = {
-    for function in concat(["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"], keys(local.stripe_functions)) :
+    for function in concat(local.core_functions, keys(local.stripe_functions)) :
     function => "payment-${replace(function, "_", "-")}-${var.environment_suffix}"
   }
 

@@ -2,7 +2,11 @@
 # sources alone.
 
 locals {
-  layer_is_built = fileexists("${path.root}/${var.layer_dir}/python/msgspec/__init__.py")
+  layer_stamp    = "${path.root}/${var.layer_dir}/requirements.txt"
+  layer_is_built = fileexists(local.layer_stamp)
+  # What make layer has built says so, and for which runtime; another's layer is taken as it is.
+  layer_made_for = try(one(regex("# for (python\\S+ on \\S+)\n", file(local.layer_stamp))), null)
+  layer_wanted   = "${var.runtime.name} on ${var.runtime.architecture}"
 }
 
 data "archive_file" "functions" {
@@ -25,6 +29,11 @@ data "archive_file" "layer" {
     precondition {
       condition     = local.layer_is_built
       error_message = "The functions' layer is not in ${var.layer_dir} yet. Build it with `make layer`, then run Terraform again."
+    }
+
+    precondition {
+      condition     = local.layer_made_for == null || local.layer_made_for == local.layer_wanted
+      error_message = "The functions' layer in ${var.layer_dir} is for ${coalesce(local.layer_made_for, "another runtime")}, and runtime asks for ${local.layer_wanted}: they could not import it. Build it with `make layer ENV=...`, by the name of the tfvars file in env/."
     }
   }
 }

@@ -53,8 +53,8 @@ variable "function_starts" {
   nullable = false
 
   validation {
-    condition     = length(setsubtract(keys(var.function_starts), ["validator", "relay", "processor", "notifier", "reader"])) == 0
-    error_message = "function_starts has a name that is none of validator, relay, processor, notifier, reader."
+    condition     = length(setsubtract(keys(var.function_starts), local.known_functions)) == 0
+    error_message = "function_starts has a name that is none of ${join(", ", local.known_functions)}."
   }
 
   validation {
@@ -66,14 +66,14 @@ variable "function_starts" {
 variable "gradual_deployment" {
   description = "Which functions' calls are shifted to a new version by CodeDeploy, and by which of its deployment configurations; shifted back when the function's alarm for errors or throttles is raised. Null moves every alias at once. Read Gradual deployment in modules/lambda before switching it on."
   type = object({
-    functions     = optional(set(string), ["validator", "relay", "processor", "notifier", "reader"])
+    functions     = optional(set(string), ["validator", "refunder", "relay", "processor", "notifier", "reader"])
     traffic_shift = optional(string, "CodeDeployDefault.LambdaCanary10Percent5Minutes")
   })
   default = null
 
   validation {
-    condition     = length(setsubtract(try(var.gradual_deployment.functions, []), ["validator", "relay", "processor", "notifier", "reader"])) == 0
-    error_message = "gradual_deployment.functions has a name that is none of validator, relay, processor, notifier, reader."
+    condition     = length(setsubtract(try(var.gradual_deployment.functions, []), local.known_functions)) == 0
+    error_message = "gradual_deployment.functions has a name that is none of ${join(", ", local.known_functions)}."
   }
 }
 

@@ -48,7 +48,8 @@ variable "api" {
   description = <<-EOT
     The API: who may call it (authorization: AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE), the stage's name, the
     steady rate and the burst of requests per second over all callers, the usage plan's quota, and whether this
-    stack sets the region's one account-wide role for API Gateway logs (leave false where something else does).
+    stack sets the role by which API Gateway logs, of which an account has one in a region (leave false where another
+    stack has set it: without any, API Gateway refuses the stage).
   EOT
   type = object({
     authorization          = optional(string, "AWS_IAM")
@@ -143,8 +144,8 @@ variable "functions" {
   nullable = false
 
   validation {
-    condition     = length(setsubtract(keys(var.functions), ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler", "stripe_webhook", "stripe_comparer"])) == 0
-    error_message = "functions has a name that is none of validator, refunder, relay, processor, notifier, reader, reconciler, stripe_webhook, stripe_comparer."
+    condition     = length(setsubtract(keys(var.functions), local.known_functions)) == 0
+    error_message = "functions has a name that is none of ${join(", ", local.known_functions)}."
   }
 
   validation {
@@ -155,6 +156,13 @@ variable "functions" {
   validation {
     condition     = alltrue([for settings in values(var.functions) : coalesce(settings.maximum_concurrency, 2) >= 2 && coalesce(settings.maximum_concurrency, 2) <= 1000])
     error_message = "functions: maximum_concurrency must be from 2 to 1000, as Lambda demands of a queue's mapping."
+  }
+
+  validation {
+    condition = alltrue([
+      for function in values(local.queue_consumers) : try(var.functions[function].reserved_concurrency, null) == null || try(var.functions[function].maximum_concurrency <= var.functions[function].reserved_concurrency, false)
+    ])
+    error_message = "functions: with reserved_concurrency, ${join(" and ", sort(values(local.queue_consumers)))} need a maximum_concurrency that is not above it. What the queue hands over beyond the reserve is throttled, and counts as a delivery: payments would end in the dead-letter queue untried."
   }
 }
 
@@ -333,7 +341,7 @@ variable "region" {
 }
 
 variable "runtime" {
-  description = "The functions' runtime and processor architecture. The layer is built for them."
+  description = "The functions' runtime and processor architecture. `make layer ENV=prod` builds the layer for those of env/prod.tfvars."
   type = object({
     architecture = optional(string, "arm64")
     name         = optional(string, "python3.13")
@@ -433,7 +441,7 @@ variable "webhooks" {
 
   validation {
     condition     = length(setsubtract(flatten([for endpoint in values(var.webhooks) : [for event in coalesce(endpoint.events, []) : event]]), local.webhook_events)) == 0
-    error_message = "webhooks: events has a name that is none of those that are announced: payment.failed, payment.processed, payment.refund_failed, payment.refund_unknown, payment.refunded, payment.unknown."
+    error_message = "webhooks: events has a name that is none of those that are announced: ${join(", ", sort(local.webhook_events))}."
   }
 
   validation {

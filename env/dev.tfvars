@@ -13,3 +13,8 @@ table = {
   deletion_protection         = false
   point_in_time_recovery_days = 1
 }
+
+api = {
+  # An account has one role for API Gateway's logs in a region: false where another stack there has set it.
+  manage_account_logging = true
+}

@@ -11,7 +11,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import hcl2
+from lark.exceptions import LarkError
+
 from local import BUILD, EMBEDDED_PYTHON, ROOT, LocalError
+from ops.environments import LOCAL, variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +63,12 @@ def requirements(group: str | None = None) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
 
 
-def target() -> tuple[str, str]:
-    """Return the processor architecture and Python version that the functions run on in AWS: the root's defaults."""
+def target(env: str = LOCAL) -> tuple[str, str]:
+    """Return the processor architecture and Python version that an environment's functions run on in AWS.
+
+    What its tfvars leave out, and all of the local one's, is the root's default. Raises LocalError for tfvars that
+    cannot be read.
+    """
     runtime = re.search(
         # The two defaults, in the order in which the variable has them.
         r'variable "runtime".*?architecture = optional\(string, "(\w+)"\)'
@@ -70,12 +78,24 @@ def target() -> tuple[str, str]:
     )
     if runtime is None:
         raise LocalError("variables.tf: the variable runtime has lost its defaults, which say what the layer is for")
-    return runtime.group(1), runtime.group(2)
+    architecture, version = runtime.groups()
+    told = {} if env == LOCAL else _runtime(env)
+    return told.get("architecture", architecture), told.get("name", f"python{version}").removeprefix("python")
 
 
-def build(folder: Path, options: list[str], group: str | None = None) -> bool:
+def _runtime(env: str) -> dict[str, str]:
+    path = variables(env)
+    try:
+        told = hcl2.loads(path.read_text(encoding="utf-8"))
+    except LarkError as error:
+        raise LocalError(f"{path.relative_to(ROOT)} cannot be read: {error}") from error
+    # python-hcl2 leaves the quotes around a string.
+    return {name: value.strip('"') for name, value in told.get("runtime", {}).items() if isinstance(value, str)}
+
+
+def build(folder: Path, options: list[str], made_for: str, group: str | None = None) -> bool:
     """Build a layer into ``folder`` unless it is there for this lock already; say whether it was built."""
-    wanted = requirements(group) + f"# {' '.join(options)}, without {' '.join(LEFT_OUT)}\n"
+    wanted = requirements(group) + f"# {' '.join(options)}, without {' '.join(LEFT_OUT)}\n# for {made_for}\n"
     stamp = folder / "requirements.txt"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return False
@@ -108,16 +128,24 @@ def build(folder: Path, options: list[str], group: str | None = None) -> bool:
 
 def main() -> int:
     """Build each layer for both; return the process's exit status."""
-    architecture, version = target()
-    wanted = {
-        "layer": ["--python-platform", PLATFORMS[architecture], "--python-version", version],
-        "layer-local": ["--python", str(EMBEDDED_PYTHON)],
-    }
     try:
+        architecture, version = target(*sys.argv[1:2])
+        wanted = {
+            "layer": ["--python-platform", PLATFORMS[architecture], "--python-version", version],
+            "layer-local": ["--python", str(EMBEDDED_PYTHON)],
+        }
+        # By this Terraform sees that a layer is not for the runtime that it is to be used with.
+        made_for = {"layer": f"python{version} on {architecture}", "layer-local": "the Python of this machine"}
         for name, options in wanted.items():
             for group, folder in {None: name, "stripe": f"{name}-stripe"}.items():
-                if build(BUILD / folder, options, group):
+                if build(BUILD / folder, options, made_for[name], group):
                     sys.stderr.write(f"built build/{folder}\n")
+    except KeyError as error:
+        sys.stderr.write(f"runtime.architecture must be one of {', '.join(PLATFORMS)}, not {error}\n")
+        return 1
+    except LocalError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"the layer could not be built: {error}\n{error.stderr or ''}\n")
         return 1

@@ -75,7 +75,7 @@ resource "aws_api_gateway_model" "this" {
   for_each = local.request_schemas
 
   rest_api_id  = aws_api_gateway_rest_api.this.id
-  name         = replace(title(replace(each.key, "_", " ")), " ", "")
+  name         = join("", [for word in regexall("[A-Za-z0-9]+", each.key) : title(word)])
   description  = "The body of ${each.key}"
   content_type = "application/json"
   schema       = each.value

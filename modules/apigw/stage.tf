@@ -31,7 +31,7 @@ resource "aws_cloudwatch_log_group" "access" {
 }
 
 resource "aws_api_gateway_stage" "this" {
-  #checkov:skip=CKV2_AWS_4:execution logs need the account-wide role, so they are on where manage_account_logging sets it; access logs always are
+  #checkov:skip=CKV2_AWS_4:execution logs need the account-wide role, so they are on where manage_account_logging sets it
   #checkov:skip=CKV_AWS_120:answers about money must not come from a cache
   #checkov:skip=CKV2_AWS_29:a web ACL costs by the month and the request, so waf is an option
   #checkov:skip=CKV2_AWS_77:the rules of waf are a list, which a scanner of the text cannot follow; its default has the set that knows Log4j

@@ -81,11 +81,11 @@ locals {
     {
       # Which reasons and currencies there are is known when they happen.
       title   = "Why payments fail", good = "No reason stands out that did not yesterday."
-      metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{${var.metrics_namespace},service,reason} MetricName=\"Failed\"', 'Sum')", id = "reasons" }])] : []
+      metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{\"${var.metrics_namespace}\",service,reason} MetricName=\"Failed\"', 'Sum')", id = "reasons" }])] : []
     },
     {
       title   = "Money", good = "The usual curve of the day, in minor units of each currency."
-      metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{${var.metrics_namespace},service,currency} MetricName=(\"MoneyProcessed\" OR \"MoneyRefunded\")', 'Sum')", id = "money" }])] : []
+      metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{\"${var.metrics_namespace}\",service,currency} MetricName=(\"MoneyProcessed\" OR \"MoneyRefunded\")', 'Sum')", id = "money" }])] : []
     },
     {
       title = "Functions", good = "No errors, no throttles."

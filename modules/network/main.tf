@@ -10,9 +10,10 @@ data "aws_availability_zones" "available" {
 }
 
 locals {
-  zones = length(var.availability_zone_ids) > 0 ? var.availability_zone_ids : slice(sort(data.aws_availability_zones.available.zone_ids), 0, var.az_count)
+  available_zones = sort(data.aws_availability_zones.available.zone_ids)
+  zones           = length(var.availability_zone_ids) > 0 ? var.availability_zone_ids : slice(local.available_zones, 0, min(var.az_count, length(local.available_zones)))
 
-  # By zone, never by position: a zone more or less leaves the others' subnets alone.
+  # A zone's place says its subnets' blocks: one more at the end leaves the others alone.
   zone_numbers = { for number, zone in local.zones : zone => number }
   first_zone   = local.zones[0]
 
@@ -25,6 +26,13 @@ resource "aws_vpc" "this" {
   enable_dns_support   = true
 
   tags = { Name = var.name }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.zones) == var.az_count
+      error_message = "az_count asks for ${var.az_count} availability zones, and the region has ${length(local.zones)}."
+    }
+  }
 }
 
 # Closed: what forgets to name a security group reaches nothing.

@@ -120,11 +120,19 @@ resource "aws_launch_template" "nat" {
   user_data = base64encode(<<-EOT
     #!/bin/sh
     set -eu
-    sysctl -w net.ipv4.ip_forward=1
+    # In files, for the next start of the machine: it runs this once.
+    echo 'net.ipv4.ip_forward = 1' > /etc/sysctl.d/90-nat.conf
+    sysctl --load /etc/sysctl.d/90-nat.conf
     command -v nft || dnf install -y nftables
-    nft add table ip nat
-    nft add chain ip nat postrouting '{ type nat hook postrouting priority 100 ; }'
-    nft add rule ip nat postrouting masquerade
+    cat > /etc/sysconfig/nftables.conf <<'RULES'
+    table ip nat {
+      chain postrouting {
+        type nat hook postrouting priority 100;
+        masquerade
+      }
+    }
+    RULES
+    systemctl enable --now nftables
   EOT
   )
 
@@ -154,6 +162,15 @@ resource "aws_autoscaling_group" "nat" {
   instance_maintenance_policy {
     min_healthy_percentage = 0
     max_healthy_percentage = 100
+  }
+
+  # Another instance_type reaches the instance that runs.
+  instance_refresh {
+    strategy = "Rolling"
+
+    preferences {
+      min_healthy_percentage = 0
+    }
   }
 
   tag {

@@ -49,7 +49,7 @@ variable "subscriptions" {
   nullable = false
 
   validation {
-    condition     = alltrue([for subscription in values(var.subscriptions) : contains(["email", "email-json", "firehose", "https", "lambda", "sms", "sqs"], subscription.protocol)])
-    error_message = "subscriptions: protocol must be email, email-json, firehose, https, lambda, sms or sqs. Plain http is refused."
+    condition     = alltrue([for subscription in values(var.subscriptions) : contains(["email", "email-json", "https", "lambda", "sms", "sqs"], subscription.protocol)])
+    error_message = "subscriptions: protocol must be email, email-json, https, lambda, sms or sqs. Plain http is refused."
   }
 }

@@ -77,6 +77,12 @@ variable "endpoints" {
   }
 
   validation {
+    # 3600: what the deliverer heeds of a Retry-After.
+    condition     = alltrue([for endpoint in values(var.endpoints) : sum(concat([0], [for delay in endpoint.retry_delays_seconds : max(delay, 3600)])) <= var.retention_seconds])
+    error_message = "endpoints: retention_seconds must have room for an hour or the delay, whichever is longer, before each of the retries: an endpoint may ask for an hour each time, and what is forgotten meanwhile reaches no dead-letter queue."
+  }
+
+  validation {
     condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.timeout_seconds >= 1 && endpoint.timeout_seconds <= 30 && floor(endpoint.timeout_seconds) == endpoint.timeout_seconds])
     error_message = "endpoints: timeout_seconds must be a whole number from 1 to 30."
   }

@@ -42,8 +42,8 @@ USER_AGENT = "payments-webhooks/1"
 # Enough to let an endpoint finish its answer; nobody reads it.
 MAX_ANSWER_BYTES = 16 * 1024
 CONNECT_SECONDS = 5.0
-# SQS hides a message for at most 12 hours from when it was received, and part of them may be over.
-MAX_DELAY_SECONDS = 11 * 3600
+# The longest wait that an endpoint may ask for. The module counts with it too, where it compares delays and retention.
+MAX_RETRY_AFTER_SECONDS = 3600
 
 # The staging label of a secret's version that says that its endpoint is switched off, before the version's id.
 OFF = "SWITCHED_OFF-"
@@ -317,8 +317,9 @@ class Queue:
         if deliveries > len(self._delays):
             return 0
         delay = self._delays[deliveries - 1]
-        # Up to a fifth less, so that what failed together does not come back together; never less than was asked for.
-        return round(min(max(self._jitter(0.8 * delay, delay), retry_after), MAX_DELAY_SECONDS))
+        # Up to a fifth less, so that what failed together does not come back together. What an endpoint asks for is
+        # heeded within bounds: a message that is told to wait each time must still meet its last try in the queue.
+        return round(max(self._jitter(0.8 * delay, delay), min(retry_after, MAX_RETRY_AFTER_SECONDS)))
 
     def postpone(self, receipt: str, seconds: int) -> None:
         """Hide a message for so long; where that fails, the queue's own visibility time-out holds."""

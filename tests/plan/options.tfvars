@@ -30,3 +30,7 @@ table_replicas = {
 }
 
 waf = { counted_rule_groups = ["AWSManagedRulesCommonRuleSet"] }
+
+api = {
+  manage_account_logging = true
+}

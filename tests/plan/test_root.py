@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -151,6 +152,59 @@ def test_no_policy_has_a_star(root: Plan) -> None:
         assert not [action for action in statement["Action"] if action.endswith("*")], address
         if "*" in statement["Resource"]:
             assert set(statement["Action"]) <= STAR_IS_FORCED, (address, statement)
+
+
+def test_a_key_is_used_through_its_service_and_by_its_alias_alone(root: Plan) -> None:
+    """A key's ARN is not known at plan, so a statement names all keys of the account: its conditions choose."""
+    found = 0
+    for address, statement in statements(root, "aws_iam_role_policy"):
+        if not any(action.startswith("kms:") for action in statement["Action"]):
+            continue
+        found += 1
+        tests = {name: values for test in statement["Condition"].values() for name, values in test.items()}
+        assert all(re.fullmatch(r"[a-z]+\.[a-z0-9-]+\.amazonaws\.com", one) for one in listed(tests["kms:ViaService"]))
+        aliases = listed(tests["kms:ResourceAliases"])
+        assert aliases, address
+        assert all(re.fullmatch(r"alias/payment-[a-z0-9-]+", one) for one in aliases), address
+    assert found > 15
+
+
+# CodeDeploy gives its trust policy no condition to set, and Lambda's and EC2's have no source.
+_NO_SOURCE = {"lambda.amazonaws.com", "codedeploy.amazonaws.com", "ec2.amazonaws.com"}
+
+
+def test_a_role_is_assumed_by_one_service_for_this_account(root: Plan) -> None:
+    roles = resources(root, "aws_iam_role")
+    assert len(roles) > 7
+    for role in roles:
+        (statement,) = json.loads(role["values"]["assume_role_policy"])["Statement"]
+        assert statement["Action"] == "sts:AssumeRole"
+        (service,) = listed(statement["Principal"]["Service"])
+        if service not in _NO_SOURCE:
+            told = json.dumps(statement.get("Condition"))
+            assert "aws:SourceAccount" in told or "aws:SourceArn" in told, role["address"]
+
+
+def test_a_function_is_called_by_what_it_is_for(environment: str, root: Plan) -> None:
+    """Who may call a function, at which version, and from where: the embedded AWS lets everybody."""
+    allowed = {}
+    for permission in resources(root, "aws_lambda_permission"):
+        values = permission["values"]
+        assert (values["action"], values["qualifier"]) == ("lambda:InvokeFunction", "live")
+        allowed[permission["address"]] = (values["function_name"].removesuffix(f"-{environment}"), values["principal"])
+        # A source is known after the apply, or names this stack's own API or schedule.
+        assert permission["unknown"].get("source_arn") or "*" not in values["source_arn"].split("/")[0]
+    assert set(allowed.values()) == {
+        ("payment-validator", "apigateway.amazonaws.com"),
+        ("payment-refunder", "apigateway.amazonaws.com"),
+        ("payment-reader", "apigateway.amazonaws.com"),
+        ("payment-reconciler", "events.amazonaws.com"),
+    }
+    assert len(allowed) >= 6
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def test_every_policy_is_known_at_plan(root: Plan) -> None:
@@ -313,6 +367,10 @@ BAD_TOGETHER = {
         "custom_domain and private_api exclude each other",
     ),
     "environment_suffix": ("bad", ""),
+    "functions": (
+        {"processor": {"reserved_concurrency": 5}, "notifier": {"reserved_concurrency": 5, "maximum_concurrency": 6}},
+        "functions: with reserved_concurrency, notifier and processor need a maximum_concurrency",
+    ),
     "function_starts": (
         {"reader": {"snap_start": True, "provisioned_concurrency": 1}},
         "function_starts: choose provisioned_concurrency or snap_start",
@@ -344,6 +402,13 @@ def test_a_module_refuses_by_the_name_that_the_root_knows(root_errors: Any) -> N
 def test_a_missing_layer_says_which_command_builds_it(root_errors: Any) -> None:
     said = " ".join(root_errors({"environment_suffix": "dev", "layer_dir": "build/no-such-layer"}).split())
     assert "Build it with `make layer`" in said
+
+
+def test_a_layer_for_another_runtime_is_refused_before_it_cannot_be_imported(root_errors: Any) -> None:
+    other = {"environment_suffix": "dev", "runtime": {"architecture": "x86_64"}}
+    said = " ".join(root_errors(other).split())
+    assert "is for python3.13 on arm64, and runtime asks for python3.13 on x86_64" in said
+    assert "make layer ENV=" in said
 
 
 def test_terraform_validates_the_root(initialised: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local import EMBEDDED_PYTHON, ROOT, LocalError, mirror
+from local import EMBEDDED_PYTHON, ROOT, LocalError, layer, mirror
 from local.iam import batch_statements, unseen_statements
 from local.server import HOST, REGION, ROOT_KEY, EmbeddedAWS
 from local.tls import AUTHORITY
@@ -232,3 +232,26 @@ def test_tables_queues_and_streams_outlast_a_restart(embedded: EmbeddedAWS) -> N
     table.put_item(TableName="named", Item={"name": {"S": "after"}})
     assert heard(sqs, queue, "after")
     assert table.scan(TableName="named")["Count"] == 2
+
+
+# The layer
+
+
+def test_the_layer_is_for_the_runtime_that_an_environment_asks_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "far.tfvars"
+    monkeypatch.setattr(layer, "variables", lambda _env: file)
+    monkeypatch.setattr(layer, "ROOT", tmp_path)
+    defaults = 'variable "runtime" { architecture = optional(string, "arm64")\n name = optional(string, "python3.13") }'
+    (tmp_path / "variables.tf").write_text(defaults)
+    file.write_text('environment_suffix = "far"\n')
+    assert layer.target("far") == ("arm64", "3.13")
+    file.write_text('runtime = { architecture = "x86_64" }\n')
+    assert layer.target("far") == ("x86_64", "3.13")
+    assert layer.target() == ("arm64", "3.13")
+    file.write_text('runtime = {\n  architecture = "x86_64"\n  name = "python3.11"\n}\n')
+    assert layer.target("far") == ("x86_64", "3.11")
+    file.write_text("runtime = {")
+    with pytest.raises(LocalError, match=r"far\.tfvars cannot be read"):
+        layer.target("far")

@@ -12,6 +12,8 @@ import msgspec
 import pytest
 import stripe
 from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from payments import aws, charging, stripe_events
 from payments.announcing import cloud_event
@@ -450,3 +452,41 @@ def test_a_table_that_does_not_answer_is_told_to_stripe(
     events, _ = stripe_webhook.wired()
     monkeypatch.setattr(events._table._client, "get_item", busy)  # noqa: SLF001
     assert tell(waiting)["statusCode"] == 503
+
+
+KINDS = ["payment_intent.succeeded", "charge.dispute.created", "charge.refunded", "refund.failed", "customer.created"]
+parts = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda part: st.lists(part, max_size=2) | st.dictionaries(st.text(max_size=8), part, max_size=3),
+    max_leaves=5,
+)
+things = st.dictionaries(
+    st.sampled_from(["id", "object", "status", "amount", "currency", "metadata", "payment_intent", "reason", "charge"]),
+    parts,
+    max_size=6,
+)
+events = st.one_of(
+    parts,
+    st.fixed_dictionaries(
+        {
+            "id": st.just("evt_1") | parts,
+            "type": st.sampled_from(KINDS) | parts,
+            "created": st.integers() | parts,
+            "data": st.fixed_dictionaries({"object": things}) | parts,
+        }
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(event=events, is_signed=st.booleans())
+def test_whatever_is_posted_is_answered_and_changes_no_payment_that_it_does_not_name(
+    table: Table, event: Any, *, is_signed: bool
+) -> None:
+    table.accept(payment())
+    before = state(table)
+    body, signature = signed(event, NEW)
+    answer = post(body, signature if is_signed else signature.replace("v1=", "v1=0"))
+    assert answer["statusCode"] in ({200, 400} if is_signed else {400})
+    assert json.loads(answer["body"])
+    assert state(table) == before

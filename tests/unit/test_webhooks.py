@@ -21,7 +21,7 @@ import botocore.session
 import pytest
 import trustme
 from botocore.exceptions import ClientError
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -32,7 +32,7 @@ from payments.handlers import deliverer
 from payments.settings import words
 from payments.telemetry import flush
 from payments.webhooks import (
-    MAX_DELAY_SECONDS,
+    MAX_RETRY_AFTER_SECONDS,
     AddressError,
     Deliverer,
     DeliveryError,
@@ -587,10 +587,12 @@ def test_the_delays_grow_and_the_last_failure_is_given_up_at_once() -> None:
 
 
 @given(st.integers(1, 3), st.floats(0, 1e9))
-def test_a_delay_is_never_longer_than_sqs_takes_nor_shorter_than_asked_for(deliveries: int, asked: float) -> None:
+def test_a_delay_is_never_shorter_than_asked_for_nor_longer_than_the_queue_has_room_for(
+    deliveries: int, asked: float
+) -> None:
     delay = Queue(None, "queue", DELAYS).delay(deliveries, asked)
-    assert 0.8 * DELAYS[deliveries - 1] <= delay <= MAX_DELAY_SECONDS
-    assert delay >= min(int(asked), MAX_DELAY_SECONDS)
+    assert 0.8 * DELAYS[deliveries - 1] <= delay <= max(DELAYS[deliveries - 1], MAX_RETRY_AFTER_SECONDS)
+    assert delay >= min(int(asked), MAX_RETRY_AFTER_SECONDS)
 
 
 def test_what_failed_together_does_not_come_back_together() -> None:
@@ -667,6 +669,39 @@ def test_none_is_started_that_could_not_be_finished(world: World, monkeypatch: p
     assert (world.receiver.received, world.hidden) == ([], {})
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    others=st.lists(
+        st.one_of(
+            st.text(max_size=40),
+            st.recursive(st.none() | st.text() | st.integers(), lambda part: st.lists(part, max_size=2)).map(
+                json.dumps
+            ),
+            st.builds(
+                lambda key, value: json.dumps({key: value}),
+                st.sampled_from(["id", "subject", "data"]),
+                st.none()
+                | st.integers()
+                | st.text(max_size=80)
+                | st.from_regex(r"[a-z]{1,3}\.[0-9]{1,12}", fullmatch=True),
+            ),
+        ),
+        max_size=4,
+    ),
+    place=st.integers(0, 4),
+)
+def test_what_is_no_announcement_is_never_posted_and_holds_up_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, others: list[str], place: int
+) -> None:
+    world.receiver.received.clear()
+    bodies = [*others[:place], a_body(7), *others[place:]]
+    failed = handle(world, monkeypatch, bodies)
+    posted = sorted(one.body.decode() for one in world.receiver.received)
+    assert posted == sorted(body for number, body in enumerate(bodies) if f"m{number}" not in failed)
+    assert a_body(7) in posted
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}\.[0-9]{1,10}", json.loads(body)["id"]) for body in posted)
+
+
 def test_no_log_holds_a_secret_a_body_or_a_url(world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
     answering(world, Answer(500), Answer(204))
     handle(world, monkeypatch, [a_body(1)], path="/token-in-the-path")
@@ -708,7 +743,7 @@ def test_the_events_that_an_endpoint_may_ask_for_are_those_that_are_announced() 
 
 
 def test_the_longest_delay_is_the_modules_too() -> None:
-    assert f"<= {MAX_DELAY_SECONDS}" in (ROOT / "modules/webhooks/variables.tf").read_text()
+    assert f"max(delay, {MAX_RETRY_AFTER_SECONDS})" in (ROOT / "modules/webhooks/variables.tf").read_text()
 
 
 def test_every_runbook_that_an_alarm_names_is_there() -> None:
