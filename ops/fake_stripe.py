@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 # They open nothing but this one.
-_KEY, _SECRET = "sk_test_fake", "whsec_fake"
+_KEY, _SECRET = "sk_test_fake", "whsec_of_the_fake_stripe"
 _MODULE = "tests.fakes.stripe_server"
 _START_SECONDS = 20.0
 

@@ -43,7 +43,7 @@ class Record(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """What a function does with a record, what it does with one for which no time is left, and how its log names it."""
+    """What a function does with a record, what with one that there is no time for, and how its log names it."""
 
     handle: Callable[[SQSRecord], None]
     skip: Callable[[SQSRecord], None]
@@ -56,7 +56,7 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
 
     ``seconds`` is the longest that one record should take: with less time left than that, no record is started, but
     skipped. One that takes too long all the same does not hold up its neighbours: it is waited for until the function
-    must answer, and then counts as failed.
+    must answer, and is then skipped too.
     """
 
     def left() -> float:
@@ -64,8 +64,7 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
 
     def done(raw: dict[str, Any]) -> bool:
         try:
-            attributes = Attributes(raw["attributes"]["ApproximateReceiveCount"])
-            record = cast("SQSRecord", Record(raw["messageId"], raw["receiptHandle"], raw["body"], attributes))
+            record = _record(raw)
             if left() < seconds:
                 worker.skip(record)
                 raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
@@ -81,7 +80,11 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
             return working.result(timeout=max(left() - ANSWER_SECONDS, 0))
         except TimeoutError:
             tell("not done in time", raw, {})
-            return False
+        try:
+            worker.skip(_record(raw))
+        except Exception as error:  # noqa: BLE001 - as above: the message comes again all the same
+            tell("not done", raw, {"error": type(error).__name__, "reason": str(error)})
+        return False
 
     def tell(what: str, raw: dict[str, Any], why: dict[str, Any]) -> None:
         logger.warning(what, message_id=raw["messageId"], **worker.named(str(raw.get("body"))), **why)
@@ -94,3 +97,8 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
         # A thread that hangs is not waited for. What it still does is done once, by its idempotency key.
         pool.shutdown(wait=False)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
+
+
+def _record(raw: dict[str, Any]) -> SQSRecord:
+    attributes = Attributes(raw["attributes"]["ApproximateReceiveCount"])
+    return cast("SQSRecord", Record(raw["messageId"], raw["receiptHandle"], raw["body"], attributes))

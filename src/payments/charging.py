@@ -95,19 +95,19 @@ class Settling:
         if made:
             _measure(payment, refund_id, event, word, at)
         elif event not in {"lose", "wait"}:
-            self._check(transaction_id, refund_id, event)
+            self._check(transaction_id, refund_id, event, word)
         logger.info(
             "recorded" if made else "already recorded", transaction_id=transaction_id, refund_id=refund_id, event=event
         )
 
-    def _check(self, transaction_id: str, refund_id: str | None, event: str) -> None:
-        """Raise the alarm where the table holds another last word than the gateway's."""
+    def _check(self, transaction_id: str, refund_id: str | None, event: str, word: Word) -> None:
+        """Raise the alarm where the table holds another last word than the gateway's, or another charge."""
         stored = self._table.get(transaction_id)
         if stored is None:
             raise RetryError("the payment is not in the table")
-        refund = stored.refunds.get(refund_id) if refund_id else None
-        failed = (refund.failure_code if refund else stored.failure_code) is not None
-        if failed != (event == "decline"):
+        held = stored.refunds.get(refund_id, stored) if refund_id else stored
+        failed = held.failure_code is not None
+        if failed != (event == "decline") or (not failed and held.gateway_reference != word.gateway_reference):
             measure("Contradicted")
             logger.error(
                 "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
@@ -137,6 +137,8 @@ class Charging(Settling):
             if (stored.status if refund_id is None else stored.refunds[refund_id].status) not in OPEN:
                 logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
                 return
+            # It may know the gateway's name of it by now.
+            request = request_of(stored, refund_id)
         match self._ask(request, blind=old < BLIND_CHARGE_WINDOW):
             case Approved() | Declined() | Pending() as outcome:
                 # What is pending needs no retry: the gateway tells, or is asked by the reconciler.

@@ -12,9 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from payments.aws import CONCURRENCY, UnavailableError
-from payments.charging import RetryError, age
+from payments.charging import age
 from payments.gateway import Pending
-from payments.model import PoisonError
 from payments.telemetry import logger, measure_seconds
 from payments.transitions import OPEN
 
@@ -65,8 +64,8 @@ class Reconciler:
         except UnavailableError as error:
             logger.warning("not reconciled", transaction_id=transaction_id, reason=str(error))
             came = Counter(unanswered=1)
-        except (PoisonError, RetryError) as error:
-            # One payment that cannot be read does not hold up the others.
+        except Exception as error:  # noqa: BLE001
+            # One payment that cannot be read, or that nobody foresaw, does not hold up the others.
             logger.error("not reconciled", transaction_id=transaction_id, reason=str(error))
             came = Counter(failed=1)
         return came

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,11 +24,10 @@ from payments.money import Money
 from payments.stripe_money import AmountError, from_stripe
 from payments.stripe_outcomes import charged, given_back, word
 from payments.telemetry import logger, measure
-from payments.transitions import OPEN
+from payments.transitions import OPEN, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from payments.charging import Settling
     from payments.model import Payment
@@ -60,6 +60,9 @@ class EventError(Exception):
     """Stripe has signed something that is no event."""
 
 
+_SECRET = re.compile(r"whsec_[!-~]{16,}")
+
+
 class _Secrets(Struct, frozen=True):
     secrets: list[str]
 
@@ -83,8 +86,9 @@ def signing_secrets(text: str) -> list[str]:
         secrets = msgspec.json.decode(text, type=_Secrets).secrets
     except msgspec.MsgspecError as error:
         raise ValueError('the secret must be JSON: {"secrets": ["whsec_..."]}') from error
-    if not 1 <= len(secrets) <= _MOST_SECRETS or not all(secret.startswith("whsec_") for secret in secrets):
-        raise ValueError("the secret must hold one or two that begin with whsec_")
+    # One that is no longer than that, as from a variable that was not set, anybody could guess.
+    if not 1 <= len(secrets) <= _MOST_SECRETS or not all(map(_SECRET.fullmatch, secrets)):
+        raise ValueError("the secret must hold one or two that begin with whsec_ and go on for 16 characters or more")
     return secrets
 
 
@@ -153,7 +157,7 @@ class Events:
         ):
             logger.error("the gateway tells of what is not in the table", transaction_id=transaction_id)
             return "unknown"
-        return self._settle(payment, refund_id, thing)
+        return self._settle(payment, refund_id, event)
 
     def _dispute(self, event: Event) -> str:
         thing = event.data.object
@@ -210,13 +214,14 @@ class Events:
         logger.error("the gateway tells of another amount", transaction_id=payment.transaction_id)
         return "contradicted"
 
-    def _settle(self, payment: Payment, refund_id: str | None, thing: dict[str, Any]) -> str:
-        expected = payment.money.minor if refund_id is None else payment.refunds[refund_id].amount_minor
+    def _settle(self, payment: Payment, refund_id: str | None, event: Event) -> str:
+        thing = event.data.object
+        part = payment if refund_id is None else payment.refunds[refund_id]
         try:
             found = from_stripe(int(thing["amount"]), str(thing["currency"]))
         except (AmountError, KeyError, TypeError, ValueError):
             found = None
-        if found != Money(expected, payment.currency):
+        if found != Money(part.amount_minor, payment.currency):
             return self._contradicted(payment)
         outcome = charged(thing) if refund_id is None else given_back(thing)
         if not isinstance(outcome, (Approved, Declined, Pending)):
@@ -224,5 +229,13 @@ class Events:
         if isinstance(outcome, Declined) and refund_id is None and payment.status not in OPEN:
             # An attempt that failed, told of after the one that did not.
             return "late"
+        if isinstance(outcome, Pending) and part.status is Status.UNKNOWN:
+            # Told once more, or after what has happened since: what it waits for may be done.
+            known = (part.gateway_reference, getattr(part, "next_action", "")) == (
+                outcome.reference,
+                outcome.next_action,
+            )
+            if known or event.created < int(datetime.fromisoformat(part.updated_at).timestamp()):
+                return "late"
         self._settling.settle(payment, refund_id, outcome)
         return "settled"

@@ -195,13 +195,17 @@ class StripeGateway:
             raise UnavailableError(_reason(error)) from None
 
     def _find_charge(self, client: stripe.StripeClient, charge: Charge) -> Approved | Declined | Pending | None:
+        ours = self._metadata(charge)
         if charge.reference is not None:
             found = [client.v1.payment_intents.retrieve(charge.reference)]
         else:
-            named = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in self._metadata(charge).items())
+            named = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in ours.items())
             found = client.v1.payment_intents.search({"query": named, "limit": 100}).data
         outcomes: dict[type, Approved | Declined | Pending] = {}
         for intent in (one.to_dict() for one in found):
+            # Stripe's search does not tell order-1 from Order-1; we do.
+            if charge.reference is None and not ours.items() <= (intent.get("metadata") or {}).items():
+                continue
             self._match(intent, charge)
             outcome = charged(intent)
             if isinstance(outcome, (Approved, Declined, Pending)):

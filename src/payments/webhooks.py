@@ -53,7 +53,8 @@ _GONE = 410
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 _SECRET_BYTES = range(24, 65)
 # What the scheme joins by full stops must not be confused: the id's own one stands before digits only.
-_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\.[0-9]{1,10}")
+# Of a payment, and of a difference between the gateway's books and the table.
+_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\.[0-9]{1,10}|difference\.[A-Za-z0-9_.-]{1,245}")
 
 _PUBLIC_V6 = ipaddress.ip_network("2000::/3")
 # Reached through a translator or a relay, they lead to an IPv4 address that nobody would have checked; or they are
@@ -334,6 +335,12 @@ class Queue:
 
 class _Event(Struct, frozen=True):
     id: str
+    # The payment's id.
+    subject: str = ""
+
+    def named(self) -> dict[str, Any]:
+        """Return what the log says of it."""
+        return {"webhook_id": self.id, "transaction_id": self.subject}
 
 
 class Deliverer:
@@ -365,7 +372,7 @@ class Deliverer:
             raise
 
     def _deliver(self, body: str, deliveries: int) -> None:
-        event_id = _id(body)
+        event = _event(body)
         signing = self._secret.read()
         if signing.off:
             measure("WebhookSwitchedOff")
@@ -374,9 +381,9 @@ class Deliverer:
         headers = {
             "content-type": CONTENT_TYPE,
             "user-agent": USER_AGENT,
-            "webhook-id": event_id,
+            "webhook-id": event.id,
             "webhook-timestamp": str(int(moment.timestamp())),
-            "webhook-signature": " ".join(signer.sign(event_id, moment, body) for signer in signing.signers),
+            "webhook-signature": " ".join(signer.sign(event.id, moment, body) for signer in signing.signers),
         }
         status, retry_after = post(self._endpoint, headers, body.encode(), self._trust)
         if status == _GONE:
@@ -385,7 +392,7 @@ class Deliverer:
         if status not in _SUCCESS:
             raise DeliveryError(f"the endpoint answered {status}", _seconds(retry_after, self._clock()))
         measure("WebhookDelivered")
-        logger.info("delivered", status=status, deliveries=deliveries, **_named(event_id))
+        logger.info("delivered", status=status, deliveries=deliveries, **event.named())
 
     def _switch_off(self) -> None:
         measure("WebhookSwitchedOff")
@@ -401,24 +408,20 @@ class Deliverer:
 def named(body: str) -> dict[str, Any]:
     """Return what the log says of an announcement; nothing of what is none of ours."""
     try:
-        return _named(_id(body))
+        return _event(body).named()
     except PoisonError:
         return {}
 
 
-def _named(event_id: str) -> dict[str, Any]:
-    return {"webhook_id": event_id, "transaction_id": event_id.rpartition(".")[0]}
-
-
-def _id(body: str) -> str:
-    """Return the CloudEvent's id; raises PoisonError where the message is no announcement of ours."""
+def _event(body: str) -> _Event:
+    """Read what is needed of a CloudEvent; raises PoisonError where the message is no announcement of ours."""
     try:
         event = msgspec.json.decode(body, type=_Event)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise PoisonError("not a CloudEvent of ours") from error
     if not _EVENT_ID.fullmatch(event.id):
         raise PoisonError("the CloudEvent's id is none of ours")
-    return event.id
+    return event
 
 
 def _seconds(retry_after: str | None, now: datetime) -> float:

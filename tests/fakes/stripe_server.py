@@ -419,10 +419,11 @@ class FakeStripe:
         wanted = dict(re.findall(r"metadata\['(\w+)'\]:'([^']*)'", query))
         assert wanted, query
         before = self.now() - self.search_lag
+        # An exact match is one whatever the case.
         found = [
             dict(intent)
             for intent in self.intents.values()
-            if wanted.items() <= intent["metadata"].items() and intent["created"] <= before
+            if _lower(wanted).items() <= _lower(intent["metadata"]).items() and intent["created"] <= before
         ]
         return {
             "object": "search_result", "url": "/v1/payment_intents/search", "has_more": False, "next_page": None,
@@ -613,3 +614,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def _lower(metadata: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value.lower() for name, value in metadata.items()}

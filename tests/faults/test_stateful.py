@@ -375,9 +375,7 @@ def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
 def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            Pipeline, settings=settings(RUNS, phases=[Phase.generate], report_multiple_bugs=False)
-        )
+        run_state_machine_as_test(Pipeline, settings=PLANTED)
 
 
 def test_the_world_is_not_empty() -> None:

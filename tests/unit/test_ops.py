@@ -381,7 +381,7 @@ def folder(place: running.Place) -> Iterator[Path]:
 
 def told_to(folder: Path, url: str) -> None:
     listener = folder / "stripe-listener.json"
-    listener.write_text(json.dumps({"url": url, "secret": "whsec_fake", "trusted": str(AUTHORITY)}))
+    listener.write_text(json.dumps({"url": url, "secret": "whsec_of_the_fake_stripe", "trusted": str(AUTHORITY)}))
 
 
 def test_the_fake_stripe_lives_with_the_stack(place: running.Place, folder: Path) -> None:
@@ -414,7 +414,7 @@ def test_the_fake_stripe_tells_what_happens_there(folder: Path) -> None:
         assert requests.post(f"{fake.address}/fake/{made['id']}/vanished", timeout=5).status_code == 404
         told = receiver.wait(lambda request: b"payment_intent.succeeded" in request.body, 10)
     assert told is not None
-    verify(told.body, told.headers["stripe-signature"], ["whsec_fake"], time.time())
+    verify(told.body, told.headers["stripe-signature"], ["whsec_of_the_fake_stripe"], time.time())
 
 
 def test_a_fake_stripe_that_cannot_start_says_where_its_log_is(folder: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from payments import batch
 from payments.aws import UnavailableError
-from payments.charging import Charging, RetryError
+from payments.charging import Charging, RetryError, Settling
 from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, RateLimited, Refund, Unknown
 from payments.handlers import processor
 from payments.model import Message, Payment, timestamp
@@ -278,11 +278,14 @@ def test_a_record_that_hangs_does_not_hold_up_its_neighbours(log: io.StringIO) -
             release.wait(30)
 
     began = time.monotonic()
-    worker = batch.Worker(hang, never, lambda body: {"transaction_id": body})
+    skipped: list[str] = []
+    worker = batch.Worker(hang, lambda record: skipped.append(record.message_id), lambda body: {"transaction_id": body})
     result = batch.work(queue_event(["x", "y", "z"]), Context(remaining=1500), worker, seconds=1)  # type: ignore[arg-type]
     assert time.monotonic() - began < 10
     release.set()
     assert result == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    # On a last delivery that is what marks the payment as unknown.
+    assert skipped == ["m1"]
     line = json.loads(log.getvalue())
     assert (line["message"], line["message_id"], line["transaction_id"]) == ("not done in time", "m1", "y")
 
@@ -292,6 +295,48 @@ def test_the_last_delivery_without_time_leaves_the_payment_unknown(dynamodb: Any
     result = processor.handler(queue_event(messages, 3), Context(remaining=1000))  # type: ignore[arg-type]
     assert result == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert statuses(dynamodb) == {"order-0": "unknown"}
+
+
+@pytest.mark.parametrize("deliveries", [2, 3])
+def test_what_nobody_foresaw_leaves_the_payment_unknown_at_the_last_delivery(
+    dynamodb: Any, table: Table, monkeypatch: pytest.MonkeyPatch, deliveries: int
+) -> None:
+    messages = live(table, "pm_sim_approved")
+    work, _ = processor.wired()
+
+    def denied(*_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+
+    monkeypatch.setattr(work._gateway, "charge", denied)  # noqa: SLF001
+    monkeypatch.setattr(work._gateway, "lookup", denied)  # noqa: SLF001
+    result = processor.handler(queue_event(messages, deliveries), Context())  # type: ignore[arg-type]
+    assert result == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert statuses(dynamodb) == {"order-0": "unknown" if deliveries == 3 else "validated"}
+
+
+def test_a_second_charge_is_an_error_in_the_log(table: Table, log: io.StringIO) -> None:
+    table.accept(payment(status="processed", gateway_reference="first"))
+    Settling(table, lambda: NOW).settle(payment(), None, Approved("first"))
+    assert "contradicts" not in log.getvalue()
+    Settling(table, lambda: NOW).settle(payment(), None, Approved("second"))
+    assert "contradicts" in log.getvalue()
+    assert state(table).gateway_reference == "first"
+
+
+def test_a_message_from_before_the_gateway_named_its_charge_is_asked_about_by_that_name(table: Table) -> None:
+    """A search may not find it yet, or anywhere."""
+    table.accept(payment(status="unknown", gateway_reference="pi_1"))
+    asked: list[str | None] = []
+
+    class Named(Scripted):
+        def lookup(self, charge: Charge | Refund) -> Approved | Declined | None:
+            asked.append(charge.reference)
+            return super().lookup(charge)
+
+    late = NOW + timedelta(days=2)
+    charging(table, Named(known=Approved("pi_1")), late).work(payment(), deliveries=2, last=False)
+    assert asked == ["pi_1"]
+    assert state(table).status == "processed"
 
 
 def test_a_gateway_that_contradicts_the_table_is_an_error_in_the_log(table: Table, log: io.StringIO) -> None:

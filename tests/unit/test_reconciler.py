@@ -9,7 +9,7 @@ import pytest
 
 from payments.aws import UnavailableError
 from payments.charging import Charging
-from payments.gateway import Approved, Charge, Declined, Outcome, Refund
+from payments.gateway import Approved, Charge, Declined, Outcome, Pending, Refund
 from payments.handlers import reconciler
 from payments.handling import FunctionError
 from payments.model import RefundRecord, timestamp
@@ -127,6 +127,19 @@ def test_one_payment_that_cannot_be_read_does_not_hold_up_the_others(dynamodb: A
         ExpressionAttributeValues={":none": {"S": "XXX"}},
     )
     assert run(dynamodb, table, {"a": Approved("r"), "z": Approved("r")}) == {"settled": 2, "failed": 1}
+
+
+def test_what_nobody_foresaw_does_not_hold_up_the_others_either(dynamodb: Any, table: Table) -> None:
+    for name in ("a", "bad", "z"):
+        table.accept(payment(transaction_id=name, status="unknown"))
+    dynamodb.update_item(
+        TableName=TABLE,
+        Key={"transaction_id": {"S": "bad"}},
+        UpdateExpression="SET created_at = :none",
+        ExpressionAttributeValues={":none": {"S": "yesterday"}},
+    )
+    known = {name: Pending("r") for name in ("a", "bad", "z")}
+    assert run(dynamodb, table, known) == {"pending": 2, "failed": 1}
 
 
 def test_with_no_time_left_nothing_more_is_begun(dynamodb: Any, table: Table) -> None:

@@ -148,6 +148,17 @@ def test_a_key_is_forgotten_after_a_day_and_the_charge_is_found_by_its_name(fake
     assert gateway.lookup(CHARGE) == first
 
 
+def test_a_charge_whose_name_differs_in_its_case_is_anothers(fake: FakeStripe) -> None:
+    """Stripe's search finds it: taken for ours, a payment would be processed that nobody was charged for."""
+    gateway = gateway_to(fake)
+    theirs = msgspec.structs.replace(CHARGE, key="payment-Order-1", transaction_id="Order-1")
+    made = gateway.charge(theirs)
+    assert gateway.lookup(CHARGE) is None
+    assert gateway.lookup(theirs) == made
+    # Of another amount, it is no contradiction either.
+    assert gateway.lookup(msgspec.structs.replace(CHARGE, money=Money(999, "EUR"))) is None
+
+
 def test_where_nobody_listens_nothing_was_sent() -> None:
     secret = Secret(Vault(KEY), "s", str.strip, 300)
     outcome = StripeGateway(secret, "test", 1, "http://127.0.0.1:9").charge(CHARGE)

@@ -22,13 +22,13 @@ from payments.gateway import Approved
 from payments.handlers import stripe_webhook
 from payments.model import Message, Payment, from_item, now, timestamp, to_item
 from payments.relaying import messages_of
-from payments.store import Table
+from payments.store import Table, Word
 from payments.stripe_events import SignatureError, signing_secrets, verify
 from tests.fakes.stripe_server import FakeStripe, signed
 from tests.unit.conftest import TABLE, Context, payment, stream_record
 from tests.unit.stripe_support import Vault, gateway_to
 
-OLD, NEW = "whsec_old", "whsec_new"
+OLD, NEW = "whsec_the_one_of_before", "whsec_the_one_of_today"
 
 
 @pytest.fixture
@@ -347,6 +347,38 @@ def waiting(table: Table) -> dict[str, Any]:
     return {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": intent}}
 
 
+def asks(created: int, next_action: str = "redirect_to_url") -> dict[str, Any]:
+    """An event that says that the customer must do something."""
+    metadata = {"environment": "test", "transaction_id": "order-1"}
+    intent = {"id": "pi_1", "amount": 1250, "currency": "eur", "metadata": metadata}
+    intent |= {"status": "requires_action", "next_action": {"type": next_action}}
+    return {
+        "id": "evt_1",
+        "type": "payment_intent.requires_action",
+        "created": created,
+        "data": {"object": intent},
+    }
+
+
+def test_what_is_waited_for_is_written_once_and_never_after_it_was_done(table: Table) -> None:
+    table.accept(payment())
+    current = int(time.time())
+    assert came(tell(asks(current))) == "settled"
+    told = state(table)
+    assert (told.status, told.next_action) == ("unknown", "redirect_to_url")
+    # Stripe sends it again: there is no news, and no announcement.
+    assert came(tell(asks(current))) == "late"
+    assert state(table) == told
+    # The customer has acted: what asked for it comes once more, from before.
+    table.record("order-1", "wait", now(), Word(gateway_reference="pi_1", next_action=""))
+    acted = state(table)
+    assert came(tell(asks(current - 1))) == "late"
+    assert state(table) == acted
+    # And now something else is wanted.
+    assert came(tell(asks(current + 60, "verify_with_microdeposits"))) == "settled"
+    assert state(table).next_action == "verify_with_microdeposits"
+
+
 @pytest.mark.parametrize("secret", [OLD, NEW])
 def test_each_of_two_secrets_counts(table: Table, waiting: dict[str, Any], secret: str) -> None:
     assert came(tell(waiting, secret)) == "settled"
@@ -355,7 +387,7 @@ def test_each_of_two_secrets_counts(table: Table, waiting: dict[str, Any], secre
 
 def test_one_good_signature_of_several_is_enough(table: Table, waiting: dict[str, Any]) -> None:
     """Stripe signs with each of its secrets while one is being rolled."""
-    assert came(tell(waiting, "whsec_other", NEW)) == "settled"
+    assert came(tell(waiting, "whsec_of_another_endpoint", NEW)) == "settled"
 
 
 @pytest.mark.parametrize("at", [-301, 301])
@@ -393,7 +425,7 @@ def test_what_stripe_has_not_signed_changes_nothing(
 
 
 def test_a_stranger_is_refused(table: Table, waiting: dict[str, Any]) -> None:
-    assert tell(waiting, "whsec_stranger")["statusCode"] == 400
+    assert tell(waiting, "whsec_of_a_stranger_to_us")["statusCode"] == 400
     untouched(table)
 
 
@@ -409,9 +441,9 @@ def test_our_check_and_the_packages_agree(waiting: dict[str, Any]) -> None:
         assert stripe.WebhookSignature.verify_header(body, header, secret, 300)
         verify(body.encode(), stripe.WebhookSignature.generate_signature_header(body, secret), [secret], time.time())
     with pytest.raises(stripe.SignatureVerificationError):
-        stripe.WebhookSignature.verify_header(body, header, "whsec_stranger", 300)
+        stripe.WebhookSignature.verify_header(body, header, "whsec_of_a_stranger_to_us", 300)
     with pytest.raises(SignatureError):
-        verify(body.encode(), header, ["whsec_stranger"], time.time())
+        verify(body.encode(), header, ["whsec_of_a_stranger_to_us"], time.time())
 
 
 @pytest.mark.parametrize(
@@ -423,6 +455,8 @@ def test_our_check_and_the_packages_agree(waiting: dict[str, Any]) -> None:
         '{"secrets": []}',
         '{"secrets": ["sk_live_x"]}',
         '{"secrets": ["whsec_1", "", "whsec_2"]}',
+        '{"secrets": ["whsec_"]}',
+        '{"secrets": ["whsec_fifteen_charac"]}',
     ],
 )
 def test_a_secret_that_is_none_serves_nobody(waiting: dict[str, Any], wiring: Vault, text: str) -> None:
@@ -436,11 +470,11 @@ def test_a_secret_that_is_none_serves_nobody(waiting: dict[str, Any], wiring: Va
 def test_a_new_secret_needs_no_deployment(
     waiting: dict[str, Any], wiring: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert tell(waiting, "whsec_newest")["statusCode"] == 400
-    wiring.text = json.dumps({"secrets": ["whsec_newest", NEW]})
+    assert tell(waiting, "whsec_the_one_of_tomorrow")["statusCode"] == 400
+    wiring.text = json.dumps({"secrets": ["whsec_the_one_of_tomorrow", NEW]})
     _, secret = stripe_webhook.wired()
     monkeypatch.setattr(secret, "_clock", lambda: time.monotonic() + 301)
-    assert came(tell(waiting, "whsec_newest")) == "settled"
+    assert came(tell(waiting, "whsec_the_one_of_tomorrow")) == "settled"
 
 
 def test_a_table_that_does_not_answer_is_told_to_stripe(

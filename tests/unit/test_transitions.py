@@ -11,11 +11,13 @@ from tests.unit.conftest import payment
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WRITTEN = "2026-01-01T12:00:00.000000Z"
-GATEWAYS_WORDS = ["approve", "decline", "lose"]
+GATEWAYS_WORDS = ["approve", "decline", "lose", "wait"]
 REACHED = {
     ("validated", "approve"): "processed",
     ("validated", "decline"): "failed",
     ("validated", "lose"): "unknown",
+    ("validated", "wait"): "unknown",
+    ("unknown", "wait"): "unknown",
     ("unknown", "approve"): "processed",
     ("unknown", "decline"): "failed",
 }

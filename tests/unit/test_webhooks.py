@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from local import ROOT
 from payments import relaying, webhooks
 from payments.handlers import deliverer
 from payments.settings import words
+from payments.stripe_comparing import Difference, Kind
 from payments.telemetry import flush
 from payments.webhooks import (
     MAX_RETRY_AFTER_SECONDS,
@@ -50,7 +51,15 @@ from tests.receiver import Answer, Received, Receiver
 from tests.unit.conftest import CREDENTIALS, Context, queue_event
 
 LOOPBACK = ("127.0.0.0/8",)
-BODY = json.dumps({"specversion": "1.0", "id": "order-1.2", "type": "payment.processed", "data": {"name": "\u00e4"}})
+BODY = json.dumps(
+    {
+        "specversion": "1.0",
+        "id": "order-1.2",
+        "subject": "order-1",
+        "type": "payment.processed",
+        "data": {"name": "\u00e4"},
+    }
+)
 NAME = "payment-webhook-shop-test"
 DELAYS = [30, 60, 300]
 
@@ -647,6 +656,17 @@ def a_body(number: int) -> str:
     return json.dumps({"id": f"order-{number}.2"})
 
 
+@pytest.mark.parametrize("refund_id", [None, "r" * 64])
+def test_a_difference_between_the_books_is_delivered_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, refund_id: str | None
+) -> None:
+    """Its id is not of a payment's version."""
+    difference = Difference(Kind.NOT_AT_GATEWAY, "o" * 64, refund_id, gateway_reference="pi_" + "x" * 60)
+    event, _ = difference.event("/payments/test", date(2026, 1, 1), "2026-01-02T00:00:00Z")
+    assert handle(world, monkeypatch, [json.dumps(event)]) == []
+    assert world.receiver.received[0].headers["webhook-id"] == event["id"]
+
+
 def test_one_that_fails_comes_again_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.receiver.answer = lambda request: Answer(500 if b"order-1." in request.body else 204)
     assert handle(world, monkeypatch, [a_body(number) for number in range(3)]) == ["m1"]
@@ -699,7 +719,7 @@ def test_what_is_no_announcement_is_never_posted_and_holds_up_nothing(
     posted = sorted(one.body.decode() for one in world.receiver.received)
     assert posted == sorted(body for number, body in enumerate(bodies) if f"m{number}" not in failed)
     assert a_body(7) in posted
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}\.[0-9]{1,10}", json.loads(body)["id"]) for body in posted)
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,256}", json.loads(body)["id"]) for body in posted)
 
 
 def test_no_log_holds_a_secret_a_body_or_a_url(world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, batch, gateways, settings
-from payments.charging import Charging
+from payments.charging import Charging, RetryError
 from payments.handling import function
 from payments.model import Message, PoisonError, now
 from payments.once import once
@@ -35,7 +35,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def charge(record: SQSRecord) -> None:
         message = Message.decode(record.body)
         deliveries = int(record.attributes.approximate_receive_count)
-        charging.work(message.payment, message.refund_id, deliveries=deliveries, last=deliveries >= most)
+        try:
+            charging.work(message.payment, message.refund_id, deliveries=deliveries, last=deliveries >= most)
+        except RetryError:
+            raise
+        except Exception as error:
+            # Whatever nobody foresaw: the last delivery leaves no payment of which nothing is told.
+            if deliveries >= most:
+                charging.give_up(message.payment, message.refund_id, type(error).__name__)
+            raise
 
     def skip(record: SQSRecord) -> None:
         if int(record.attributes.approximate_receive_count) >= most:

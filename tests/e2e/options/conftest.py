@@ -38,7 +38,7 @@ WEBHOOKS: dict[str, dict[str, Any]] = {
 }
 SECRET_TTL_SECONDS = 2
 # What signs the fake Stripe's events.
-STRIPE_SECRET = "whsec_end_to_end"
+STRIPE_SECRET = "whsec_of_the_end_to_end_tests"
 
 
 @pytest.fixture(scope="package")

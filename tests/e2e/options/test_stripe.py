@@ -104,7 +104,7 @@ def test_an_event_ends_what_waits_for_the_customer_and_a_stranger_ends_nothing(s
     found = shop.wait(transaction_id, lambda payment: payment["status"] == "unknown")
     event = shop.fake.finish(found["gateway_reference"], "succeeded")
     before = stored(shop.stack, transaction_id)
-    assert shop.tell(event, "whsec_stranger").status_code == 400
+    assert shop.tell(event, "whsec_of_a_stranger_to_us").status_code == 400
     assert stored(shop.stack, transaction_id) == before
     answer = shop.tell(event)
     assert (answer.status_code, answer.json()) == (200, {"came": "settled"})
