@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio.constants
 import copy
+import logging
+import os
 from typing import Any
 
 from hypercorn.config import Config
-from ministack.app import main
+from ministack import app
 from ministack.services import dynamodb, lambda_svc
 
 
@@ -44,7 +46,20 @@ def _keep_streams() -> None:
     lambda_svc.get_state = state_of_functions
 
 
+def _save_last() -> None:
+    """End with the save: who is answered after it, while a thread is waited for, would find nothing of it kept."""
+    save_all = app.save_all
+
+    def save_and_end(services: dict[str, Any]) -> None:
+        save_all(services)
+        logging.shutdown()
+        os._exit(0)
+
+    app.save_all = save_and_end
+
+
 if __name__ == "__main__":
     _keep_connections()
     _keep_streams()
-    main()
+    _save_last()
+    app.main()

@@ -130,13 +130,16 @@ def wait_until_up(
         time.sleep(0.05)
 
 
-def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> None:
-    """End the process group that ``pid`` leads: ask first, and insist after so many seconds."""
+def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> bool:
+    """End the process group that ``pid`` leads: ask first, and insist after so many seconds.
+
+    Say whether it ended when it was asked.
+    """
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(pid, sign)
         except ProcessLookupError:
-            return
+            return sign is signal.SIGTERM
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             # A child of ours stays a zombie until it is waited for.
@@ -144,7 +147,10 @@ def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> None:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
             if not process_exists(pid):
-                return
+                # What it has started meanwhile.
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                return sign is signal.SIGTERM
             time.sleep(0.05)
     raise LocalError(f"the embedded AWS (process {pid}) does not end. Look at it with: ps -fp {pid}")
 
@@ -205,10 +211,12 @@ class EmbeddedAWS:
         return self
 
     def stop(self) -> None:
-        """Stop the server, its workers with it."""
+        """Stop the server, its workers with it. Raises LocalError where it was to save its state and did not end so."""
         if self.pid is not None:
-            stop_process(self.pid, _SAVE_SECONDS if self.persist else _STOP_SECONDS)
+            asked = stop_process(self.pid, _SAVE_SECONDS if self.persist else _STOP_SECONDS)
             self.pid = None
+            if self.persist and not asked:
+                raise LocalError("the embedded AWS was killed before it had saved its state")
 
     def restart(self) -> None:
         """Stop the server and start it on the same port, with the state that it saved."""

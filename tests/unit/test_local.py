@@ -9,13 +9,17 @@ import os
 import socket
 import ssl
 import subprocess
+import threading
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local import EMBEDDED_PYTHON, ROOT, LocalError, layer, mirror
 from local.iam import batch_statements, unseen_statements
@@ -162,10 +166,11 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAWS]:
         yield aws
 
 
-def client(aws: EmbeddedAWS, service: str) -> Any:
+def client(aws: EmbeddedAWS, service: str, **options: Any) -> Any:
     make: Any = boto3.client
     return make(
         service,
+        config=Config(**options),
         endpoint_url=aws.url,
         region_name=REGION,
         aws_access_key_id=ROOT_KEY,
@@ -232,6 +237,73 @@ def test_tables_queues_and_streams_outlast_a_restart(embedded: EmbeddedAWS) -> N
     table.put_item(TableName="named", Item={"name": {"S": "after"}})
     assert heard(sqs, queue, "after")
     assert table.scan(TableName="named")["Count"] == 2
+
+
+SLOW = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def handler(event, context):
+    time.sleep(30)
+"""
+
+
+def test_nothing_that_was_answered_is_forgotten_by_a_restart(embedded: EmbeddedAWS) -> None:
+    """Not even where a function that takes its time keeps the server from ending."""
+    table, functions = (
+        client(embedded, name, retries={"total_max_attempts": 1}, read_timeout=40) for name in ("dynamodb", "lambda")
+    )
+    table.create_table(
+        TableName="answered",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("slow.py", SLOW)
+    functions.create_function(
+        FunctionName="slow",
+        Runtime="python3.11",
+        Role="arn:aws:iam::000000000000:role/slow",
+        Handler="slow.handler",
+        Code={"ZipFile": packed.getvalue()},
+        Timeout=60,
+    )
+    answered: list[str] = []
+    over = threading.Event()
+
+    def write(writer: int) -> None:
+        number = 0
+        while not over.is_set():
+            name = f"{writer}-{number}"
+            with suppress(BotoCoreError, ClientError):
+                table.put_item(TableName="answered", Item={"name": {"S": name}})
+                answered.append(name)
+            number += 1
+
+    def call() -> None:
+        with suppress(BotoCoreError, ClientError):
+            functions.invoke(FunctionName="slow")
+
+    threads = [threading.Thread(target=write, args=[number]) for number in range(3)]
+    threads += [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    time.sleep(2)
+    before = len(answered)
+    began = time.monotonic()
+    embedded.restart()
+    took = time.monotonic() - began
+    time.sleep(1)
+    over.set()
+    for thread in threads:
+        thread.join()
+    pages = table.get_paginator("scan").paginate(TableName="answered")
+    kept = {item["name"]["S"] for page in pages for item in page["Items"]}
+    assert 0 < before < len(answered)
+    # It does not wait for the function's thirty seconds: whoever is answered meanwhile would be forgotten.
+    assert took < 20
+    assert {name for name in answered if name not in kept} == set()
 
 
 # The layer
