@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import asyncio.constants
 import copy
 import logging
 import os
+import signal
+from pathlib import Path
 from typing import Any
 
+import hypercorn.asyncio
 from hypercorn.config import Config
 from ministack import app
 from ministack.services import dynamodb, lambda_svc
@@ -46,20 +50,28 @@ def _keep_streams() -> None:
     lambda_svc.get_state = state_of_functions
 
 
-def _save_last() -> None:
-    """End with the save: who is answered after it, while a thread is waited for, would find nothing of it kept."""
-    save_all = app.save_all
+def _end_at_once() -> None:
+    """End with the save: what is answered after it, while clients and threads are waited for, would be forgotten."""
+    serve = hypercorn.asyncio.serve
 
-    def save_and_end(services: dict[str, Any]) -> None:
-        save_all(services)
-        logging.shutdown()
-        os._exit(0)
+    async def serve_until_asked(application: Any, config: Config) -> None:  # noqa: ANN401 - MiniStack's
+        # In the loop's own thread: while it saves, nobody is answered.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _save_and_end)
+        await serve(application, config, shutdown_trigger=asyncio.Event().wait)
 
-    app.save_all = save_and_end
+    hypercorn.asyncio.serve = serve_until_asked
+
+
+def _save_and_end() -> None:
+    if app.PERSIST_STATE:
+        app.save_all(app._build_persistence_save_dict())  # noqa: SLF001 - what it would do itself
+    Path(app._pid_file(int(app._resolve_port()))).unlink(missing_ok=True)  # noqa: SLF001
+    logging.shutdown()
+    os._exit(0)
 
 
 if __name__ == "__main__":
     _keep_connections()
     _keep_streams()
-    _save_last()
+    _end_at_once()
     app.main()
