@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 REFUNDED_SHARE = 0.1
-_DRAIN_SECONDS = 600.0
+PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[d
     stack = target.stack
     load = Load(target.api, size.seed, name)
     began = time.monotonic()
+    # What lies in the dead-letter queues from before is none of this run's.
+    before = _waiting(Post(stack))
     with Inbox(stack) as inbox:
         with Storm(stack, target.proxy, target.server, size.seed, size.pause) as storm:
             load.post(size.payments, lambda done: tell("posted", done))
             load.refund(REFUNDED_SHARE, lambda done: tell("refunded", done))
         calm = time.monotonic()
-        drained = _drain(stack, load, inbox, tell)
+        drained = _drain(stack, load, inbox, before, tell)
         drain = time.monotonic() - calm
         # A stack may have payments that are not of this run.
         items = [item for item in _items(stack, "dynamodb_table_name") if item["transaction_id"].startswith(name)]
@@ -80,6 +82,7 @@ def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[d
         "refunds_acknowledged": refunds.count(Answer.ACCEPTED),
         **findings.counts(),
         "redriven": drained,
+        "left_in_queues": max(_waiting(Post(stack)) - before, 0),
         "faults": dict(sorted(storm.counts.items())),
         "clients": dict(sorted(load.counts.items())),
         "load_seconds": round(calm - began, 1),
@@ -91,26 +94,26 @@ def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[d
 
 def zeros(report: dict[str, Any]) -> dict[str, int]:
     """Return what must be nothing, and is not."""
-    names = [*Findings().counts()]
+    names = [*Findings().counts(), "left_in_queues"]
     return {name: report[name] for name in names if report[name]}
 
 
-def _drain(stack: Stack, load: Load, inbox: Inbox, tell: Callable[[str, int], None]) -> int:
+def _drain(stack: Stack, load: Load, inbox: Inbox, before: int, tell: Callable[[str, int], None]) -> int:
     """Do what an operator does when the faults are over, until all is final; return how many messages were redriven.
 
-    The dead-letter queues are sent back, and the reconciler is called by hand.
+    The dead-letter queues are sent back, and the reconciler is called by hand. So many messages as ``before`` may stay.
     """
     wanted = {posted.transaction_id for posted in load.posted if posted.answer is Answer.ACCEPTED}
     post = Post(stack)
     redriven = 0
     done = 0
-    deadline = time.monotonic() + _DRAIN_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         items = {item["transaction_id"]: item for item in _items(stack, "dynamodb_table_name")}
         open_ = [name for name in wanted if not _has_ended(items.get(name))]
         tell("final", len(wanted) - len(open_) - done)
         done = len(wanted) - len(open_)
-        if not open_ and not _waiting(post) and _all_told(wanted, inbox):
+        if _all_told(wanted, inbox) and not open_ and _waiting(post) <= before:
             break
         for queue in dead_letter_queues(stack).values():
             redrive = post.redrive if queue.source else post.redrive_relay
