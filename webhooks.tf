@@ -103,9 +103,19 @@ module "event_bus" {
   queue_key              = { arn = module.subscriber_keys.keys["subscribers"].arn, alias = local.subscriber_key_aliases.subscribers }
 }
 
+output "event_bus_dlq_url" {
+  description = "The URL of the queue of announcements that could not be put on the bus; null where there is none."
+  value       = one(module.event_bus[*].dead_letter_queue_url)
+}
+
 output "event_bus_name" {
   description = "The EventBridge bus of the announcements; null where there is none."
   value       = one(module.event_bus[*].name)
+}
+
+output "event_bus_queue_url" {
+  description = "The URL of the queue of announcements on their way to the bus; null where there is no bus."
+  value       = one(module.event_bus[*].queue_url)
 }
 
 output "webhooks" {

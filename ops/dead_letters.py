@@ -93,6 +93,9 @@ class Letter:
             told["detail"] = payment.get("status")
             if body.get("refund_id"):
                 told["refund_id"] = body["refund_id"]
+        elif "specversion" in body:
+            # An announcement, as a subscriber's queue holds it.
+            told |= {"transaction_id": body.get("subject"), "event": body.get("type"), "detail": body.get("id")}
         elif isinstance(batch, dict):
             first, last = batch.get("startSequenceNumber"), batch.get("endSequenceNumber")
             told |= {"event": "stream records", "detail": f"{batch.get('batchSize', '?')} records, {first} to {last}"}
@@ -134,6 +137,8 @@ def dead_letter_queues(stack: Stack) -> dict[str, Queue]:
     for endpoint, parts in (outputs.get("webhooks") or {}).items():
         name = f"webhook-{endpoint}"
         found[name] = Queue(name, parts["dead_letter_queue_url"], parts["queue_url"])
+    if outputs.get("event_bus_dlq_url"):
+        found["event-bus"] = Queue("event-bus", outputs["event_bus_dlq_url"], outputs["event_bus_queue_url"])
     return found
 
 

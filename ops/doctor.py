@@ -14,6 +14,7 @@ from ops.client import Api
 from ops.dead_letters import Post, dead_letter_queues, work_queues
 from ops.failures import explain
 from payments.model import OPEN_SHARDS, now, timestamp
+from payments.webhooks import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +60,20 @@ class Finding:
 def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, _total: None) -> list[Finding]:
     """Return what every check has found. A check that could not be made is a failure: nobody knows."""
     findings: list[Finding] = []
-    checks = (_outputs, _caller, _api, _table, _functions, _sources, _backlog, _open_payments, _dead_letters, _alarms)
+    checks = (
+        _outputs,
+        _caller,
+        _api,
+        _table,
+        _functions,
+        _sources,
+        _webhooks,
+        _event_bus,
+        _backlog,
+        _open_payments,
+        _dead_letters,
+        _alarms,
+    )
     for done, check in enumerate(checks):
         progress(done, len(checks))
         try:
@@ -140,7 +154,7 @@ def _table(there: Target) -> Iterator[Finding]:
 
 def _functions(there: Target) -> Iterator[Finding]:
     client = there.stack.functions
-    for function, name in sorted(there.stack.outputs["function_names"].items()):
+    for function, name in sorted((there.stack.outputs["function_names"] | _deliverers(there)).items()):
         check = f"function {function}"
         told = client.get_function_configuration(FunctionName=name, Qualifier="live")
         state, update = told.get("State", "Active"), told.get("LastUpdateStatus", "Successful")
@@ -163,12 +177,19 @@ def _functions(there: Target) -> Iterator[Finding]:
             )
 
 
+def _deliverers(there: Target) -> dict[str, str]:
+    """Return the names of the functions that deliver webhooks."""
+    endpoints = there.stack.outputs.get("webhooks") or {}
+    return {f"webhook-{endpoint}": parts["function_name"] for endpoint, parts in endpoints.items()}
+
+
 def _sources(there: Target) -> Iterator[Finding]:
     """Look at what feeds the functions: the stream, and the queues."""
     client = there.stack.functions
     names = there.stack.outputs["function_names"]
-    for function in ("relay", "processor", "notifier"):
-        pages = client.get_paginator("list_event_source_mappings").paginate(FunctionName=f"{names[function]}:live")
+    fed = {function: names[function] for function in ("relay", "processor", "notifier")}
+    for function, name in (fed | _deliverers(there)).items():
+        pages = client.get_paginator("list_event_source_mappings").paginate(FunctionName=f"{name}:live")
         mappings: list[Any] = [mapping for page in pages for mapping in page["EventSourceMappings"]]
         check = f"source of {function}"
         if not mappings:
@@ -183,6 +204,35 @@ def _sources(there: Target) -> Iterator[Finding]:
                 yield Finding(check, "fail", f"{source}: {result}", "See docs/runbooks/function-errors.md")
             else:
                 yield Finding(check, "ok", f"{source} is {state}" + (f", {result}" if result else ""))
+
+
+def _webhooks(there: Target) -> Iterator[Finding]:
+    """Look for endpoints that are switched off, or that nothing can be signed for."""
+    for endpoint, parts in sorted((there.stack.outputs.get("webhooks") or {}).items()):
+        secret = there.stack.client("secretsmanager").describe_secret(SecretId=parts["secret_name"])
+        stages = [stage for version in secret.get("VersionIdsToStages", {}).values() for stage in version]
+        current = [id_ for id_, of in secret.get("VersionIdsToStages", {}).items() if "AWSCURRENT" in of]
+        check = f"webhook {endpoint}"
+        if not current:
+            remedy = f"Put one into {parts['secret_name']}: see docs/webhooks.md"
+            yield Finding(check, "fail", "its secret has no value, and nothing is delivered", remedy)
+        elif f"{OFF}{current[0]}" in stages:
+            yield Finding(check, "fail", "it is switched off", "See docs/runbooks/webhook-switched-off.md")
+        else:
+            yield Finding(check, "ok", "switched on, with a secret")
+
+
+def _event_bus(there: Target) -> Iterator[Finding]:
+    name = there.stack.outputs.get("event_bus_name")
+    if name:
+        # The pipe is named like the bus that it feeds.
+        pipe = there.stack.client("pipes").describe_pipe(Name=name)
+        state, reason = pipe.get("CurrentState", "unknown"), pipe.get("StateReason", "")
+        if state == "RUNNING":
+            yield Finding("event bus", "ok", f"the pipe to {name} is {state}")
+        else:
+            detail = f"the pipe to {name} is {state}: {reason}".rstrip(": ")
+            yield Finding("event bus", "fail", detail, "See docs/runbooks/event-bus-dead-letters.md")
 
 
 def _backlog(there: Target) -> Iterator[Finding]:
@@ -254,7 +304,8 @@ def _alarms(there: Target) -> Iterator[Finding]:
             yield Finding("alarm", "warn", f"{alarm['AlarmName']} tells nobody", "Switch its actions on")
     quiet = sum(alarm["StateValue"] != "ALARM" for alarm in ours)
     if ours and quiet == len(ours):
-        yield Finding("alarms", "ok", f"{quiet}, none raised")
+        blind = sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in ours)
+        yield Finding("alarms", "ok", f"{quiet}, none raised" + (f", {blind} without data" if blind else ""))
     told = there.stack.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     if told:
         yield Finding("who is told", "ok", f"{len(told)} subscriptions")

@@ -13,3 +13,8 @@ output "name" {
   description = "The bus's name."
   value       = aws_cloudwatch_event_bus.this.name
 }
+
+output "queue_url" {
+  description = "The URL of the queue of what is on its way to the bus."
+  value       = module.queue.url
+}

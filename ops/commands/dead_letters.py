@@ -19,7 +19,10 @@ from ops.output import Output
 app = typer.Typer(no_args_is_help=True, help="The dead-letter queues: list, peek, redrive, purge.")
 
 Name = Annotated[
-    str, typer.Argument(metavar="QUEUE", help="validator, processor or relay, as `payments dlq list` says.")
+    str,
+    typer.Argument(
+        metavar="QUEUE", help="validator, processor, relay, webhook-ENDPOINT or event-bus, as `payments dlq list` says."
+    ),
 ]
 _SHOWN = ("sent_at", "message_id", "transaction_id", "event", "detail", "receives")
 

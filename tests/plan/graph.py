@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Plan = dict[str, Any]
+
+_INVENTORY = Path(__file__).parent / "inventory"
+WAY_OUT = "To accept it, run the test with UPDATE_INVENTORY=1 and read the difference in git."
 
 
 def resources(plan: Plan, type_: str | None = None) -> list[dict[str, Any]]:
@@ -24,6 +32,16 @@ def resources(plan: Plan, type_: str | None = None) -> list[dict[str, Any]]:
         for change in plan["resource_changes"]
         if change["mode"] == "managed" and change["change"]["after"] is not None and type_ in {None, change["type"]}
     ]
+
+
+def counted(name: str, found: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how many resources of each type were found, and how many the inventory of that name lists."""
+    types = dict(sorted(Counter(resource["type"] for resource in found).items()))
+    made = {"resources": sum(types.values()), "types": types}
+    file = _INVENTORY / f"{name}.yaml"
+    if os.environ.get("UPDATE_INVENTORY"):
+        file.write_text(yaml.safe_dump(made), encoding="utf-8")
+    return made, yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def redrives(plan: Plan) -> dict[str, dict[str, Any]]:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from local import ROOT
-from tests.plan.graph import Plan, redrives, resources, statements
+from tests.plan.graph import WAY_OUT, Plan, counted, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 
-INVENTORY = Path(__file__).parent / "inventory"
 ENVIRONMENTS = ["local", "dev", "prod", "options"]
-WAY_OUT = "To accept it, run the test with UPDATE_INVENTORY=1 and read the difference in git."
 
 # AWS gives these actions no resource to be limited to.
 STAR_IS_FORCED = {
@@ -50,13 +44,8 @@ def root(environment: str, root_plan: Any) -> Plan:
 
 def test_inventory(environment: str, root: Plan) -> None:
     """The plan makes what the inventory lists, no more and no less."""
-    made = dict(sorted(Counter(resource["type"] for resource in resources(root)).items()))
-    file = INVENTORY / f"{environment}.yaml"
-    if os.environ.get("UPDATE_INVENTORY"):
-        file.write_text(yaml.safe_dump({"resources": sum(made.values()), "types": made}), encoding="utf-8")
-    expected = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert made == expected["types"], WAY_OUT
-    assert sum(made.values()) == expected["resources"], WAY_OUT
+    made, expected = counted(environment, resources(root))
+    assert made == expected, WAY_OUT
 
 
 def test_every_name_ends_in_the_suffix(environment: str, root: Plan) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local import ROOT
-from tests.plan.graph import Plan, resources, statements
+from tests.plan.graph import WAY_OUT, Plan, counted, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -41,6 +41,12 @@ def allowed(plan: Plan, service: str) -> dict[str, set[str]]:
         if actions and address.startswith("module.function"):
             found.setdefault(address.split('"')[1], set()).update(statement["Resource"])
     return found
+
+
+def test_inventory(root: Plan) -> None:
+    """A whole stack that charges through Stripe makes what the inventory lists, no more and no less."""
+    made, expected = counted("stripe", resources(root))
+    assert made == expected, WAY_OUT
 
 
 def test_nothing_of_it_is_made_unasked(root_plan: Callable[[str], Plan]) -> None:

@@ -472,7 +472,10 @@ def test_the_queues_are_those_of_the_outputs(stack: FakeStack) -> None:
     stack.outputs["webhooks"] = {"shop": {"dead_letter_queue_url": "https://sqs/d", "queue_url": "https://sqs/q"}}
     assert dead_letter_queues(stack)["webhook-shop"].source == "https://sqs/q"  # type: ignore[arg-type]
     assert list(work_queues(stack)) == ["validator", "processor", "webhook-shop"]  # type: ignore[arg-type]
-    with pytest.raises(LocalError, match="There are: validator, processor, relay, webhook-shop"):
+    stack.outputs |= {"event_bus_dlq_url": "https://sqs/bd", "event_bus_queue_url": "https://sqs/b"}
+    assert dead_letter_queues(stack)["event-bus"] == Queue("event-bus", "https://sqs/bd", "https://sqs/b")  # type: ignore[arg-type]
+    assert "event-bus" in work_queues(stack)  # type: ignore[arg-type]
+    with pytest.raises(LocalError, match="There are: validator, processor, relay, webhook-shop, event-bus"):
         Post(stack).queue("nope")  # type: ignore[arg-type]
 
 
@@ -795,6 +798,12 @@ def test_an_endpoint_is_tried_by_the_way_of_announcements(payments: Run, stack: 
     assert "There are: shop." in unknown.err
 
 
+def test_an_announcement_that_was_given_up_is_named() -> None:
+    event = {"specversion": "1.0", "id": "tx.3", "type": "payment.failed", "subject": "tx", "data": {"amount": "1.00"}}
+    told = Letter.of(message(1, json.dumps(event))).summary()
+    assert (told["transaction_id"], told["event"], told["detail"]) == ("tx", "payment.failed", "tx.3")
+
+
 # The doctor
 
 
@@ -903,6 +912,70 @@ def test_the_doctor_reads_pages(
     api = sound(stack)
     stack.client(service).get_paginator.return_value.paginate.return_value = [page]
     assert findings(stack, api, monkeypatch)[check] == verdict
+
+
+WITH_OPTIONS = {
+    "webhooks": {
+        "shop": {
+            "dead_letter_queue_url": "https://sqs/d",
+            "function_name": "payment-webhook-shop-dev",
+            "queue_url": "https://sqs/q",
+            "secret_name": "payment-webhook-shop-dev",
+        }
+    },
+    "event_bus_name": "payment-events-dev",
+    "event_bus_dlq_url": "https://sqs/bd",
+    "event_bus_queue_url": "https://sqs/b",
+}
+
+
+def sound_options(stack: FakeStack) -> MagicMock:
+    """Make a stack sound that has webhooks and a bus; return its API."""
+    api = sound(stack)
+    stack.outputs |= WITH_OPTIONS
+    set_return(stack, "secretsmanager", "describe_secret", {"VersionIdsToStages": {"v1": ["AWSCURRENT"]}})
+    set_return(stack, "pipes", "describe_pipe", {"CurrentState": "RUNNING"})
+    return api
+
+
+def test_the_doctor_looks_at_what_is_optional(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = sound_options(stack)
+    monkeypatch.setattr("ops.doctor.Api", lambda *_: MagicMock(get=lambda _id: said(403, {})))
+    found = {one.check: one.verdict for one in examine(target.Target("dev", stack, api))}  # type: ignore[arg-type]
+    looked_at = {"function webhook-shop", "source of webhook-shop", "webhook shop", "event bus"}
+    looked_at |= {"dead letters of webhook-shop", "dead letters of event-bus", "queue of event-bus"}
+    assert {name: found.get(name) for name in looked_at} == dict.fromkeys(looked_at, "ok")
+    stack.functions.get_paginator.return_value.paginate.assert_any_call(FunctionName="payment-webhook-shop-dev:live")
+    stack.client("pipes").describe_pipe.assert_called_with(Name="payment-events-dev")
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "value", "check"),
+    [
+        ("secretsmanager", "describe_secret", {}, "webhook shop"),
+        (
+            "secretsmanager",
+            "describe_secret",
+            {"VersionIdsToStages": {"v1": ["AWSCURRENT", "SWITCHED_OFF-v1"]}},
+            "webhook shop",
+        ),
+        ("pipes", "describe_pipe", {"CurrentState": "START_FAILED", "StateReason": "its role"}, "event bus"),
+    ],
+)
+def test_the_doctor_finds_an_option_that_fails(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch, service: str, method: str, value: Any, check: str
+) -> None:
+    api = sound_options(stack)
+    set_return(stack, service, method, value)
+    assert findings(stack, api, monkeypatch) == {check: "fail"}
+
+
+def test_an_endpoint_that_is_on_again_is_sound(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A label of the secret's last value says nothing of the new one."""
+    api = sound_options(stack)
+    stages = {"v1": ["AWSPREVIOUS", "SWITCHED_OFF-v1"], "v2": ["AWSCURRENT"]}
+    set_return(stack, "secretsmanager", "describe_secret", {"VersionIdsToStages": stages})
+    assert findings(stack, api, monkeypatch) == {}
 
 
 def test_a_check_that_is_forbidden_fails_and_the_others_go_on(

@@ -159,12 +159,20 @@ def test_a_secret_is_rotated_with_two_valid_ones(api: Api, hooks: Hooks) -> None
         Webhook(secret).verify(received.body, received.headers)
 
 
-def test_410_switches_an_endpoint_off_until_it_is_switched_on(api: Api, hooks: Hooks, stack: Stack) -> None:
+def verdict(payments: Run, check: str) -> str:
+    (found,) = [one for one in payments("doctor", "--json").json["findings"] if one["check"] == check]
+    return str(found["verdict"])
+
+
+def test_410_switches_an_endpoint_off_until_it_is_switched_on(
+    api: Api, hooks: Hooks, stack: Stack, payments: Run
+) -> None:
     declined = {"payment_method": "pm_card_visa_chargeDeclinedInsufficientFunds"}
     refused = pay(api, **declined)
     assert hooks.wait("refusals", refused) is not None
     name = stack.outputs["webhooks"]["refusals"]["secret_name"]
     version, label = until_labelled(hooks.manager, name)
+    assert verdict(payments, "webhook refusals") == "fail"
     hooks.receivers["refusals"].answer = lambda _: Answer(204)
     time.sleep(SECRET_TTL_SECONDS + 1)
     before = len(hooks.receivers["refusals"].received)
@@ -174,6 +182,7 @@ def test_410_switches_an_endpoint_off_until_it_is_switched_on(api: Api, hooks: H
     assert len(hooks.receivers["refusals"].received) == before
 
     hooks.manager.update_secret_version_stage(SecretId=name, VersionStage=label, RemoveFromVersionId=version)
+    assert verdict(payments, "webhook refusals") == "ok"
     time.sleep(SECRET_TTL_SECONDS + 1)
     again = pay(api, **declined)
     received = hooks.wait("refusals", again)
@@ -215,3 +224,22 @@ def test_an_operator_tries_an_endpoint(payments: Run, hooks: Hooks) -> None:
     assert received is not None
     event = Webhook(hooks.secrets["shop"][0]).verify(received.body, received.headers)
     assert (event["type"], event["id"]) == ("payment.test", tried.json["webhook_id"])
+
+
+def test_what_was_given_up_is_seen_and_sent_again(payments: Run, api: Api, hooks: Hooks) -> None:
+    hooks.receivers["slow"].answer = lambda _: Answer(500)
+    transaction_id = pay(api)
+    given_up: dict[str, str] = {}
+    deadline = time.monotonic() + SOON
+    while transaction_id not in given_up and time.monotonic() < deadline:
+        letters = payments("dlq", "peek", "webhook-slow", "--limit", "100", "--json").json
+        given_up = {letter["transaction_id"]: letter["event"] for letter in letters}
+    assert given_up.get(transaction_id) == "payment.processed"
+    tried = len(hooks.of("slow", transaction_id))
+    hooks.receivers["slow"].answer = lambda _: Answer(204)
+    sent = payments("dlq", "redrive", "webhook-slow", "--yes", "--json")
+    assert (sent.status, sent.json["kept"]) == (0, 0)
+    while len(attempts := hooks.of("slow", transaction_id)) == tried and time.monotonic() < deadline + SOON:
+        time.sleep(0.1)
+    assert len(attempts) == tried + 1
+    assert {attempt.headers["webhook-id"] for attempt in attempts} == {f"{transaction_id}.2"}
