@@ -1,8 +1,10 @@
 """Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
 
 Digits that stand together are a group; groups may be set apart by a few spaces, dots, hyphens and low lines. Any
-neighbouring groups that make up a card number count, whatever other numbers stand before or after them. The groups of a
-UUID are not joined: one in four hundred would else be taken for a card. Nor are those of a time: no colon sets apart.
+neighbouring groups that make up a card number count, whatever other numbers stand before or after them. Grouped as on
+a card, any number counts; grouped otherwise, only one as a card scheme issues it: of the order numbers that begin with
+a date, one in ten would else be taken for a card. The groups of a UUID are not joined, nor are those of a time: no
+colon sets apart.
 """
 
 import re
@@ -12,6 +14,18 @@ _GROUP = re.compile(r"\d+")
 _GAP = re.compile(r"[\s._\u2010-\u2015-]{1,3}")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _LENGTHS = range(13, 20)
+# How many digits each group has, on a card: fours and a rest, American Express, Diners Club.
+_PRINTED = re.compile(r"(?:4,){3,4}[1-4]|4,6,5|4,6,4")
+# What the schemes issue, by their published ranges and lengths.
+_ISSUED = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
+    r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
+    r"|3[47]\d{13}"  # American Express
+    r"|3(?:0[0-5]|09|[689]\d)\d{11,16}"  # Diners Club
+    r"|35(?:2[89]|[3-8]\d)\d{12,15}"  # JCB
+    r"|(?:220[0-4]\d|8[12]\d{3}|9792\d)\d{11,14}"  # Mir, RuPay, Troy
+    r"|(?:5[06-9]|6\d)\d{11,17}"  # Discover, Maestro, RuPay, UnionPay, Verve
+)
 MASK = "[card number]"
 
 
@@ -32,16 +46,23 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
     groups = [(match.start(), match.end()) for match in _GROUP.finditer(text)]
     for first, (start, _) in enumerate(groups):
         digits = ""
+        sizes: list[str] = []
         end = start
         for at, until in groups[first:]:
             if digits and not _GAP.fullmatch(text, end, at):
                 break
             digits += text[at:until]
+            sizes.append(str(until - at))
             end = until
             if len(digits) >= _LENGTHS.stop:
                 break
-            if len(digits) in _LENGTHS and luhn(digits):
+            if len(digits) in _LENGTHS and luhn(digits) and _is_plausible(digits, sizes):
                 yield start, end
+
+
+def _is_plausible(digits: str, sizes: list[str]) -> bool:
+    together = len(sizes) == 1
+    return together or _PRINTED.fullmatch(",".join(sizes)) is not None or _ISSUED.fullmatch(digits) is not None
 
 
 def has_card(text: str) -> bool:

@@ -248,7 +248,12 @@ def test_a_planted_mistake_is_found(plant: Callable[[Facts], None], kind: str) -
     told = copy.deepcopy(facts())
     plant(told)
     assert found(told) == {kind: 1}
-    assert zeros(dict.fromkeys(audit(**facts()).counts(), 0) | found(told)) == {kind: 1}
+    report = dict.fromkeys(audit(**facts()).counts(), 0) | {"left_in_queues": 0}
+    assert zeros(report | found(told)) == {kind: 1}
+
+
+def test_what_is_left_in_the_queues_is_not_nothing() -> None:
+    assert zeros(audit(**facts()).counts() | {"left_in_queues": 2}) == {"left_in_queues": 2}
 
 
 def test_what_was_never_acknowledged_may_be_missing_but_not_left_half_done() -> None:
