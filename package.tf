@@ -7,6 +7,12 @@ locals {
   # What make layer has built says so, and for which runtime; another's layer is taken as it is.
   layer_made_for = try(one(regex("# for (python\\S+ on \\S+)\n", file(local.layer_stamp))), null)
   layer_wanted   = "${var.runtime.name} on ${var.runtime.architecture}"
+
+  # A gateway's code goes only where it charges.
+  gateway_code = {
+    simulator = ["payments/simulator.py"]
+    stripe    = ["payments/handlers/stripe_*.py", "payments/stripe_*.py"]
+  }
 }
 
 data "archive_file" "functions" {
@@ -15,7 +21,10 @@ data "archive_file" "functions" {
   output_path      = "${path.root}/build/functions-${var.environment_suffix}.zip"
   output_file_mode = "0644"
   # The operations are what the API's document and routes are made of. No function reads them.
-  excludes = ["**/__pycache__/**", "**/*.pyc", "**/*.egg-info/**", "payments/operations.py"]
+  excludes = concat(
+    ["**/__pycache__/**", "**/*.pyc", "**/*.egg-info/**", "payments/operations.py"],
+    flatten([for gateway, files in local.gateway_code : files if gateway != var.gateway]),
+  )
 }
 
 data "archive_file" "layer" {

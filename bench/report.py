@@ -181,7 +181,7 @@ def _package(whole: dict[str, Any]) -> str:
         [
             "functions, zipped",
             f"{package['functions_zip'] / 1000:.1f} kB (goal {GOALS['functions_kb']})",
-            "our own code",
+            "our own code with Stripe's gateway; with the simulator it is smaller",
         ],
         ["layer, unzipped", f"{package['layer_unzipped'] / 1e6:.2f} MB (goal {GOALS['layer_mb']})", ""],
         *_parts(package["layer_parts"]),

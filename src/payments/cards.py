@@ -1,10 +1,9 @@
 """Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
 
-Digits that stand together are a group; groups may be set apart by a few spaces, dots, hyphens and low lines. Any
-neighbouring groups that make up a card number count, whatever other numbers stand before or after them. Grouped as on
-a card, any number counts; grouped otherwise, only one as a card scheme issues it: of the order numbers that begin with
-a date, one in ten would else be taken for a card. The groups of a UUID are not joined, nor are those of a time: no
-colon sets apart.
+Neighbouring groups of digits are joined across a few spaces, dots, hyphens and low lines, whatever other numbers stand
+before or after them: any number in the groups of a card, and in other groups what a card scheme issues. Of the order
+numbers that begin with a date, one in ten would else be taken for a card. The groups of a UUID are not joined, nor are
+those of a time: no colon sets apart.
 """
 
 import re
@@ -56,13 +55,9 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
             end = until
             if len(digits) >= _LENGTHS.stop:
                 break
-            if len(digits) in _LENGTHS and luhn(digits) and _is_plausible(digits, sizes):
+            shaped = len(sizes) == 1 or _PRINTED.fullmatch(",".join(sizes)) or _ISSUED.fullmatch(digits)
+            if shaped and len(digits) in _LENGTHS and luhn(digits):
                 yield start, end
-
-
-def _is_plausible(digits: str, sizes: list[str]) -> bool:
-    together = len(sizes) == 1
-    return together or _PRINTED.fullmatch(",".join(sizes)) is not None or _ISSUED.fullmatch(digits) is not None
 
 
 def has_card(text: str) -> bool:

@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
+from bench import package
 from local import ROOT
 from tests.plan.graph import WAY_OUT, Plan, counted, resources, statements
 
@@ -54,6 +56,16 @@ def test_nothing_of_it_is_made_unasked(root_plan: Callable[[str], Plan]) -> None
     assert "stripe" not in "".join(resource["address"] for resource in resources(plan))
     assert plan["planned_values"]["outputs"]["stripe"].get("value") is None
     assert allowed(plan, "secretsmanager") == {}
+
+
+def test_each_gateways_code_is_only_where_it_charges(root: Plan, root_plan: Callable[[str], Plan]) -> None:
+    for gateway, plan in (("stripe", root), ("simulator", root_plan("local"))):
+        (file,) = {r["values"]["filename"] for r in resources(plan, "aws_lambda_function")}
+        with ZipFile(ROOT / file) as packed:
+            names = set(packed.namelist())
+        assert names == {str(found.relative_to(ROOT / "src")) for found in package.functions(gateway)}
+        assert ("payments/simulator.py" in names) == (gateway == "simulator")
+        assert any("stripe" in name for name in names) == (gateway == "stripe")
 
 
 def test_only_who_charges_carries_the_package(root: Plan) -> None:

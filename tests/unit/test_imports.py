@@ -40,7 +40,7 @@ OWN = {
     "refunder": {"contract", "problems", "refunding", "store"},
     "relay": {"relaying"},
     "stripe_comparer": {
-        *("announcing", "charging", "contract", "gateway", "gateways", "relaying", "simulator", "store"),
+        *("announcing", "charging", "contract", "gateway", "gateways", "relaying", "store"),
         "stripe_comparing",
     },
     "stripe_webhook": {
