@@ -13,10 +13,11 @@ _GROUP = re.compile(r"\d+")
 _GAP = re.compile(r"[\s._\u2010-\u2015-]{1,3}")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _LENGTHS = range(13, 20)
-# How many digits each group has, on a card: fours and a rest, American Express, Diners Club.
-_PRINTED = re.compile(r"(?:4,){3,4}[1-4]|4,6,5|4,6,4")
+# Seldom needed, and so compiled by whoever needs them first. How many digits each group has, on a card: fours and a
+# rest, American Express, Diners Club.
+_PRINTED = r"(?:4,){3,4}[1-4]|4,6,5|4,6,4"
 # What the schemes issue, by their published ranges and lengths.
-_ISSUED = re.compile(
+_ISSUED = (
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
     r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
     r"|3[47]\d{13}"  # American Express
@@ -55,8 +56,9 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
             end = until
             if len(digits) >= _LENGTHS.stop:
                 break
-            shaped = len(sizes) == 1 or _PRINTED.fullmatch(",".join(sizes)) or _ISSUED.fullmatch(digits)
-            if shaped and len(digits) in _LENGTHS and luhn(digits):
+            if len(digits) not in _LENGTHS or not luhn(digits):
+                continue
+            if len(sizes) == 1 or re.fullmatch(_PRINTED, ",".join(sizes)) or re.fullmatch(_ISSUED, digits):
                 yield start, end
 
 
