@@ -50,7 +50,8 @@ class Size:
 
 def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[dict[str, Any], Findings]:
     """Run, and return the report and what the audit found. ``tell`` hears of each stage's progress."""
-    name = f"chaos-{size.seed}-{uuid.uuid4().hex[:8]}"
+    # Letters between the numbers: no three of them can be taken for a card number.
+    name = f"chaos-{size.seed}-run{uuid.uuid4().hex[:8]}"
     stack = target.stack
     load = Load(target.api, size.seed, name)
     began = time.monotonic()
