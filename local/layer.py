@@ -126,10 +126,10 @@ def build(folder: Path, options: list[str], made_for: str, group: str | None = N
     return True
 
 
-def main() -> int:
-    """Build each layer for both; return the process's exit status."""
+def main(env: str = LOCAL) -> int:
+    """Build each layer, for an environment's functions in AWS and for this machine; return the exit status."""
     try:
-        architecture, version = target(*sys.argv[1:2])
+        architecture, version = target(env)
         wanted = {
             "layer": ["--python-platform", PLATFORMS[architecture], "--python-version", version],
             "layer-local": ["--python", str(EMBEDDED_PYTHON)],
@@ -153,4 +153,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

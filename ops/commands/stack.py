@@ -41,7 +41,7 @@ def up(
     """Start the embedded AWS, deploy the stack to it, send a payment and show its way."""
     place, display = running.Place(), Display()
     with running.only_one():
-        _build_layer()
+        _build_layer(LOCAL)
         bringing = running.bring_up_server(place, port, display)
         with_stripe = _with_stripe(place, gateway)
         started = False
@@ -132,7 +132,7 @@ def deploy(env: Environment) -> None:
     """
     display = Display(Console(stderr=True))
     terraform = account_terraform(env)
-    _build_layer()
+    _build_layer(env)
     with display.step(f"Preparing Terraform for {env}") as step:
         terraform.init()
         step.result = "Terraform is ready"
@@ -144,7 +144,7 @@ def deploy(env: Environment) -> None:
 
 def plan(env: Environment = LOCAL) -> None:
     """Show what a deployment would change."""
-    _build_layer()
+    _build_layer(env)
     terraform = _terraform(env)
     terraform.init()
     raise typer.Exit(terraform.attend("plan", "-input=false"))
@@ -163,6 +163,6 @@ def _terraform(env: str) -> Terraform:
     return running.terraform(place, running.running_server(place).url)
 
 
-def _build_layer() -> None:
-    if layer.main():
+def _build_layer(env: str) -> None:
+    if layer.main(env):
         raise LocalError("the functions' layer could not be built; see above")

@@ -11,12 +11,14 @@ import ssl
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from local import ROOT, LocalError
+from local import ROOT, LocalError, layer
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
 from ops import environments, fake_stripe, interrupt, running
 from ops.client import Api, Keys
@@ -93,6 +95,30 @@ def test_a_wrong_option_is_answered_with_the_usage() -> None:
     answer = ops("up", "--port", "0")
     assert answer.returncode == 2
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(("command", "architecture"), [("up", "arm64"), ("plan", "x86_64"), ("deploy", "x86_64")])
+def test_each_command_builds_the_layer_of_its_environment(
+    command: str, architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = tmp_path / "far.tfvars"
+    far.write_text('runtime = { architecture = "x86_64" }\n')
+    built: list[str] = []
+
+    def enough(*_: object) -> None:
+        raise LocalError("far enough")
+
+    monkeypatch.setattr(sys, "argv", ["ops", command])
+    monkeypatch.setattr(layer, "variables", lambda env: {"far": far}[env])
+    monkeypatch.setattr(layer, "build", lambda _folder, _options, made_for, _group: built.append(made_for))
+    monkeypatch.setattr(running, "only_one", nullcontext)
+    monkeypatch.setattr(running, "bring_up_server", enough)
+    monkeypatch.setattr(stack, "account_terraform", lambda _env: SimpleNamespace(init=enough))
+    monkeypatch.setattr(stack, "_terraform", enough)
+    call = {"up": lambda: stack.up(4566, ""), "plan": lambda: stack.plan("far"), "deploy": lambda: stack.deploy("far")}
+    with pytest.raises(LocalError, match="far enough"):
+        call[command]()
+    assert f"python3.13 on {architecture}" in built
 
 
 def test_nothing_of_an_account_reaches_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
