@@ -55,14 +55,15 @@ def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[d
     stack = target.stack
     load = Load(target.api, size.seed, name)
     began = time.monotonic()
+    post = Post(stack)
     # What lies in the dead-letter queues from before is none of this run's.
-    before = _waiting(Post(stack))
+    before = _waiting(post)
     with Inbox(stack) as inbox:
         with Storm(stack, target.proxy, target.server, size.seed, size.pause) as storm:
             load.post(size.payments, lambda done: tell("posted", done))
             load.refund(REFUNDED_SHARE, lambda done: tell("refunded", done))
         calm = time.monotonic()
-        drained = _drain(stack, load, inbox, before, tell)
+        drained = _drain(post, load, inbox, before, tell)
         drain = time.monotonic() - calm
         # A stack may have payments that are not of this run.
         items = [item for item in _items(stack, "dynamodb_table_name") if item["transaction_id"].startswith(name)]
@@ -83,7 +84,7 @@ def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[d
         "refunds_acknowledged": refunds.count(Answer.ACCEPTED),
         **findings.counts(),
         "redriven": drained,
-        "left_in_queues": max(_waiting(Post(stack)) - before, 0),
+        "left_in_queues": max(_waiting(post) - before, 0),
         "faults": dict(sorted(storm.counts.items())),
         "clients": dict(sorted(load.counts.items())),
         "load_seconds": round(calm - began, 1),
@@ -99,13 +100,13 @@ def zeros(report: dict[str, Any]) -> dict[str, int]:
     return {name: report[name] for name in names if report[name]}
 
 
-def _drain(stack: Stack, load: Load, inbox: Inbox, before: int, tell: Callable[[str, int], None]) -> int:
+def _drain(post: Post, load: Load, inbox: Inbox, before: int, tell: Callable[[str, int], None]) -> int:
     """Do what an operator does when the faults are over, until all is final; return how many messages were redriven.
 
     The dead-letter queues are sent back, and the reconciler is called by hand. So many messages as ``before`` may stay.
     """
     wanted = {posted.transaction_id for posted in load.posted if posted.answer is Answer.ACCEPTED}
-    post = Post(stack)
+    stack = post.stack
     redriven = 0
     done = 0
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -67,7 +67,7 @@ def target(env: str = LOCAL) -> tuple[str, str]:
     """Return the processor architecture and Python version that an environment's functions run on in AWS.
 
     What its tfvars leave out, and all of the local one's, is the root's default. Raises LocalError for tfvars that
-    cannot be read.
+    cannot be read, and for an architecture that there is no platform for.
     """
     runtime = re.search(
         # The two defaults, in the order in which the variable has them.
@@ -80,7 +80,10 @@ def target(env: str = LOCAL) -> tuple[str, str]:
         raise LocalError("variables.tf: the variable runtime has lost its defaults, which say what the layer is for")
     architecture, version = runtime.groups()
     told = {} if env == LOCAL else _runtime(env)
-    return told.get("architecture", architecture), told.get("name", f"python{version}").removeprefix("python")
+    architecture = told.get("architecture", architecture)
+    if architecture not in PLATFORMS:
+        raise LocalError(f"runtime.architecture must be one of {', '.join(PLATFORMS)}, not {architecture!r}")
+    return architecture, told.get("name", f"python{version}").removeprefix("python")
 
 
 def _runtime(env: str) -> dict[str, str]:
@@ -140,9 +143,6 @@ def main(env: str = LOCAL) -> int:
             for group, folder in {None: name, "stripe": f"{name}-stripe"}.items():
                 if build(BUILD / folder, options, made_for[name], group):
                     sys.stderr.write(f"built build/{folder}\n")
-    except KeyError as error:
-        sys.stderr.write(f"runtime.architecture must be one of {', '.join(PLATFORMS)}, not {error}\n")
-        return 1
     except LocalError as error:
         sys.stderr.write(f"{error}\n")
         return 1

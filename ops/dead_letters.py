@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from local import LocalError
 from ops.failures import code_of
+from ops.stack import webhook_endpoints
 from ops.stream import GoneError, records_between
 from payments.cards import redact
 from payments.model import PoisonError, from_item, timestamp
@@ -134,7 +135,7 @@ def dead_letter_queues(stack: Stack) -> dict[str, Queue]:
         # What it holds names stream records: no queue takes it back.
         RELAY: Queue(RELAY, outputs["relay_dlq_url"]),
     }
-    for endpoint, parts in (outputs.get("webhooks") or {}).items():
+    for endpoint, parts in webhook_endpoints(outputs).items():
         name = f"webhook-{endpoint}"
         found[name] = Queue(name, parts["dead_letter_queue_url"], parts["queue_url"])
     if outputs.get("event_bus_dlq_url"):

@@ -13,6 +13,7 @@ from local import LocalError
 from ops.client import Api
 from ops.dead_letters import Post, dead_letter_queues, work_queues
 from ops.failures import explain
+from ops.stack import webhook_endpoints
 from payments.model import OPEN_SHARDS, now, timestamp
 from payments.webhooks import OFF
 
@@ -179,7 +180,7 @@ def _functions(there: Target) -> Iterator[Finding]:
 
 def _deliverers(there: Target) -> dict[str, str]:
     """Return the names of the functions that deliver webhooks."""
-    endpoints = there.stack.outputs.get("webhooks") or {}
+    endpoints = webhook_endpoints(there.stack.outputs)
     return {f"webhook-{endpoint}": parts["function_name"] for endpoint, parts in endpoints.items()}
 
 
@@ -208,15 +209,15 @@ def _sources(there: Target) -> Iterator[Finding]:
 
 def _webhooks(there: Target) -> Iterator[Finding]:
     """Look for endpoints that are switched off, or that nothing can be signed for."""
-    for endpoint, parts in sorted((there.stack.outputs.get("webhooks") or {}).items()):
+    for endpoint, parts in sorted(webhook_endpoints(there.stack.outputs).items()):
         secret = there.stack.client("secretsmanager").describe_secret(SecretId=parts["secret_name"])
-        stages = [stage for version in secret.get("VersionIdsToStages", {}).values() for stage in version]
-        current = [id_ for id_, of in secret.get("VersionIdsToStages", {}).items() if "AWSCURRENT" in of]
+        versions = secret.get("VersionIdsToStages", {})
+        current = next((version for version, stages in versions.items() if "AWSCURRENT" in stages), None)
         check = f"webhook {endpoint}"
-        if not current:
+        if current is None:
             remedy = f"Put one into {parts['secret_name']}: see docs/webhooks.md"
             yield Finding(check, "fail", "its secret has no value, and nothing is delivered", remedy)
-        elif f"{OFF}{current[0]}" in stages:
+        elif f"{OFF}{current}" in versions[current]:
             yield Finding(check, "fail", "it is switched off", "See docs/runbooks/webhook-switched-off.md")
         else:
             yield Finding(check, "ok", "switched on, with a secret")

@@ -94,3 +94,8 @@ class Stack:
         return self.session().client(  # type: ignore[call-overload]
             service, endpoint_url=self.endpoint, verify=self.trusted, config=Config(**config)
         )
+
+
+def webhook_endpoints(outputs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the parts of each webhook endpoint by its name; none of a stack that was deployed without them."""
+    return outputs.get("webhooks") or {}

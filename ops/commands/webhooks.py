@@ -16,6 +16,7 @@ from ops.commands.options import BAD, AsJson, Environment, Yes, ask
 from ops.environments import LOCAL
 from ops.failures import code_of
 from ops.output import Output
+from ops.stack import webhook_endpoints
 from payments.model import now, timestamp
 
 app = typer.Typer(no_args_is_help=True, help="Webhook endpoints: test.")
@@ -48,7 +49,7 @@ def try_endpoint(
     The event's type is payment.test: it stands for no payment. Exit status 3 where it was not delivered in time.
     """
     output, there = Output(as_json), target.resolve(env)
-    endpoints: dict[str, Any] = there.stack.outputs.get("webhooks") or {}
+    endpoints = webhook_endpoints(there.stack.outputs)
     if endpoint not in endpoints:
         known = ", ".join(sorted(endpoints)) or "none"
         raise LocalError(f"{env} has no webhook endpoint {endpoint!r}. There are: {known}.")

@@ -71,7 +71,7 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
             worker.handle(record)
         except Exception as error:  # noqa: BLE001
             # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
-            tell("not done", raw, {"error": type(error).__name__, "reason": str(error)})
+            tell("not done", raw, error)
             return False
         return True
 
@@ -79,14 +79,15 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
         try:
             return working.result(timeout=max(left() - ANSWER_SECONDS, 0))
         except TimeoutError:
-            tell("not done in time", raw, {})
+            tell("not done in time", raw)
         try:
             worker.skip(_record(raw))
         except Exception as error:  # noqa: BLE001 - as above: the message comes again all the same
-            tell("not done", raw, {"error": type(error).__name__, "reason": str(error)})
+            tell("not done", raw, error)
         return False
 
-    def tell(what: str, raw: dict[str, Any], why: dict[str, Any]) -> None:
+    def tell(what: str, raw: dict[str, Any], error: Exception | None = None) -> None:
+        why: dict[str, Any] = {"error": type(error).__name__, "reason": str(error)} if error else {}
         logger.warning(what, message_id=raw["messageId"], **worker.named(str(raw.get("body"))), **why)
 
     pool = ThreadPoolExecutor(CONCURRENCY)

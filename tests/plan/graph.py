@@ -58,11 +58,13 @@ def statements(plan: Plan, type_: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the address and each statement of every policy of a type, Action and Resource always as lists."""
     for resource in resources(plan, type_):
         for statement in json.loads(resource["values"]["policy"])["Statement"]:
-            listed = {
-                key: [statement[key]] if isinstance(statement.get(key), str) else statement.get(key, [])
-                for key in ("Action", "Resource")
-            }
-            yield resource["address"], statement | listed
+            lists = {key: listed(statement.get(key, [])) for key in ("Action", "Resource")}
+            yield resource["address"], statement | lists
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a policy's value, which may be one or a list of them, as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def with_unknowns_named(plan: Plan) -> Plan:

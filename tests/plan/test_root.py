@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local import ROOT
-from tests.plan.graph import WAY_OUT, Plan, counted, redrives, resources, statements
+from tests.plan.graph import WAY_OUT, Plan, counted, listed, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -194,10 +194,6 @@ def test_a_function_is_called_by_what_it_is_for(environment: str, root: Plan) ->
         ("payment-reconciler", "events.amazonaws.com"),
     }
     assert len(allowed) >= 6
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def test_every_policy_is_known_at_plan(root: Plan) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACK = (
-    "import base64, json, sys; from pathlib import Path; from local.archive_provider import archive, results;"
+    "import base64, json, sys; from pathlib import Path; from local.archive import archive, results;"
     "print(json.dumps(results(archive(Path(sys.argv[1]), sys.argv[2:], 0o644)) ))"
 )
 
@@ -203,27 +203,38 @@ def test_a_connection_outlives_its_thousandth_request(embedded: EmbeddedAWS) -> 
     connection.close()
 
 
-def test_tables_queues_and_streams_outlast_a_restart(embedded: EmbeddedAWS) -> None:
-    table, sqs, functions = (client(embedded, name) for name in ("dynamodb", "sqs", "lambda"))
-    queue = sqs.create_queue(QueueName="names")["QueueUrl"]
-    made = table.create_table(
-        TableName="named",
+def make_table(dynamodb: Any, name: str, **options: Any) -> dict[str, Any]:
+    """Make a table of names, and return what it is."""
+    made: dict[str, Any] = dynamodb.create_table(
+        TableName=name,
         KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"},
-    )["TableDescription"]
-    packed_function = io.BytesIO()
-    with zipfile.ZipFile(packed_function, "w") as archive:
-        archive.writestr("tell.py", TELL)
-    functions.create_function(
-        FunctionName="tell",
-        Runtime="python3.11",
-        Role="arn:aws:iam::000000000000:role/tell",
-        Handler="tell.handler",
-        Code={"ZipFile": packed_function.getvalue()},
-        Environment={"Variables": {"QUEUE": queue}},
+        **options,
     )
+    return made["TableDescription"]  # type: ignore[no-any-return]
+
+
+def make_function(functions: Any, name: str, code: str, **options: Any) -> None:
+    """Make a function of a module's text."""
+    packed_code = io.BytesIO()
+    with zipfile.ZipFile(packed_code, "w") as archive:
+        archive.writestr(f"{name}.py", code)
+    functions.create_function(
+        FunctionName=name,
+        Runtime="python3.11",
+        Role=f"arn:aws:iam::000000000000:role/{name}",
+        Handler=f"{name}.handler",
+        Code={"ZipFile": packed_code.getvalue()},
+        **options,
+    )
+
+
+def test_tables_queues_and_streams_outlast_a_restart(embedded: EmbeddedAWS) -> None:
+    table, sqs, functions = (client(embedded, name) for name in ("dynamodb", "sqs", "lambda"))
+    queue = sqs.create_queue(QueueName="names")["QueueUrl"]
+    made = make_table(table, "named", StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
+    make_function(functions, "tell", TELL, Environment={"Variables": {"QUEUE": queue}})
     functions.create_event_source_mapping(
         EventSourceArn=made["LatestStreamArn"], FunctionName="tell", StartingPosition="TRIM_HORIZON"
     )
@@ -252,23 +263,8 @@ def test_nothing_that_was_answered_is_forgotten_by_a_restart(embedded: EmbeddedA
     table, functions = (
         client(embedded, name, retries={"total_max_attempts": 1}, read_timeout=40) for name in ("dynamodb", "lambda")
     )
-    table.create_table(
-        TableName="answered",
-        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("slow.py", SLOW)
-    functions.create_function(
-        FunctionName="slow",
-        Runtime="python3.11",
-        Role="arn:aws:iam::000000000000:role/slow",
-        Handler="slow.handler",
-        Code={"ZipFile": packed.getvalue()},
-        Timeout=60,
-    )
+    make_table(table, "answered")
+    make_function(functions, "slow", SLOW, Timeout=60)
     answered: list[str] = []
     over = threading.Event()
 
@@ -324,6 +320,9 @@ def test_the_layer_is_for_the_runtime_that_an_environment_asks_for(
     assert layer.target() == ("arm64", "3.13")
     file.write_text('runtime = {\n  architecture = "x86_64"\n  name = "python3.11"\n}\n')
     assert layer.target("far") == ("x86_64", "3.11")
+    file.write_text('runtime = { architecture = "sparc" }\n')
+    with pytest.raises(LocalError, match=r"runtime\.architecture must be one of .*, not 'sparc'"):
+        layer.target("far")
     file.write_text("runtime = {")
     with pytest.raises(LocalError, match=r"far\.tfvars cannot be read"):
         layer.target("far")

@@ -35,13 +35,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def charge(record: SQSRecord) -> None:
         message = Message.decode(record.body)
         deliveries = int(record.attributes.approximate_receive_count)
+        last = deliveries >= most
         try:
-            charging.work(message.payment, message.refund_id, deliveries=deliveries, last=deliveries >= most)
+            charging.work(message.payment, message.refund_id, deliveries=deliveries, last=last)
         except RetryError:
             raise
         except Exception as error:
             # Whatever nobody foresaw: the last delivery leaves no payment of which nothing is told.
-            if deliveries >= most:
+            if last:
                 charging.give_up(message.payment, message.refund_id, type(error).__name__)
             raise
 
