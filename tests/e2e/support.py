@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 SOON = 30.0
+# A message comes again after 30 s, and goes to the dead-letter queue after its third delivery.
+AFTER_THE_RETRIES = 150.0
 
 
 def unique(what: str) -> str:

@@ -8,19 +8,20 @@ import subprocess
 import threading
 import time
 import zipfile
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local import ROOT
 from ops import target
-from ops.dead_letters import Post, dead_letter_queues
+from ops.dead_letters import Post, dead_letter_queues, work_queues
 from ops.environments import LOCAL
 from ops.payment import until_final
 from ops.stream import Feed, stream_arn
 from payments.model import Message, from_item
 from tests.commands import Ran, runner
-from tests.e2e.support import SOON, a_payment, ledger, stored, unique
+from tests.e2e.support import AFTER_THE_RETRIES, SOON, a_payment, ledger, stored, unique
 from tests.e2e.test_refunds import stranded
 from tests.unit.conftest import payment as payment_of
 
@@ -43,8 +44,18 @@ def payments(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: py
     return runner(monkeypatch, capsys)
 
 
+@pytest.fixture(scope="module")
+def _quiet(stack: Stack) -> None:
+    """Wait until nothing is on its way: what fails for the last time here would be one more dead letter."""
+    post = Post(stack)
+    deadline = time.monotonic() + AFTER_THE_RETRIES
+    while any(any(astuple(post.counts(queue))) for queue in work_queues(stack).values()):
+        assert time.monotonic() < deadline, "what other tests have left does not come to its end"
+        time.sleep(1)
+
+
 @pytest.fixture(autouse=True)
-def _no_dead_letters(stack: Stack) -> None:
+def _no_dead_letters(stack: Stack, _quiet: None) -> None:
     """Other tests leave some."""
     post = Post(stack)
     for queue in dead_letter_queues(stack).values():
