@@ -69,6 +69,12 @@ def named(case: Any) -> list[str]:
     return [name for name in names if isinstance(name, str) and 0 < len(name) < 1000 and name.isascii()]
 
 
+def asked_for(stack: Stack, transaction_id: str) -> object:
+    """Return what clients' requests have written of a payment. The rest of it changes as the payment travels."""
+    item = stored(stack, transaction_id)
+    return item and ({name: item[name] for name in ("fingerprint", "created_at")}, item["refunds"]["M"].keys())
+
+
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_the_api_does_as_its_document_says(
@@ -79,7 +85,7 @@ def test_the_api_does_as_its_document_says(
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=SCHEMA[path][method].as_strategy(generation_mode=mode))
     def holds(case: Any) -> None:
-        before = {name: stored(stack, name) for name in named(case)}
+        before = {name: asked_for(stack, name) for name in named(case)}
         for _ in range(PATIENCE):
             response = case.call(base_url=api.url, auth=signed, verify=stack.trusted)
             # As the contract says: repeat what was not served. Any other server's error is one.
@@ -90,7 +96,7 @@ def test_the_api_does_as_its_document_says(
         checks = [openapi.status_code_conformance] if response.status_code == 403 else CHECKS
         case.validate_response(response, checks=checks)
         if response.status_code >= 400:
-            assert {name: stored(stack, name) for name in before} == before, "a refused request has written"
+            assert {name: asked_for(stack, name) for name in before} == before, "a refused request has written"
 
     holds()
 

@@ -49,8 +49,8 @@ def _quiet(stack: Stack) -> None:
     """Wait until nothing is on its way: what fails for the last time here would be one more dead letter."""
     post = Post(stack)
     deadline = time.monotonic() + AFTER_THE_RETRIES
-    while any(any(astuple(post.counts(queue))) for queue in work_queues(stack).values()):
-        assert time.monotonic() < deadline, "what other tests have left does not come to its end"
+    while left := {name: one for name, queue in work_queues(stack).items() if any(astuple(one := post.counts(queue)))}:
+        assert time.monotonic() < deadline, left
         time.sleep(1)
 
 

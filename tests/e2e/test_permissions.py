@@ -73,7 +73,8 @@ class Right:
                     "ExpressionAttributeValues": {":nobody": {"S": "nobody"}},
                 },
             ),
-            "sqs:SendMessage": ("sqs", "send_message", {"QueueUrl": url, "MessageBody": "x", "DelaySeconds": 901}),
+            # No message may hold that character: whoever may send sends nothing.
+            "sqs:SendMessage": ("sqs", "send_message", {"QueueUrl": url, "MessageBody": "\x01"}),
             "sqs:DeleteMessage": ("sqs", "delete_message", {"QueueUrl": url, "ReceiptHandle": "no-such-message"}),
             "sqs:GetQueueAttributes": (
                 "sqs",
