@@ -1,6 +1,6 @@
 """A gateway in one file, as a skeleton: of Acme, which there is not. docs/stripe.md says what to do with it.
 
-It is type-checked, and tested (tests/unit/test_another_gateway.py), so that it stays true.
+It is type-checked, and tested (tests/integration/test_another_gateway.py), so that it stays true.
 """
 
 from __future__ import annotations

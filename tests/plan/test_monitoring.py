@@ -181,8 +181,8 @@ def test_every_alarm_names_its_runbook_and_every_runbook_is_named(
         assert found, name
         named.add(found[1])
     pages = {str(page.relative_to(ROOT)) for page in (ROOT / "docs/runbooks").glob("*.md")}
-    # The webhooks' and the bus's alarms are made where they are, and Stripe's with Stripe only; tests/unit/test_docs.py
-    # knows all pages.
+    # The webhooks' and the bus's alarms are made where they are, and Stripe's with Stripe only;
+    # tests/integration/test_docs.py knows all pages.
     assert {page for page in pages if not re.search("webhook|event-bus|gateway-differences", page)} == named
 
 

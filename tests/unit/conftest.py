@@ -1,10 +1,12 @@
-"""AWS in memory, and events as Lambda sends them."""
+"""AWS in memory, and events as Lambda sends them: no test here takes longer than its own work."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
+import socket
+import subprocess
 import threading
 import uuid
 from dataclasses import dataclass
@@ -86,7 +88,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep unit tests quick: whoever needs a server or a process stands in tests/integration."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a unit test opens no socket and starts no process: it belongs in tests/integration")
+
+    for name in ("bind", "connect"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+
+
+# Moto stands between boto and any AWS for as long as it lasts: not longer than the folder's tests.
+@pytest.fixture(scope="package")
 def moto_client() -> Iterator[Any]:
     """The one client of all tests, since making one takes longer than most tests do."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():

@@ -68,11 +68,16 @@ def test_what_is_still_pending_is_asked_for_ever_less_often_and_never_sent_again
     table.accept(payment())
     charge(table, WAIT)
     at, asked = NOW, 0
-    while at < NOW + timedelta(days=3):
-        at += timedelta(minutes=5)
-        if due(dynamodb, at):
-            assert reconcile(table, WAIT, at) == Counter(pending=1)
-            asked += 1
+    while True:
+        item = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})["Item"]
+        before, at = at, datetime.fromisoformat(item["open_from"]["S"])
+        assert at > before
+        if at > NOW + timedelta(days=3):
+            break
+        assert due(dynamodb, at - timedelta(seconds=1)) == []
+        assert due(dynamodb, at) == ["order-1"]
+        assert reconcile(table, WAIT, at) == Counter(pending=1)
+        asked += 1
     assert 10 < asked < 20
     assert (state(table).status, state(table).redrives) == ("unknown", 0)
 

@@ -24,9 +24,9 @@ from payments.money import Money
 from payments.simulator import Simulator
 from payments.stripe_gateway import StripeGateway
 from tests.fakes.stripe_server import FakeStripe
-from tests.unit import second_opinion
+from tests.integration import second_opinion
+from tests.integration.stripe_support import gateway_to
 from tests.unit.conftest import LEDGER
-from tests.unit.stripe_support import gateway_to
 
 TEN = Money(1000, "EUR")
 
