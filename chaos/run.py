@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,7 @@ def _has_ended(item: dict[str, Any] | None) -> bool:
 def _waiting(post: Post) -> int:
     """Return how many messages wait, or are worked on."""
     queues = [*work_queues(post.stack).values(), *dead_letter_queues(post.stack).values()]
-    return sum(sum(asdict(post.counts(queue)).values()) for queue in queues)
+    return sum(post.counts(queue).total for queue in queues)
 
 
 def _all_told(wanted: set[str], inbox: Inbox) -> bool:

@@ -116,6 +116,11 @@ class Counts:
     in_flight: int
     delayed: int
 
+    @property
+    def total(self) -> int:
+        """All that the queue holds."""
+        return self.waiting + self.in_flight + self.delayed
+
 
 @dataclass(frozen=True)
 class Queue:

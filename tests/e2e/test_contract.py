@@ -17,6 +17,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks as openapi
 
 from local import ROOT
+from payments.model import from_item
 from tests.e2e.support import a_payment, stored
 
 if TYPE_CHECKING:
@@ -69,10 +70,15 @@ def named(case: Any) -> list[str]:
     return [name for name in names if isinstance(name, str) and 0 < len(name) < 1000 and name.isascii()]
 
 
-def asked_for(stack: Stack, transaction_id: str) -> object:
+def asked_for(stack: Stack, transaction_id: str) -> tuple[object, ...] | None:
     """Return what clients' requests have written of a payment. The rest of it changes as the payment travels."""
     item = stored(stack, transaction_id)
-    return item and ({name: item[name] for name in ("fingerprint", "created_at")}, item["refunds"]["M"].keys())
+    if item is None:
+        return None
+    payment = from_item(item)
+    asked = (payment.customer_id, payment.money, payment.payment_method, payment.description, payment.metadata)
+    refunds = {name: (refund.amount_minor, refund.fingerprint) for name, refund in payment.refunds.items()}
+    return *asked, payment.fingerprint, payment.created_at, refunds
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])

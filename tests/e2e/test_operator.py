@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 import zipfile
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +48,7 @@ def _quiet(stack: Stack) -> None:
     """Wait until nothing is on its way: what fails for the last time here would be one more dead letter."""
     post = Post(stack)
     deadline = time.monotonic() + AFTER_THE_RETRIES
-    while left := {name: one for name, queue in work_queues(stack).items() if any(astuple(one := post.counts(queue)))}:
+    while left := [queue.name for queue in work_queues(stack).values() if post.counts(queue).total]:
         assert time.monotonic() < deadline, left
         time.sleep(1)
 

@@ -1,4 +1,4 @@
-"""AWS in memory, and events as Lambda sends them: no test here takes longer than its own work."""
+"""AWS in memory, and events as Lambda sends them."""
 
 from __future__ import annotations
 
@@ -182,6 +182,12 @@ def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
 @pytest.fixture
 def table(dynamodb: Any) -> Table:
     return Table(dynamodb, TABLE)
+
+
+def item(dynamodb: Any, transaction_id: str = "order-1") -> dict[str, Any]:
+    """A payment as the table holds it."""
+    found: dict[str, Any] = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": transaction_id}})["Item"]
+    return found
 
 
 def payment(**changes: Any) -> Payment:

@@ -15,7 +15,7 @@ from payments.model import Message, Payment, from_item, timestamp, to_item
 from payments.reconciling import Reconciler
 from payments.relaying import messages_of
 from payments.store import OpenIndex, Table
-from tests.unit.conftest import OPEN_INDEX, TABLE, payment, stream_record
+from tests.unit.conftest import OPEN_INDEX, TABLE, item, payment, stream_record
 from tests.unit.test_processor import NOW, Scripted
 
 ACT = Pending("pi_1", "use_stripe_sdk")
@@ -67,17 +67,13 @@ def test_the_reconciler_learns_the_end(table: Table, dynamodb: Any, known: Any, 
 def test_what_is_still_pending_is_asked_for_ever_less_often_and_never_sent_again(table: Table, dynamodb: Any) -> None:
     table.accept(payment())
     charge(table, WAIT)
-    at, asked = NOW, 0
-    while True:
-        item = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})["Item"]
-        before, at = at, datetime.fromisoformat(item["open_from"]["S"])
-        assert at > before
-        if at > NOW + timedelta(days=3):
-            break
+    last, asked = NOW, 0
+    while (at := datetime.fromisoformat(item(dynamodb)["open_from"]["S"])) < NOW + timedelta(days=3):
+        assert at > last
         assert due(dynamodb, at - timedelta(seconds=1)) == []
         assert due(dynamodb, at) == ["order-1"]
         assert reconcile(table, WAIT, at) == Counter(pending=1)
-        asked += 1
+        last, asked = at, asked + 1
     assert 10 < asked < 20
     assert (state(table).status, state(table).redrives) == ("unknown", 0)
 

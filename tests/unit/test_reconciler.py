@@ -17,7 +17,7 @@ from payments.reconciling import Reconciler
 from payments.relaying import messages_of
 from payments.store import OpenIndex
 from payments.transitions import Status
-from tests.unit.conftest import OPEN_INDEX, TABLE, Context, payment
+from tests.unit.conftest import OPEN_INDEX, TABLE, Context, item, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,11 +51,6 @@ def run(dynamodb: Any, table: Table, known: dict[str, Any], **event: Any) -> dic
         OpenIndex(dynamodb, TABLE, OPEN_INDEX).until(NOW - timedelta(minutes=15)), in_time=lambda: True
     )
     return dict(counts)
-
-
-def item(dynamodb: Any, transaction_id: str = "order-1") -> dict[str, Any]:
-    found: dict[str, Any] = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": transaction_id}})["Item"]
-    return found
 
 
 @pytest.mark.parametrize("status", ["validated", "unknown"])

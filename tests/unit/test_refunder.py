@@ -16,7 +16,7 @@ from payments.contract import MAX_REFUNDS
 from payments.handlers import refunder
 from payments.model import RefundRecord
 from payments.transitions import Status
-from tests.unit.conftest import TABLE, Context, api_event, payment
+from tests.unit.conftest import Context, api_event, item, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +42,6 @@ def ask(body: Any, transaction_id: str = "order-1", **headers: str) -> tuple[int
     event = api_event(body, resource=RESOURCE, path={"transaction_id": transaction_id}, headers=headers)
     answer = refunder.handler(event, Context())  # type: ignore[arg-type]
     return answer["statusCode"], answer["headers"], json.loads(answer["body"])
-
-
-def item(dynamodb: Any) -> dict[str, Any]:
-    found: dict[str, Any] = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})["Item"]
-    return found
 
 
 @pytest.mark.usefixtures("charged")
