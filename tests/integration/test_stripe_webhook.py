@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -85,10 +86,14 @@ def begin(fake: FakeStripe, table: Table, method: str) -> str:
     return state(table).gateway_reference or ""
 
 
+def ask(fake: FakeStripe, table: Table) -> None:
+    """Work on the payment as the processor does when it has been sent on its way again."""
+    Charging(table, gateway_to(fake), now).work(state(table), deliveries=1, last=False)
+
+
 @pytest.mark.parametrize("method", ["pm_fake_requires_action", "pm_usBankAccount"])
 @pytest.mark.parametrize(
-    ("end", "status", "code"),
-    [("succeeded", "processed", None), ("failed", "failed", "card_declined"), ("canceled", "failed", "abandoned")],
+    ("end", "status", "code"), [("succeeded", "processed", None), ("canceled", "failed", "abandoned")]
 )
 def test_an_event_ends_what_was_pending(
     fake: FakeStripe, table: Table, method: str, end: str, status: str, code: str | None
@@ -128,21 +133,110 @@ def test_late_events_change_nothing(fake: FakeStripe, table: Table, log: io.Stri
     assert "contradicts" not in log.getvalue()
 
 
-def test_a_charge_after_a_failure_raises_the_alarm(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
+@pytest.mark.parametrize("method", ["pm_fake_requires_action", "pm_usBankAccount"])
+def test_a_failure_makes_the_payment_be_asked_about(fake: FakeStripe, table: Table, method: str) -> None:
+    """The customer may still pay with another card, so only a cancellation ends it."""
+    event = fake.finish(begin(fake, table, method), "failed", "expired_card")
+    before = state(table)
+    assert came(tell(event)) == "asked"
+    (message,) = messages_of(stream_record(state(table), before))
+    assert (message.event, state(table).status) == ("payment.validated", "unknown")
+    ask(fake, table)
+    assert (state(table).status, state(table).failure_code) == ("failed", "expired_card")
+    assert came(tell(event)) == "late"
+    assert came(tell(fake.events[-1])) == "late"
+
+
+def test_a_customer_who_succeeds_after_a_decline_has_paid(fake: FakeStripe, table: Table) -> None:
     reference = begin(fake, table, "pm_fake_requires_action")
     tell(fake.finish(reference, "failed"))
     tell(fake.finish(reference, "succeeded"))
+    ask(fake, table)
+    assert (state(table).status, state(table).gateway_reference, fake.charged()) == ("processed", reference, 1250)
+
+
+def test_a_success_of_a_payment_that_failed_raises_the_alarm(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
+    """As of one that was declined before declines were canceled."""
+    reference = begin(fake, table, "pm_fake_requires_action")
+    table.record("order-1", "decline", now(), Word(failure_code="card_declined"))
+    tell(fake.finish(reference, "succeeded"))
     assert state(table).status == "failed"
     assert "the gateway contradicts the table" in log.getvalue()
+
+
+@pytest.mark.parametrize("end", ["canceled", "failed", "requires_action"])
+def test_what_becomes_of_another_charge_is_not_what_becomes_of_the_payments(
+    fake: FakeStripe, table: Table, end: str
+) -> None:
+    begin(fake, table, "pm_fake_requires_action")
+    (ours,) = fake.intents.values()
+    other = fake.intents["pi_other"] = ours | {"id": "pi_other"}
+    before = state(table)
+    assert came(tell(fake.finish(other["id"], end))) == "another charge's"
+    assert state(table) == before
+
+
+@pytest.mark.parametrize("status", ["unknown", "processed"])
+def test_another_charge_that_succeeds_raises_the_alarm(
+    fake: FakeStripe, table: Table, counted: list[str], log: io.StringIO, status: str
+) -> None:
+    begin(fake, table, "pm_card_visa" if status == "processed" else "pm_fake_requires_action")
+    (ours,) = fake.intents.values()
+    fake.intents["pi_other"] = ours | {"id": "pi_other", "status": "processing"}
+    before = state(table)
+    counted.clear()
+    assert came(tell(fake.finish("pi_other", "succeeded"))) == "contradicted"
+    assert (state(table), state(table).status, counted) == (before, status, ["Contradicted"])
+    assert "the gateway has moved the money twice" in log.getvalue()
+
+
+@pytest.mark.parametrize("end", ["failed", "canceled", "requires_action"])
+def test_a_charge_that_is_under_way_tells_by_its_answer(fake: FakeStripe, table: Table, end: str) -> None:
+    begin(fake, table, "pm_fake_requires_action")
+    table._client.delete_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})  # noqa: SLF001
+    table.accept(payment())
+    (intent,) = fake.intents.values()
+    assert came(tell(fake.finish(intent["id"], end))) == "under way"
+    assert state(table) == payment()
 
 
 def test_what_the_customer_must_do_comes_by_an_event_too(fake: FakeStripe, table: Table) -> None:
     reference = begin(fake, table, "pm_usBankAccount")
     fake.intents[reference]["next_action"] = {"type": "verify_with_microdeposits"}
     event = fake.finish(reference, "requires_action")
-    event["data"]["object"]["next_action"] = {"type": "verify_with_microdeposits"}
-    tell(event)
+    action = {"type": "verify_with_microdeposits"}
+    event["data"]["object"]["next_action"] = fake.intents[reference]["next_action"] = action
+    assert came(tell(event)) == "asked"
+    ask(fake, table)
     assert state(table).next_action == "verify_with_microdeposits"
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+def test_no_clock_tells_what_is_late(fake: FakeStripe, table: Table, seconds: int) -> None:
+    """Stripe's clock is a second behind ours or ahead of it: what the customer must do is told all the same."""
+    reference = begin(fake, table, "pm_usBankAccount")
+    event = fake.finish(reference, "requires_action")
+    event["data"]["object"]["next_action"] = fake.intents[reference]["next_action"] = {"type": "redirect_to_url"}
+    event["created"] = int(datetime.fromisoformat(state(table).updated_at).timestamp()) + seconds
+    assert came(tell(event)) == "asked"
+    ask(fake, table)
+    told = state(table)
+    assert told.next_action == "redirect_to_url"
+    # Stripe sends it again: there is no news, and nobody is asked.
+    assert came(tell(event)) == "late"
+    assert state(table) == told
+
+
+def test_what_was_waited_for_and_is_done_is_not_waited_for_again(fake: FakeStripe, table: Table) -> None:
+    """The customer has acted; what asked for it comes once more. Stripe is asked, and says that the bank is at it."""
+    reference = begin(fake, table, "pm_fake_requires_action")
+    asked = fake.events[-1]
+    fake.finish(reference, "processing")
+    ask(fake, table)
+    table.record("order-1", "wait", now(), Word(gateway_reference=reference, next_action=""))
+    assert came(tell(asked)) == "asked"
+    ask(fake, table)
+    assert (state(table).status, state(table).next_action) == ("unknown", "")
 
 
 def refund(fake: FakeStripe, table: Table) -> str:
@@ -345,38 +439,6 @@ def waiting(table: Table) -> dict[str, Any]:
     metadata = {"environment": "test", "transaction_id": "order-1"}
     intent = {"id": "pi_1", "amount": 1250, "currency": "eur", "status": "succeeded", "metadata": metadata}
     return {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": intent}}
-
-
-def asks(created: int, next_action: str = "redirect_to_url") -> dict[str, Any]:
-    """An event that says that the customer must do something."""
-    metadata = {"environment": "test", "transaction_id": "order-1"}
-    intent = {"id": "pi_1", "amount": 1250, "currency": "eur", "metadata": metadata}
-    intent |= {"status": "requires_action", "next_action": {"type": next_action}}
-    return {
-        "id": "evt_1",
-        "type": "payment_intent.requires_action",
-        "created": created,
-        "data": {"object": intent},
-    }
-
-
-def test_what_is_waited_for_is_written_once_and_never_after_it_was_done(table: Table) -> None:
-    table.accept(payment())
-    current = int(time.time())
-    assert came(tell(asks(current))) == "settled"
-    told = state(table)
-    assert (told.status, told.next_action) == ("unknown", "redirect_to_url")
-    # Stripe sends it again: there is no news, and no announcement.
-    assert came(tell(asks(current))) == "late"
-    assert state(table) == told
-    # The customer has acted: what asked for it comes once more, from before.
-    table.record("order-1", "wait", now(), Word(gateway_reference="pi_1", next_action=""))
-    acted = state(table)
-    assert came(tell(asks(current - 1))) == "late"
-    assert state(table) == acted
-    # And now something else is wanted.
-    assert came(tell(asks(current + 60, "verify_with_microdeposits"))) == "settled"
-    assert state(table).next_action == "verify_with_microdeposits"
 
 
 @pytest.mark.parametrize("secret", [OLD, NEW])
