@@ -139,7 +139,7 @@ class Charging(Settling):
                 return
             # It may know the gateway's name of it by now.
             request = request_of(stored, refund_id)
-        match self._ask(request, blind=old < BLIND_CHARGE_WINDOW):
+        match self._ask(request, blind=old < BLIND_CHARGE_WINDOW and request.reference is None):
             case Approved() | Declined() | Pending() as outcome:
                 # What is pending needs no retry: the gateway tells, or is asked by the reconciler.
                 self.settle(payment, refund_id, outcome)

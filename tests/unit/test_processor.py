@@ -138,6 +138,17 @@ def test_a_final_payment_is_never_charged_again(table: Table, status: str) -> No
     assert gateway.charges == []
 
 
+@pytest.mark.parametrize("deliveries", [1, 2])
+def test_what_has_a_name_at_the_gateway_is_asked_about_first(table: Table, deliveries: int) -> None:
+    """Its key would only get the first answer again, which may not be the last one."""
+    pending = payment(status="unknown", gateway_reference="ref")
+    table.accept(pending)
+    gateway = Scripted(known=Declined("expired_card"))
+    charging(table, gateway).work(pending, deliveries=deliveries, last=False)
+    assert (gateway.charges, gateway.lookups) == ([], 1)
+    assert state(table).failure_code == "expired_card"
+
+
 def test_after_23_hours_the_gateway_is_asked_before_it_is_charged(table: Table) -> None:
     table.accept(payment())
     gateway = Scripted(known=Approved("earlier"))
