@@ -464,6 +464,7 @@ variable "thresholds" {
     concurrency_share      = optional(number, 0.8)
     contradictions         = optional(number, 1)
     dead_letters           = optional(number, 1)
+    disputes               = optional(number, 1)
     duration_share         = optional(number, 0.8)
     errors                 = optional(number, 1)
     gateway_differences    = optional(number, 1)

@@ -110,7 +110,7 @@ variable "roles" {
     Which of functions write the metrics of a payment's way, by their keys; null where none does. accepting: Accepted,
     and refunding: RefundAccepted; charging: Processed, Failed, Unknown, SecondsToFinal and Contradicted, and the same of refunds;
     announcing: Announced; reconciling: Reconciler*, OldestOpenSeconds, and the same as charging, every
-    reconcile_minutes; hearing: Contradicted, where the gateway tells of itself; comparing: ComparisonDifference, where its
+    reconcile_minutes; hearing: Contradicted, where the gateway tells of itself, and the relay Disputed; comparing: ComparisonDifference, where its
     books are compared. The relay's are those of stream_function.
   EOT
   type = object({
@@ -191,6 +191,7 @@ variable "thresholds" {
     concurrency_share      = optional(number, 0.8)
     contradictions         = optional(number, 1)
     dead_letters           = optional(number, 1)
+    disputes               = optional(number, 1)
     duration_share         = optional(number, 0.8)
     errors                 = optional(number, 1)
     gateway_differences    = optional(number, 1)

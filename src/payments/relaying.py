@@ -10,7 +10,7 @@ import msgspec
 from payments.aws import available, refused
 from payments.cards import redact
 from payments.model import Message, PoisonError, from_item
-from payments.telemetry import logger, trace_header
+from payments.telemetry import logger, measure, trace_header
 from payments.transitions import OPEN, Status
 
 if TYPE_CHECKING:
@@ -151,6 +151,10 @@ class Relay:
             for number, letter in enumerate(sent):
                 if number not in failed:
                     logger.info("relayed", **letter.named)
+                    if letter.named.get("event") == "payment.disputed":
+                        # Here and not where it is written: what fails here comes again, what was written does not.
+                        measure("Disputed")
+                        logger.warning("a charge is disputed", **letter.named)
             yield from failed.values()
 
 
