@@ -84,7 +84,7 @@ locals {
         TABLE_NAME        = local.table_name
       }
       statements = {
-        record = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
+        record = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
         key    = local.key_statements.dynamodb
       }
     }

@@ -9,7 +9,7 @@ import msgspec
 
 from payments.aws import available, refused
 from payments.cards import redact
-from payments.model import Message, PoisonError, from_item
+from payments.model import WORK, Message, PoisonError, Task, from_item
 from payments.telemetry import logger, trace_header
 from payments.transitions import OPEN, Status
 
@@ -61,7 +61,7 @@ def messages_of(record: dict[str, Any]) -> list[Message]:
 
 
 def _message(payment: Payment, event: str, refund_id: str | None = None, dispute_id: str | None = None) -> Message:
-    if event not in _WORK:
+    if event not in WORK:
         # Who announces an outcome needs no means to charge.
         payment = msgspec.structs.replace(payment, payment_method="", fingerprint="")
     return Message.of(event, payment, refund_id, dispute_id)
@@ -75,8 +75,6 @@ _OF_A_REFUND = {
     Status.FAILED: "payment.refund_failed",
     Status.UNKNOWN: "payment.refund_unknown",
 }
-# What the processor works on; everything else is announced.
-_WORK = {"payment.validated", _REFUND_VALIDATED}
 # SQS refuses what is no trace header, and with it a batch that would come again for ever.
 _TRACE = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?")
 
@@ -93,7 +91,8 @@ class _Letter(NamedTuple):
         payment = message.payment
         # The trace of the request that began it: this call's is of a batch, in which many payments meet.
         trace = payment.trace if message.refund_id is None else payment.refunds[message.refund_id].trace
-        return cls(message.encode(), trace, message.named())
+        body = Task(**message.named()).encode() if message.event in WORK else message.encode()
+        return cls(body, trace, message.named())
 
     def entry(self, number: int, otherwise: str) -> dict[str, Any]:
         """Return the entry of a batch; ``otherwise`` is the trace of a message that has none of its own."""
@@ -127,7 +126,7 @@ class Relay:
         for record in records:
             try:
                 for message in messages_of(record):
-                    queue = self._processor_queue if message.event in _WORK else self._notifier_queue
+                    queue = self._processor_queue if message.event in WORK else self._notifier_queue
                     queues[queue].append(_Letter.of(message))
             except PoisonError as error:
                 # A stream waits for its oldest record: no retry mends this one, and all behind it would wait for a day.

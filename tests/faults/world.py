@@ -322,6 +322,16 @@ class World:
 
         return self.io("dynamodb.get_item", get)
 
+    def batch_get_item(self, **request: Any) -> Any:
+        ((name, asked),) = request["RequestItems"].items()
+        assert (name, asked["ConsistentRead"]) == (TABLE, True)
+
+        def get() -> dict[str, Any]:
+            found = [self.item(key["transaction_id"]["S"]) for key in asked["Keys"]]
+            return {"Responses": {TABLE: [item for item in found if item]}}
+
+        return self.io("dynamodb.batch_get_item", get)
+
     def update_item(self, **request: Any) -> Any:
         def update() -> dict[str, Any]:
             return self._change(
@@ -489,12 +499,9 @@ class World:
 
     def dead_ids(self) -> set[str]:
         """The payments of which a message sits in a dead-letter queue."""
-        return {
-            json.loads(message.body)["payment"]["transaction_id"]
-            for queue in self.queues.values()
-            for message in queue.dead
-            if '"payment"' in message.body
-        }
+        bodies = [message.body for queue in self.queues.values() for message in queue.dead]
+        named = [json.loads(body) for body in bodies if '"transaction_id"' in body]
+        return {one.get("payment", one)["transaction_id"] for one in named}
 
     def open_ids(self) -> set[str]:
         """The payments that are not final, or have a refund that is not."""

@@ -81,7 +81,7 @@ def begin(fake: FakeStripe, table: Table, method: str) -> str:
     moment = timestamp(now())
     accepted = payment(payment_method=method, created_at=moment, updated_at=moment)
     table.accept(accepted)
-    Charging(table, gateway_to(fake), now).work(accepted, deliveries=1, last=False)
+    Charging(table, gateway_to(fake), now).work(accepted, last=False)
     return state(table).gateway_reference or ""
 
 
@@ -152,7 +152,7 @@ def refund(fake: FakeStripe, table: Table) -> str:
     asked = {"amount_minor": 500, "status": "validated", "created_at": moment, "updated_at": moment, "fingerprint": "f"}
     item["refunds"] = to_item(payment(refunds={"r1": asked}))["refunds"]
     table._client.put_item(TableName=TABLE, Item=item)  # noqa: SLF001
-    Charging(table, gateway_to(fake), now).work(from_item(item), "r1", deliveries=1, last=False)
+    Charging(table, gateway_to(fake), now).work(from_item(item), "r1", last=False)
     assert state(table).refunds["r1"].status == "unknown"
     assert reference
     return state(table).refunds["r1"].gateway_reference or ""

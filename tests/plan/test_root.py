@@ -211,7 +211,7 @@ ALLOWED = {
     "validator": {"dynamodb:PutItem"},
     "relay": {"sqs:SendMessage"},
     "refunder": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
-    "processor": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    "processor": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
     "reconciler": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
     "notifier": {"sns:Publish"},
     "reader": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
