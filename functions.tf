@@ -81,6 +81,7 @@ locals {
       description = "Charges a payment, or gives it back, through the gateway, once, and records the outcome."
       environment = {
         MAX_RECEIVE_COUNT = tostring(var.queues.max_receive_count)
+        RESTORED          = tostring(var.restored)
         TABLE_NAME        = local.table_name
       }
       statements = {

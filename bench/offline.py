@@ -56,6 +56,7 @@ ENVIRONMENT = {
     "PROCESSOR_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/processor",
     "QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/webhook",
     "RECONCILE_AFTER_SECONDS": "900",
+    "RESTORED": "false",
     "RETRY_DELAYS_SECONDS": "30 60",
     "SECRET_NAME": "webhook",
     "SECRET_TTL_SECONDS": "300",

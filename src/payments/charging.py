@@ -123,9 +123,13 @@ class Settling:
 class Charging(Settling):
     """Charges payments, and refunds them, through a gateway, and records the outcomes in the table."""
 
-    def __init__(self, table: Table, gateway: Gateway, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, table: Table, gateway: Gateway, clock: Callable[[], datetime], *, restored: bool = False
+    ) -> None:
+        """``restored`` says that the whole table was restored from a backup."""
         super().__init__(table, clock)
         self._gateway = gateway
+        self._restored = restored
 
     def read(self, transaction_ids: Iterable[str]) -> Batch:
         """Read the payments that a batch of messages names."""
@@ -144,7 +148,7 @@ class Charging(Settling):
             logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
             return
         request = request_of(payment, refund_id)
-        match self._ask(request, blind=age(payment, refund_id, self._clock()) < BLIND_CHARGE_WINDOW):
+        match self._ask(request, blind=self._may_be_blind(payment, refund_id, request)):
             case Approved() | Declined() | Pending() as outcome:
                 # What is pending needs no retry: the gateway tells, or is asked by the reconciler.
                 self.settle(payment, refund_id, outcome)
@@ -162,6 +166,15 @@ class Charging(Settling):
     def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:
         """Ask the gateway what became of a charge or a refund. Raises UnavailableError where it does not answer."""
         return self._gateway.lookup(request_of(payment, refund_id))
+
+    def _may_be_blind(self, payment: Payment, refund_id: str | None, request: Charge | Refund) -> bool:
+        """Say whether the gateway need not be asked first: it knows the key still, if it was ever called with it.
+
+        That goes by when the request was accepted. After a restore a lost request that its client repeats looks new,
+        and the gateway may have forgotten its key long ago.
+        """
+        young = age(payment, refund_id, self._clock()) < BLIND_CHARGE_WINDOW
+        return young and request.reference is None and not self._restored and not payment.restored_at
 
     def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
         """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""

@@ -68,6 +68,8 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them. ``trace`` names the trace of
     the request, since the table's stream carries no trace header; it is empty where there was none. ``next_action`` is
     what the gateway waits for the customer to do, in its word; once the payment is final it says nothing.
+    ``restored_at`` says when the item was put back from a backup; it is empty where it never was. What happened after
+    the backup is not in it.
     """
 
     transaction_id: Id
@@ -89,6 +91,7 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     trace: str = ""
     next_action: str = ""
     disputes: dict[str, DisputeRecord] = {}
+    restored_at: str = ""
 
     def __post_init__(self) -> None:
         if self.currency not in EXPONENTS:

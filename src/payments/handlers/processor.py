@@ -26,8 +26,9 @@ CHARGE_SECONDS = 3.0
 def wired() -> tuple[Charging, int]:
     """Return what charges, and after how many deliveries a message is given up."""
     client = aws.client("dynamodb")
-    charging = Charging(Table(client, settings.text("TABLE_NAME")), gateways.chosen(client), now)
-    return charging, settings.count("MAX_RECEIVE_COUNT")
+    table, gateway = Table(client, settings.text("TABLE_NAME")), gateways.chosen(client)
+    restored = settings.choice("RESTORED", ("false", "true")) == "true"
+    return Charging(table, gateway, now, restored=restored), settings.count("MAX_RECEIVE_COUNT")
 
 
 @function
