@@ -399,7 +399,8 @@ def _last_change(item: dict[str, Any]) -> Record | None:
             old[parts] = {"M": {name: one for name, one in item[parts]["M"].items() if name not in newest}}
             break
     else:
-        if payment.version == 1:
+        # The latter: it was put back from a backup, which announces nothing.
+        if payment.version == 1 or payment.restored_at == payment.updated_at:
             return {"eventName": "INSERT", "dynamodb": {"Keys": _key(item), "NewImage": item}}
         if payment.redrives and (payment.status in OPEN or payment.open_refunds):
             # It may have been the step before: sent on its way once more, it comes to the same end.

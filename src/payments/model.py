@@ -122,13 +122,17 @@ class Payment(Struct, frozen=True, omit_defaults=True):
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the relay puts on the notifier's queue: the event that happened, and the payment as it was then."""
+    """What the relay puts on the notifier's queue: the event that happened, and the payment as it was then.
+
+    ``one_of_several`` says that the same version of the payment is announced by other messages too.
+    """
 
     schema: Literal[1]
     event: str
     payment: Payment
     refund_id: str | None = None
     dispute_id: str | None = None
+    one_of_several: bool = False
 
     @classmethod
     def of(cls, event: str, payment: Payment, refund_id: str | None = None, dispute_id: str | None = None) -> Self:

@@ -41,23 +41,50 @@ def messages_of(record: dict[str, Any]) -> list[Message]:
     if "NewImage" not in images:
         raise PoisonError("the record has no NewImage: the stream must carry NEW_AND_OLD_IMAGES")
     new = from_item(images["NewImage"])
-    old = from_item(images["OldImage"]) if "OldImage" in images else None
+    old = _before(images)
     again = old is not None and new.redrives > old.redrives
-    messages: list[Message] = []
+    if record["eventName"] == "INSERT" and new.restored_at:
+        # It was announced when it happened. Only what is open has a way to go.
+        old, again = new, True
+    messages = [*_of_the_charge(new, old, again=again), *_of_refunds(new, old, again=again), *_of_disputes(new, old)]
+    if sum(message.event not in WORK for message in messages) > 1:
+        # Each version has one announcement, but for an item that could not be read before.
+        messages = [msgspec.structs.replace(message, one_of_several=True) for message in messages]
+    return messages
+
+
+def _before(images: dict[str, Any]) -> Payment | None:
+    if "OldImage" not in images:
+        return None
+    try:
+        return from_item(images["OldImage"])
+    except PoisonError as error:
+        # Somebody has mended the item. What it says now is news, whatever it said.
+        logger.warning("no payment before", reason=str(error))
+        return None
+
+
+def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> Iterator[Message]:
     # A refund that changes its payment's status is news itself.
     asked = new.next_action != "" and old is not None and old.next_action != new.next_action
     news = old is None or old.status != new.status
     if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
-        messages.append(_message(new, "payment.validated" if again else f"payment.{new.status}"))
+        yield _message(new, "payment.validated" if again else f"payment.{new.status}")
+
+
+def _of_refunds(new: Payment, old: Payment | None, *, again: bool) -> Iterator[Message]:
     for refund_id, refund in new.refunds.items():
         before = old.refunds.get(refund_id) if old else None
         if before is None or before.status != refund.status or (again and refund.status in OPEN):
-            messages.append(_message(new, _REFUND_VALIDATED if again else _OF_A_REFUND[refund.status], refund_id))
+            yield _message(new, _REFUND_VALIDATED if again else _OF_A_REFUND[refund.status], refund_id)
+
+
+def _of_disputes(new: Payment, old: Payment | None) -> Iterator[Message]:
     for dispute_id, dispute in new.disputes.items():
         if old is None or old.disputes.get(dispute_id) != dispute:
-            event = "payment.dispute_closed" if dispute.closed else "payment.disputed"
-            messages.append(_message(new, event, dispute_id=dispute_id))
-    return messages
+            yield _message(
+                new, "payment.dispute_closed" if dispute.closed else "payment.disputed", dispute_id=dispute_id
+            )
 
 
 def _message(payment: Payment, event: str, refund_id: str | None = None, dispute_id: str | None = None) -> Message:
