@@ -120,6 +120,11 @@ class Payment(Struct, frozen=True, omit_defaults=True):
         """The refunds of which the gateway has not said its last word."""
         return [refund_id for refund_id, refund in self.refunds.items() if refund.status in OPEN]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a charge or a refund of which the gateway has not said its last word."""
+        return self.status in OPEN or bool(self.open_refunds)
+
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the relay puts on the notifier's queue: the event that happened, and the payment as it was then.

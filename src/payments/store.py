@@ -221,20 +221,38 @@ class Table:
     def redrive(self, payment: Payment, at: datetime) -> bool:
         """Send a payment that is not final on its way again, through the stream; say whether it was sent.
 
-        It changes no state: the relay takes a greater ``redrives`` for news. False means that the payment has changed
-        since it was read.
+        It changes no state: the relay takes a greater ``redrives`` for news. False means that the payment is final, or
+        has changed since it was read.
         """
+        if not payment.is_open:
+            return False
         wait = min(FIRST_REDRIVE * 2 ** min(payment.redrives, 10), SLOWEST_REDRIVE)
         update = _Update(at).version(payment).set(redrives=payment.redrives + 1)
         update.open(payment.transaction_id, timestamp(at + wait))
         return self._write(payment.transaction_id, update)
 
+    def close(self, payment: Payment) -> bool:
+        """Take a final payment out of the open index; say whether it was in there, and is final still.
+
+        An earlier version could leave one there. Nothing of the payment changes, so its version does not either.
+        """
+        if payment.is_open:
+            return False
+        request = {
+            "UpdateExpression": "REMOVE open_shard, open_from",
+            "ConditionExpression": "#version = :version AND attribute_exists(open_shard)",
+            "ExpressionAttributeNames": {"#version": "version"},
+            "ExpressionAttributeValues": {":version": {"N": str(payment.version)}},
+        }
+        return self._update(payment.transaction_id, request)
+
     def _write(self, transaction_id: str, update: _Update) -> bool:
+        return self._update(transaction_id, update.request())
+
+    def _update(self, transaction_id: str, request: dict[str, Any]) -> bool:
         try:
             with available():
-                self._client.update_item(
-                    TableName=self._name, Key={"transaction_id": {"S": transaction_id}}, **update.request()
-                )
+                self._client.update_item(TableName=self._name, Key={"transaction_id": {"S": transaction_id}}, **request)
         except ClientError as error:
             if error.response["Error"]["Code"] != _CONDITION_FAILED:
                 raise

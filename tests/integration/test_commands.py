@@ -665,6 +665,9 @@ DISPUTE = {
             ["refund.validated"],
         ),
         ({"status": "unknown", "version": 3, "redrives": 1}, ["payment.validated"]),
+        # It was put back from a backup: what is final was announced when it happened.
+        ({"status": "processed", "version": 1767225600, "restored_at": "2026-01-01T00:00:00.000000Z"}, []),
+        ({"version": 1767225600, "restored_at": "2026-01-01T00:00:00.000000Z"}, ["payment.validated"]),
     ],
 )
 def test_of_what_the_stream_has_forgotten_the_last_change_is_told(
