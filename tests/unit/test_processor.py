@@ -557,3 +557,36 @@ def test_a_task_holds_names_only_and_the_earlier_form_is_read_as_the_same() -> N
     with pytest.raises(PoisonError):
         # An announcement that somebody has sent to the wrong queue.
         Task.decode(Message.of("payment.processed", payment()).encode())
+
+
+@pytest.mark.parametrize(
+    ("hours", "changes", "restored", "asked_first"),
+    [
+        (22, {}, False, False),
+        (23, {}, False, True),
+        (0, {"gateway_reference": "pi_1"}, False, True),
+        (0, {}, True, True),
+        (0, {"restored_at": "2026-01-01T00:00:00.000000Z"}, False, True),
+    ],
+)
+def test_the_gateway_is_called_without_a_question_only_where_its_key_surely_holds(
+    table: Table, hours: int, changes: dict[str, Any], *, restored: bool, asked_first: bool
+) -> None:
+    accepted = table.accept(payment(**changes))
+    gateway = Scripted(Approved("ref"))
+    at = NOW + timedelta(hours=hours)
+    Charging(table, gateway, lambda: at, restored=restored).work(accepted, last=False)
+    assert (gateway.lookups > 0) is asked_first
+    assert len(gateway.charges) == 1
+
+
+@pytest.mark.parametrize("setting", ["false", "true"])
+def test_the_processor_is_told_of_a_restore(
+    dynamodb: Any, table: Table, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv("RESTORED", setting)
+    gateway = Scripted(Approved("ref"))
+    monkeypatch.setattr(gateways, "chosen", lambda _: gateway)
+    assert run(*live(table, "pm_sim_approved")) == set()
+    assert gateway.lookups == (setting == "true")
+    assert statuses(dynamodb) == {"order-0": "processed"}
