@@ -47,7 +47,7 @@ def messages_of(record: dict[str, Any]) -> list[Message]:
         # It was announced when it happened. Only what is open has a way to go.
         old, again = new, True
     messages = [*_of_the_charge(new, old, again=again), *_of_refunds(new, old, again=again), *_of_disputes(new, old)]
-    if sum(message.event not in WORK for message in messages) > 1:
+    if len(messages) > 1 and sum(message.event not in WORK for message in messages) > 1:
         # Each version has one announcement, but for an item that could not be read before.
         messages = [msgspec.structs.replace(message, one_of_several=True) for message in messages]
     return messages
@@ -64,27 +64,31 @@ def _before(images: dict[str, Any]) -> Payment | None:
         return None
 
 
-def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> Iterator[Message]:
+def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> list[Message]:
     # A refund that changes its payment's status is news itself.
     asked = new.next_action != "" and old is not None and old.next_action != new.next_action
     news = old is None or old.status != new.status
     if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
-        yield _message(new, "payment.validated" if again else f"payment.{new.status}")
+        return [_message(new, "payment.validated" if again else f"payment.{new.status}")]
+    return []
 
 
-def _of_refunds(new: Payment, old: Payment | None, *, again: bool) -> Iterator[Message]:
+def _of_refunds(new: Payment, old: Payment | None, *, again: bool) -> list[Message]:
+    messages = []
     for refund_id, refund in new.refunds.items():
         before = old.refunds.get(refund_id) if old else None
         if before is None or before.status != refund.status or (again and refund.status in OPEN):
-            yield _message(new, _REFUND_VALIDATED if again else _OF_A_REFUND[refund.status], refund_id)
+            messages.append(_message(new, _REFUND_VALIDATED if again else _OF_A_REFUND[refund.status], refund_id))
+    return messages
 
 
-def _of_disputes(new: Payment, old: Payment | None) -> Iterator[Message]:
+def _of_disputes(new: Payment, old: Payment | None) -> list[Message]:
+    messages = []
     for dispute_id, dispute in new.disputes.items():
         if old is None or old.disputes.get(dispute_id) != dispute:
-            yield _message(
-                new, "payment.dispute_closed" if dispute.closed else "payment.disputed", dispute_id=dispute_id
-            )
+            event = "payment.dispute_closed" if dispute.closed else "payment.disputed"
+            messages.append(_message(new, event, dispute_id=dispute_id))
+    return messages
 
 
 def _message(payment: Payment, event: str, refund_id: str | None = None, dispute_id: str | None = None) -> Message:
@@ -118,8 +122,9 @@ class _Letter(NamedTuple):
         payment = message.payment
         # The trace of the request that began it: this call's is of a batch, in which many payments meet.
         trace = payment.trace if message.refund_id is None else payment.refunds[message.refund_id].trace
-        body = Task(**message.named()).encode() if message.event in WORK else message.encode()
-        return cls(body, trace, message.named())
+        named = message.named()
+        body = Task(**named).encode() if message.event in WORK else message.encode()
+        return cls(body, trace, named)
 
     def entry(self, number: int, otherwise: str) -> dict[str, Any]:
         """Return the entry of a batch; ``otherwise`` is the trace of a message that has none of its own."""

@@ -22,7 +22,7 @@ WAY_OUT = "If the work is worth it, raise the bound; make bench says what it cos
 # the log does not tell a payment's whole story. The processor's read each payment from the table (docs/decisions/0033).
 CALLS = {
     "validator": (176, 2450),
-    "relay": (96, 410),
+    "relay": (100, 410),
     "processor": (145, 2650),
     "notifier": (82, 720),
     "reader": (37, 1900),
