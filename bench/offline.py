@@ -56,6 +56,7 @@ ENVIRONMENT = {
     "PROCESSOR_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/processor",
     "QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/webhook",
     "RECONCILE_AFTER_SECONDS": "900",
+    "RESTORED": "false",
     "RETRY_DELAYS_SECONDS": "30 60",
     "SECRET_NAME": "webhook",
     "SECRET_TTL_SECONDS": "300",
@@ -93,6 +94,9 @@ class NoAws:
             return _response(request.url, "text/xml", _published(request.body))
         asked = json.loads(request.body)
         answers: dict[str, dict[str, Any]] = {"GetItem": {"Item": self.item}}
+        if operation == "BatchGetItem":
+            ((table, keys),) = asked["RequestItems"].items()
+            answers[operation] = {"Responses": {table: [self.item | key for key in keys["Keys"]]}}
         if operation == "PutItem":
             self.item = asked["Item"]
         if operation == "SendMessageBatch":
@@ -182,7 +186,10 @@ class Functions:
         if status != "validated":
             change["OldImage"] = image
         name = "MODIFY" if "OldImage" in change else "INSERT"
-        records = [{"eventName": name, "dynamodb": change | {"SequenceNumber": str(number)}} for number in range(BATCH)]
+        records = []
+        for number in range(BATCH):
+            images = {which: item | {"transaction_id": {"S": f"order-{number}"}} for which, item in change.items()}
+            records.append({"eventName": name, "dynamodb": images | {"SequenceNumber": str(number)}})
         return {"Records": records}
 
     def _messages(self, status: str = "validated") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from payments.cards import has_card
 from payments.currencies import EXPONENTS, WITHDRAWN
+from payments.model import ID
 from payments.money import UNKNOWN_CURRENCY, Money, MoneyError
 from payments.transitions import Status
 
@@ -33,7 +34,7 @@ MAX_ERRORS = 50
 # One refund an entry in its payment's item, which DynamoDB bounds to 400 KB.
 MAX_REFUNDS = 50
 
-TRANSACTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TRANSACTION_ID = re.compile(ID)
 REFUND_ID = TRANSACTION_ID
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")

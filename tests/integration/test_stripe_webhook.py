@@ -82,13 +82,13 @@ def begin(fake: FakeStripe, table: Table, method: str) -> str:
     moment = timestamp(now())
     accepted = payment(payment_method=method, created_at=moment, updated_at=moment)
     table.accept(accepted)
-    Charging(table, gateway_to(fake), now).work(accepted, deliveries=1, last=False)
+    Charging(table, gateway_to(fake), now).work(accepted, last=False)
     return state(table).gateway_reference or ""
 
 
 def ask(fake: FakeStripe, table: Table) -> None:
     """Work on the payment as the processor does when it has been sent on its way again."""
-    Charging(table, gateway_to(fake), now).work(state(table), deliveries=1, last=False)
+    Charging(table, gateway_to(fake), now).work(state(table), last=False)
 
 
 @pytest.mark.parametrize("method", ["pm_fake_requires_action", "pm_usBankAccount"])
@@ -246,7 +246,7 @@ def refund(fake: FakeStripe, table: Table) -> str:
     asked = {"amount_minor": 500, "status": "validated", "created_at": moment, "updated_at": moment, "fingerprint": "f"}
     item["refunds"] = to_item(payment(refunds={"r1": asked}))["refunds"]
     table._client.put_item(TableName=TABLE, Item=item)  # noqa: SLF001
-    Charging(table, gateway_to(fake), now).work(from_item(item), "r1", deliveries=1, last=False)
+    Charging(table, gateway_to(fake), now).work(from_item(item), "r1", last=False)
     assert state(table).refunds["r1"].status == "unknown"
     assert reference
     return state(table).refunds["r1"].gateway_reference or ""

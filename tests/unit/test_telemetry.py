@@ -95,7 +95,7 @@ class Gateway:
 
 def work(table: Table, accepted: Payment, outcome: Outcome, refund_id: str | None = None) -> None:
     table.accept(accepted)
-    Charging(table, Gateway(outcome), lambda: NOW).work(accepted, refund_id, deliveries=1, last=True)
+    Charging(table, Gateway(outcome), lambda: NOW).work(accepted, refund_id, last=True)
 
 
 def refunding() -> Payment:
