@@ -1,12 +1,14 @@
-"""How the checks of text grow: each place that takes text from outside, with 16 KiB and with 256 KiB of the worst text."""
+"""How long the checks of text take: each place that takes text from outside, with 16 KiB and 256 KiB of the worst."""
 
 from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.offline import Context, api_event, functions, silent
+from bench.offline import api_event, functions, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +29,9 @@ WORST = {
     "full width": "\uff14\uff0d\uff12\u30fc",
     "invisible": "4\u200b2\ufe0f",
 }
+
+
+_CALL = SimpleNamespace(aws_request_id="00000000-0000-0000-0000-000000000000")
 
 
 class Growth(NamedTuple):
@@ -77,9 +82,7 @@ def _requests(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
         "metadata name": post(_body({"metadata": {text: "x"}})),
         "field name": post(_body({text: "x"})),
         "repeated names": post(_repeated(len(text))),
-        "repeated metadata": post(
-            _body({"metadata": 0}).replace('"metadata": 0', f'"metadata": {_repeated(len(text))}')
-        ),
+        "repeated metadata names": post(_body({})[:-1] + f', "metadata": {_repeated(len(text))}}}'),
         "header": post(_body({}), **{"Idempotency-Key": text}),
         "path": get(one, transaction_id=text),
         "path of a refund": get(f"{refunds}/{{refund_id}}", refund_id=text),
@@ -89,29 +92,30 @@ def _requests(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def places() -> Iterator[tuple[str, Callable[[str], Callable[[], object]]]]:
-    """Yield each place by name, and what makes of a text the call that checks it."""
-    from payments.cards import has_card, redact  # noqa: PLC0415 - after the environment, as on Lambda
-    from payments.telemetry import logger  # noqa: PLC0415
-
-    yield "the check", lambda text: lambda: has_card(text)
-    yield "the mask", lambda text: lambda: redact(text)
-    yield "a log line", lambda text: lambda: logger.info(text, extra={"names": {text: text}})
-    with functions() as wired:
+@contextmanager
+def places() -> Iterator[dict[str, Callable[[str], Callable[[], object]]]]:
+    """Wire each place; return by its name what makes of a text the call that checks it."""
+    with functions() as wired, silent():
+        from payments.cards import has_card, redact  # noqa: PLC0415 - after the environment, as on Lambda
+        from payments.telemetry import logger  # noqa: PLC0415
 
         def request(place: str) -> Callable[[str], Callable[[], object]]:
             def asked(text: str) -> Callable[[], object]:
                 function, event = _requests(text)[place]
-                return lambda: wired.modules[function].handler(event, Context())
+                return lambda: wired.modules[function].handler(event, _CALL)
 
             return asked
 
-        for place in _requests(""):
-            yield place, request(place)
+        yield {
+            "the check": lambda text: lambda: has_card(text),
+            "the mask": lambda text: lambda: redact(text),
+            "a log line": lambda text: lambda: logger.info(text, extra={"names": {text: text}}),
+            **{place: request(place) for place in _requests("")},
+        }
 
 
 def milliseconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """Return the least processor time of a few calls. What others do on the machine makes a time longer, never shorter."""
+    """Return the least processor time of a few calls: what others do on the machine only makes a call longer."""
     taken = []
     for _ in range(repeats):
         started = time.thread_time_ns()
@@ -128,8 +132,8 @@ def growth(place: Callable[[str], Callable[[], object]], pattern: str) -> Growth
 def measure() -> dict[str, dict[str, Any]]:
     """Measure every place with every pattern; return the worst of each."""
     found: dict[str, dict[str, Any]] = {}
-    with functions(), silent():
-        for name, place in places():
+    with places() as wired:
+        for name, place in wired.items():
             each = {pattern: growth(place, repeated) for pattern, repeated in WORST.items()}
             worst = max(each, key=lambda pattern: each[pattern].ratio)
             found[name] = each[worst]._asdict() | {"ratio": each[worst].ratio, "text": worst}

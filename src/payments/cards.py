@@ -1,16 +1,15 @@
 """Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
 
-What is a digit, and what may stand between two groups of digits, is decided by Unicode's categories: a digit is a
-character of category Nd, whatever its script; a separator is a space, a dash, a connector, a mark, an invisible
-character, a dot, a minus sign or a prolonged sound mark. A colon, a comma or a slash is none: times, lists and paths
-are not joined. Nor are the groups of a UUID.
+Unicode's categories decide: a digit is a character of category Nd, in any script; a separator is a space, a dash, a
+connector, a mark, an invisible character, or a dot or a line by its name. A colon, a comma or a slash separates no
+groups: times, lists and paths are not joined. Nor are the groups of a UUID.
 
-Groups that up to three separators set apart are read as one number, whatever numbers stand before or after them. Grouped
-as on a card, any number that passes the check counts; grouped otherwise, only one that a card scheme issues. Without
-that, one in ten order numbers that start with a date would be mistaken for a card number.
+Groups with one to three separators between them are read as one number, whatever numbers stand before or after them.
+Grouped as on a card, any number that passes the check counts; grouped otherwise, only one that a card scheme issues.
+Otherwise one in ten order numbers that start with a date would be mistaken for a card number.
 
-The time that all this takes grows as the text does: a number has at most 19 digits, so each group starts a few numbers
-at most, and the sums of the Luhn check are made once for all of them.
+The search takes time in proportion to the text: a number has 19 digits at most, so few numbers start with each group,
+and the sums of the Luhn check are computed once.
 """
 
 import re
@@ -19,17 +18,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
 
-# Thirteen digits, of whatever script. Most texts have fewer, and are done with here.
+# Most texts have fewer than 13 digits, and are done with this.
 _ENOUGH = re.compile(r"(?:\D*+\d){13}")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _GROUP = re.compile(r"[0-9]+")
-# Control characters, the space, the full stop, the hyphen and the low line; other separators are spaces by then.
+# The separators in ASCII; all others are spaces by then.
 _CHAIN = re.compile(r"[0-9]+(?:[\x00-\x20\x7f._-]{1,3}[0-9]+)*+")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
-# By the first letter of Unicode's category: separators, marks and what is not seen. Of dashes and connectors, by both.
-_APART = ("Z", "M", "Cc", "Cf", "Pd", "Pc")
-# The others, by a word of their Unicode name; no letter but the prolonged sound marks, nor a number, counts by its name.
-_NAMED_APART = re.compile(r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MINUS|ELLIPSIS|LEADER|HORIZONTAL)\b")
+_SEPARATING = ("Z", "M", "Cc", "Cf", "Pd", "Pc")
+# Punctuation and symbols by a word of their name, since Unicode has no category for these.
+_NAMED_SEPARATING = re.compile(r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MINUS|ELLIPSIS|LEADER|HORIZONTAL)\b")
+# These two are letters.
 _PROLONGED = "PROLONGED SOUND MARK"
 _LENGTHS = range(13, 20)
 # Seldom needed, and so compiled by whoever needs them first. How many digits each group has, on a card: fours and a
@@ -88,17 +87,15 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
 @lru_cache(maxsize=1024)
 def _to_ascii(character: str) -> str:
     """Return what stands for a character beyond ASCII: a digit, a space for a separator, or a letter."""
-    # Seldom needed: no start pays for it.
+    # Seldom needed, so no start pays for it.
     import unicodedata  # noqa: PLC0415
 
     category = unicodedata.category(character)
     if category == "Nd":
         return str(unicodedata.decimal(character))
     name = unicodedata.name(character, "")
-    apart = category.startswith(_APART) or (
-        _PROLONGED in name if category[0] == "L" else category[0] in "PS" and _NAMED_APART.search(name)
-    )
-    return " " if apart else "x"
+    named = _PROLONGED in name or (category[0] in "PS" and _NAMED_SEPARATING.search(name))
+    return " " if named or category.startswith(_SEPARATING) else "x"
 
 
 def _in_chain(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -4,8 +4,8 @@ The functions read requests by it and write answers in its types; the OpenAPI do
 models and the tests, are made from it (``payments.operations``). A request is checked field by field, so that every
 wrong one is named at once, and no value is ever repeated.
 
-Each check comes after the bound that keeps it short: the body's size before it is read as JSON, the number of an
-object's members before their names, the length of a text before it is searched for card numbers.
+The bound comes before the work: a body's size before its JSON, an object's size before its names, a text's length
+before it is searched for card numbers.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 MAX_METADATA = 20
 MAX_METADATA_KEY = 40
 MAX_TEXT = 500
-# Bytes of a body. A description and metadata at their bounds have 11 300 characters, of which each can take two escapes
-# of six bytes (\\ud83d\\udcb3): 136 KB. The other fields, and the names of all, take 3 KB as escapes; the rest is for white
-# space.
+# Bytes of a body. The longest description and metadata have 11 300 characters, each at most two escapes of six bytes
+# (\ud83d\udcb3): 136 KB. The other fields and all names take 3 KB as escapes; the rest is for white space.
 MAX_BODY = 160 * 1024
 # Of a page's token; ours have 152 at most.
 MAX_TOKEN = 256
@@ -46,8 +45,8 @@ TRANSACTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 REFUND_ID = TRANSACTION_ID
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")
-# How Stripe's secret keys begin, and those of gateways that do as Stripe does: secret, restricted and ephemeral keys, and
-# what webhooks are signed with. A publishable key (pk_) is no secret: the gateway declines it.
+# Stripe's prefixes, which other gateways use too: secret, restricted and ephemeral keys, and the signing secrets of
+# webhooks (https://docs.stripe.com/keys). A publishable key (pk_) is no secret: the gateway declines it.
 SECRET_KEY = re.compile(r"(^|-)([SsRrEe][Kk]_|[Ww][Hh][Ss][Ee][Cc]_)")
 CURRENCY = re.compile(r"[A-Z]{3}")
 # No control character of either set (C0, C1), nor U+FFFE and U+FFFF, which SQS and SNS do not take: such a payment
@@ -201,9 +200,13 @@ def _no_card(text: str) -> None:
         raise _InvalidError("contains a card number: send a token from the payment gateway instead")
 
 
-def _can_be_named(name: str) -> bool:
-    """Say whether a name that a client chose may be repeated in an answer and in the log."""
-    return bool(METADATA_KEY.fullmatch(name)) and _is_unicode(name) and not has_card(name) and not _is_secret(name)
+def _wrong_name(name: str) -> str | None:
+    """Say why a name that a client chose must not be repeated, in an answer or in the log; None if it may be."""
+    if not METADATA_KEY.fullmatch(name) or not _is_unicode(name):
+        return f"must have 1 to {MAX_METADATA_KEY} characters and no control characters"
+    if has_card(name):
+        return "contains a card number"
+    return "looks like a secret key" if _is_secret(name) else None
 
 
 def _is_secret(text: str) -> bool:
@@ -288,30 +291,19 @@ def _read_metadata(value: object) -> dict[str, str] | None:
     value.check_size(MAX_METADATA)
     errors: list[FieldError] = []
     for number, (key, member) in enumerate(value.items(), start=1):
-        try:
-            # By its place where the name must not be repeated.
-            _check_metadata_key(key, f"the name of member {number}")
-        except _InvalidError as error:
-            errors.append(FieldError("/metadata", str(error)))
-            continue
-        try:
-            if key in value.repeated:
-                raise _InvalidError("appears more than once")
-            _check_metadata_value(member)
-        except _InvalidError as error:
-            errors.append(FieldError(pointer("metadata", key), str(error)))
+        if wrong := _wrong_name(key):
+            # By its place, since the name must not be repeated.
+            errors.append(FieldError("/metadata", f"the name of member {number} {wrong}"))
+        elif key in value.repeated:
+            errors.append(FieldError(pointer("metadata", key), "appears more than once"))
+        else:
+            try:
+                _check_metadata_value(member)
+            except _InvalidError as error:
+                errors.append(FieldError(pointer("metadata", key), str(error)))
     if errors:
         raise _InvalidError(inside=errors)
     return dict(value) or None
-
-
-def _check_metadata_key(key: str, named: str) -> None:
-    if not METADATA_KEY.fullmatch(key) or not _is_unicode(key):
-        raise _InvalidError(f"{named} must have 1 to {MAX_METADATA_KEY} characters and no control characters")
-    if has_card(key):
-        raise _InvalidError(f"{named} contains a card number")
-    if not _can_be_named(key):
-        raise _InvalidError(f"{named} looks like a secret key")
 
 
 def _check_metadata_value(value: object) -> None:
@@ -391,7 +383,7 @@ def _read(body: bytes, fields: dict[str, Field]) -> tuple[dict[str, Any], list[F
     for name, value in members.items():
         field = fields.get(name)
         if field is None:
-            errors.append(FieldError(pointer(name) if _can_be_named(name) else "", "is not a field of this request"))
+            errors.append(FieldError("" if _wrong_name(name) else pointer(name), "is not a field of this request"))
         elif name in members.repeated:
             errors.append(FieldError(pointer(name), "appears more than once"))
         else:

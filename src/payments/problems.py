@@ -74,7 +74,7 @@ def refusal(error: RefusedError, request_id: str) -> Response:
 def body_of(event: dict[str, Any], most: int | None = None) -> bytes:
     """Return a request's body as it was sent.
 
-    Raises NotJsonError if API Gateway's form of it cannot be read, and TooLargeError if it has more than ``most`` bytes.
+    Raises NotJsonError if API Gateway's form of it cannot be read, TooLargeError if it has more than ``most`` bytes.
     """
     body = str(event.get("body") or "")
     encoded = event.get("isBase64Encoded")
