@@ -169,11 +169,11 @@ class Functions:
             "description": "Two tickets",
             "metadata": {"basket": "7"},
         }
-        return _api_event("/payments", body=json.dumps(body))
+        return api_event("/payments", body=json.dumps(body))
 
     def _question(self) -> dict[str, Any]:
         self._stored()
-        return _api_event("/payments/{transaction_id}", path={"transaction_id": "order-1"})
+        return api_event("/payments/{transaction_id}", path={"transaction_id": "order-1"})
 
     def _stored(self) -> dict[str, Any]:
         # Each time anew: what was accepted long ago takes another way.
@@ -210,12 +210,20 @@ class Functions:
         return self._messages("processed")
 
 
-def _api_event(resource: str, *, path: dict[str, str] | None = None, body: str | None = None) -> dict[str, Any]:
+def api_event(
+    resource: str,
+    *,
+    path: dict[str, str] | None = None,
+    body: str | None = None,
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return a request as API Gateway hands it over."""
     return {
         "resource": resource,
-        "headers": {},
+        "headers": headers or {},
         "pathParameters": path,
-        "queryStringParameters": None,
+        "queryStringParameters": query,
         "requestContext": {"requestId": "00000000-0000-0000-0000-000000000000"},
         "body": body,
         "isBase64Encoded": False,
@@ -258,7 +266,7 @@ def functions(charge_seconds: float = 0) -> Iterator[Functions]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """Let the functions log as they do, to nowhere."""
     from payments.telemetry import logger  # noqa: PLC0415
 
@@ -274,7 +282,7 @@ def _silent() -> Iterator[None]:
 
 def batch_ratio(runs: int = 5) -> float:
     """Return how long a batch of BATCH charges takes, in charges: 1 is one after another not at all."""
-    with functions(CHARGE_SECONDS) as wired, _silent():
+    with functions(CHARGE_SECONDS) as wired, silent():
         wired.call("processor")
         taken: list[float] = []
         for _ in range(runs):
@@ -304,7 +312,7 @@ def count_calls(function: str) -> Count:
             counts[1] += 1
             counts[0] += frame.f_code.co_filename.startswith(own_folder)
 
-    with functions() as wired, _silent():
+    with functions() as wired, silent():
         wired.call(function)
         wired.call(function)
         event = wired.event(function)
@@ -345,7 +353,7 @@ class Work(NamedTuple):
 
 def measure(function: str, runs: int = 200) -> Work:
     """Measure a warm function's own work for a payment."""
-    with functions() as wired, _silent():
+    with functions() as wired, silent():
         for _ in range(20):
             wired.call(function)
         events = [wired.event(function) for _ in range(runs)]

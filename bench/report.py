@@ -22,6 +22,7 @@ GOALS = {
     "calls": 2.5,
     "batch": 1.5,
     "growth": 1.2,
+    "texts": 20,
     "functions_kb": 80,
     "layer_mb": 6,
 }
@@ -166,6 +167,16 @@ def _work(whole: dict[str, Any]) -> str:
     )
 
 
+def _texts(whole: dict[str, Any]) -> str:
+    return table(
+        ["where", "worst text", "ms for 16 KiB", "ms for 256 KiB", f"ratio (goal {GOALS['texts']})"],
+        (
+            [place, text["text"], f"{text['small_ms']:.2f}", f"{text['large_ms']:.2f}", f"{text['ratio']:.1f}"]
+            for place, text in whole["texts"].items()
+        ),
+    )
+
+
 # What a part of the layer is there for.
 WHY = {
     "aws_lambda_powertools": "logs and metrics as Lambda and CloudWatch want them; the rest of it is never imported",
@@ -224,5 +235,6 @@ SECTIONS = {
     "calls": _calls,
     "growth": _growth,
     "work": _work,
+    "texts": _texts,
     "package": _package,
 }

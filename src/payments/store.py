@@ -35,7 +35,7 @@ from payments.model import (
 from payments.transitions import OPEN, TRANSITIONS, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
@@ -368,8 +368,14 @@ class CustomerIndex:
         self._index = index
         self._secret = secret.encode()
 
-    def page(self, customer_id: str, limit: int, next_token: str | None) -> Page:
-        """Return a page of a customer's payments. Raises TokenError where ``next_token`` is none of this list."""
+    def page(
+        self, customer_id: str, limit: int, next_token: str | None, fits: Callable[[Payment], bool] = lambda _: True
+    ) -> Page:
+        """Return a page of a customer's payments. Raises TokenError where ``next_token`` is none of this list.
+
+        ``fits`` says whether one more payment fits on the page. The first one always goes on it, so that each page is a
+        step; the next page begins with what did not fit.
+        """
         after = None if next_token is None else self._read_token(next_token, customer_id)
 
         def of_shard(shard: int) -> list[tuple[str, str]]:
@@ -378,13 +384,18 @@ class CustomerIndex:
         with ThreadPoolExecutor(CUSTOMER_SHARDS) as pool:
             shards = list(pool.map(of_shard, range(CUSTOMER_SHARDS)))
         keys = sorted((key for shard in shards for key in shard), reverse=True)
-        shown = keys[:limit]
-        payments = self._get_all([transaction_id for _, transaction_id in shown])
-        return Page(
+        found = self._get_all([transaction_id for _, transaction_id in keys[:limit]])
+        shown: list[Payment] = []
+        done = 0
+        for _, transaction_id in keys[:limit]:
+            payment = found.get(transaction_id)
             # A payment that was deleted a moment ago can still be in the index.
-            [payments[transaction_id] for _, transaction_id in shown if transaction_id in payments],
-            self._write_token(customer_id, *shown[-1]) if len(keys) > limit else None,
-        )
+            if payment is not None:
+                if not fits(payment) and shown:
+                    break
+                shown.append(payment)
+            done += 1
+        return Page(shown, self._write_token(customer_id, *keys[done - 1]) if len(keys) > done else None)
 
     def _keys(self, key: str, after: tuple[str, str] | None, limit: int) -> Iterator[tuple[str, str]]:
         """Yield when and as what the payments of one key of the index were accepted, newest first."""

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import offline, package, report
+from bench import offline, package, report, texts
 from bench.picture import Bar, bars
 from bench.stack import Call, per_payment
 
@@ -43,6 +43,19 @@ def test_the_count_does_not_depend_on_the_run() -> None:
 
 def test_ten_charges_take_about_as_long_as_one() -> None:
     assert offline.batch_ratio(runs=1) <= report.GOALS["batch"]
+
+
+@pytest.mark.parametrize("pattern", texts.WORST)
+def test_the_check_for_cards_takes_time_in_proportion_to_the_text(pattern: str) -> None:
+    with texts.places() as places:
+        for name in ("the check", "the mask"):
+            assert texts.growth(places[name], texts.WORST[pattern]).ratio <= report.GOALS["texts"], name
+
+
+def test_a_long_text_is_no_burden_wherever_it_is_sent() -> None:
+    with texts.places() as places:
+        for name, place in places.items():
+            assert texts.growth(place, texts.WORST["single digits"]).ratio <= report.GOALS["texts"], name
 
 
 def test_the_functions_zip_and_the_layer_are_small() -> None:
