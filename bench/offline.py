@@ -200,7 +200,7 @@ class Functions:
                 "messageId": f"m{number}",
                 "receiptHandle": f"r{number}",
                 "body": body,
-                "attributes": {"ApproximateReceiveCount": "1"},
+                "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "0"},
             }
             for number, body in enumerate(self.aws.sent)
         ]

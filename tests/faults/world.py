@@ -454,7 +454,7 @@ class World:
                 "messageId": str(message.number),
                 "receiptHandle": str(message.number),
                 "body": message.body,
-                "attributes": {"ApproximateReceiveCount": str(message.count)},
+                "attributes": {"ApproximateReceiveCount": str(message.count), "SentTimestamp": "0"},
                 "eventSource": "aws:sqs",
             }
             for message in given

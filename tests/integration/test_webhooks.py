@@ -39,6 +39,7 @@ from payments.webhooks import (
     DeliveryError,
     Endpoint,
     GoneError,
+    LeftAloneError,
     Queue,
     Secret,
     SecretError,
@@ -62,6 +63,27 @@ BODY = json.dumps(
 )
 NAME = "payment-webhook-shop-test"
 DELAYS = [30, 60, 300]
+
+
+RETENTION = 345_600
+
+
+def a_state(hidden: int = 0, retention: int = RETENTION, names: list[str] | None = None) -> dict[str, Any]:
+    """What SQS says of a queue."""
+    known = {"ApproximateNumberOfMessagesNotVisible": str(hidden), "MessageRetentionPeriod": str(retention)}
+    return {"Attributes": {name: known[name] for name in names or known}}
+
+
+class Sqs:
+    """An SQS that says how many messages are hidden."""
+
+    def __init__(self, hidden: int = 0, retention: int = RETENTION) -> None:
+        self.state = a_state(hidden, retention)
+        self.asked = 0
+
+    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
+        self.asked += 1
+        return self.state
 
 
 def a_secret(byte: int = 1) -> str:
@@ -208,13 +230,17 @@ class World:
         assert QueueUrl == "queue"
         self.hidden[ReceiptHandle] = VisibilityTimeout
 
+    def get_queue_attributes(self, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:  # noqa: N803
+        assert QueueUrl == "queue"
+        return a_state(names=AttributeNames)
+
     def deliverer(self, *, seconds: float = 5, host: str = "hooks.example.test", path: str = "/hook") -> Deliverer:
         endpoint = Endpoint.of(f"https://{host}:{self.receiver.port}{path}", seconds, LOOPBACK)
         secret = Secret(self, NAME, 60, lambda: self.ticks)
         return Deliverer(endpoint, secret, Queue(self, "queue", DELAYS), lambda: self.moment, self.trust)
 
     def deliver(self, body: str = BODY, deliveries: int = 1, **changes: Any) -> Received:
-        self.deliverer(**changes).work(body, "r", deliveries)
+        self.deliverer(**changes).work(body, "r", deliveries, self.moment)
         return self.receiver.received[-1]
 
 
@@ -337,14 +363,14 @@ def test_a_wrong_secret_is_left_out_and_told_of(log: io.StringIO) -> None:
 def test_the_secret_is_read_once_and_again_when_its_time_is_over(world: World) -> None:
     sender = world.deliverer()
     for _ in range(3):
-        sender.work(BODY, "r", 1)
+        sender.work(BODY, "r", 1, world.moment)
     assert world.reads == 1
     world.put([a_secret(2)])
     world.ticks = 59
-    sender.work(BODY, "r", 1)
+    sender.work(BODY, "r", 1, world.moment)
     Webhook(a_secret(1)).verify(world.receiver.received[-1].body, world.receiver.received[-1].headers)
     world.ticks = 60
-    sender.work(BODY, "r", 1)
+    sender.work(BODY, "r", 1, world.moment)
     Webhook(a_secret(2)).verify(world.receiver.received[-1].body, world.receiver.received[-1].headers)
     assert world.reads == 2
 
@@ -422,11 +448,11 @@ def test_410_switches_the_endpoint_off_and_nothing_more_is_sent(world: World, lo
     answering(world, Answer(410))
     sender = world.deliverer()
     with pytest.raises(GoneError):
-        sender.work(BODY, "a", 1)
+        sender.work(BODY, "a", 1, world.moment)
     with pytest.raises(SwitchedOffError):
-        sender.work(BODY, "b", 1)
+        sender.work(BODY, "b", 1, world.moment)
     with pytest.raises(SwitchedOffError):
-        world.deliverer().work(BODY, "c", 2)
+        world.deliverer().work(BODY, "c", 2, world.moment)
     assert len(world.receiver.received) == 1
     assert world.values[-1][1] == ["AWSCURRENT", "SWITCHED_OFF-v1"]
     # The messages wait in the queue, as after any failure.
@@ -590,23 +616,132 @@ def test_an_unknown_authority_is_refused(world: World) -> None:
 # When it comes again
 
 
+def longest(_: float, high: float) -> float:
+    return high
+
+
 def test_the_delays_grow_and_the_last_failure_is_given_up_at_once() -> None:
-    queue = Queue(None, "queue", DELAYS, lambda _, high: high)
-    assert [queue.delay(deliveries) for deliveries in range(1, 5)] == [30, 60, 300, 0]
+    queue = Queue(Sqs(), "queue", DELAYS, longest)
+    assert [queue.delay(deliveries, 0) for deliveries in range(1, 5)] == [30, 60, 300, 0]
 
 
 @given(st.integers(1, 3), st.floats(0, 1e9))
 def test_a_delay_is_never_shorter_than_asked_for_nor_longer_than_the_queue_has_room_for(
     deliveries: int, asked: float
 ) -> None:
-    delay = Queue(None, "queue", DELAYS).delay(deliveries, asked)
+    delay = Queue(Sqs(), "queue", DELAYS).delay(deliveries, 0, asked)
     assert 0.8 * DELAYS[deliveries - 1] <= delay <= max(DELAYS[deliveries - 1], MAX_RETRY_AFTER_SECONDS)
     assert delay >= min(int(asked), MAX_RETRY_AFTER_SECONDS)
 
 
 def test_what_failed_together_does_not_come_back_together() -> None:
-    queue = Queue(None, "queue", [3600])
-    assert len({queue.delay(1) for _ in range(50)}) > 10
+    queue = Queue(Sqs(), "queue", [3600])
+    assert len({queue.delay(1, 0) for _ in range(50)}) > 10
+
+
+@pytest.mark.parametrize(
+    ("hidden", "part"), [(0, 1), (50_000, 1), (60_000, 0.8), (75_000, 0.5), (99_000, 0.02), (100_000, 0), (119_000, 0)]
+)
+def test_the_more_messages_are_hidden_the_shorter_each_is(hidden: int, part: float) -> None:
+    queue = Queue(Sqs(hidden), "queue", [39_600], longest)
+    assert queue.delay(1, 0) == round(39_600 * part)
+    assert queue.delay(1, 0, 1e9) == round(39_600 * part)
+
+
+@given(
+    st.lists(st.integers(1, 39_600), min_size=1, max_size=20),
+    st.integers(3600, 1_209_599),
+    st.floats(0, 1),
+    st.floats(0, 1e9),
+)
+def test_no_message_is_hidden_until_it_expires(
+    delays: list[int], retention: int, received_at: float, asked: float
+) -> None:
+    """However old it is at its first delivery, and whatever the endpoint asks for, it meets its last one."""
+    queue = Queue(Sqs(retention=retention), "queue", delays)
+    age = received_at * (retention - 60)
+    for deliveries in range(1, len(delays) + 1):
+        age += queue.delay(deliveries, age, asked)
+    assert age < retention
+
+
+def test_the_queues_state_is_read_once_in_ten_seconds() -> None:
+    sqs, ticks = Sqs(), [0.0]
+    queue = Queue(sqs, "queue", [3600], longest, lambda: ticks[0])
+    for ticks[0] in (0, 5, 9.9):
+        queue.delay(1, 0)
+    assert sqs.asked == 1
+    ticks[0] = 10
+    sqs.state = a_state(hidden=100_000)
+    assert queue.delay(1, 0) == 0
+
+
+def test_where_the_queues_state_is_not_told_it_is_what_was_last_known(
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    sqs, ticks = Sqs(hidden=75_000), [0.0]
+    queue = Queue(sqs, "queue", [3600], longest, lambda: ticks[0])
+    assert queue.delay(1, 0) == 1800
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "RequestThrottled"}}, "GetQueueAttributes")
+
+    monkeypatch.setattr(sqs, "get_queue_attributes", refuse)
+    ticks[0] = 10
+    assert queue.delay(1, 0) == 1800
+    assert "the queue's state is not known" in log.getvalue()
+    assert Queue(sqs, "queue", [3600], longest).delay(1, 0) == 3600
+
+
+# An endpoint that has been dead for long
+
+
+def fail(world: World, sender: Deliverer, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(DeliveryError):
+            sender.work(BODY, "r", 1, world.moment)
+
+
+def test_a_dead_endpoint_is_tried_once_in_a_while_and_by_every_message_when_it_is_back(world: World) -> None:
+    answering(world, Answer(500))
+    sender = world.deliverer()
+    fail(world, sender, 9)
+    world.moment += timedelta(minutes=15)
+    fail(world, sender, 1)
+    tried = len(world.receiver.received)
+    assert tried == 10
+    # Left alone: what comes is postponed as after any failure.
+    world.hidden.clear()
+    with pytest.raises(LeftAloneError):
+        sender.work(BODY, "s", 1, world.moment)
+    assert 24 <= world.hidden["s"] <= 30
+    world.moment += timedelta(seconds=59)
+    fail(world, sender, 1)
+    assert len(world.receiver.received) == tried
+    # Tried again, and dead.
+    world.moment += timedelta(seconds=1)
+    fail(world, sender, 2)
+    assert len(world.receiver.received) == tried + 1
+    answering(world, Answer(204))
+    world.moment += timedelta(minutes=1)
+    for _ in range(3):
+        sender.work(BODY, "r", 1, world.moment)
+    assert len(world.receiver.received) == tried + 4
+
+
+def test_an_endpoint_that_fails_for_a_short_time_or_now_and_then_is_tried_by_every_message(world: World) -> None:
+    answering(world, Answer(500))
+    sender = world.deliverer()
+    fail(world, sender, 30)
+    world.moment += timedelta(minutes=14)
+    fail(world, sender, 1)
+    answering(world, Answer(204))
+    sender.work(BODY, "r", 1, world.moment)
+    answering(world, Answer(500))
+    for _ in range(9):
+        world.moment += timedelta(hours=1)
+        fail(world, sender, 1)
+    assert len(world.receiver.received) == 41
 
 
 @pytest.mark.parametrize("dated", [False, True])

@@ -8,6 +8,7 @@ import logging
 import socket
 import subprocess
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -237,7 +238,10 @@ def queue_event(bodies: list[str], receive_count: int = 1) -> dict[str, Any]:
                 "messageId": f"m{number}",
                 "receiptHandle": f"r{number}",
                 "body": body,
-                "attributes": {"ApproximateReceiveCount": str(receive_count)},
+                "attributes": {
+                    "ApproximateReceiveCount": str(receive_count),
+                    "SentTimestamp": str(int(time.time() * 1000)),
+                },
                 "messageAttributes": {},
                 "md5OfBody": "",
                 "eventSource": "aws:sqs",
