@@ -7,17 +7,22 @@ account has one of each, and a payments stack is seldom alone in it.
 
 from __future__ import annotations
 
-import re
+import ast
 import tomllib
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hcl2
 import yaml
 
 from local import ROOT, LocalError
+from local.hcl import Module, load
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SOURCES = ROOT / "src"
 PRICES = Path(__file__).parent / "prices.toml"
 HOURS = 730
 SECONDS = HOURS * 3600
@@ -62,62 +67,72 @@ class Stack:
     whole_items_indexed: bool = False
 
 
-def _default(pattern: str, file: str = "variables.tf") -> str:
-    found = re.search(pattern, (ROOT / file).read_text(encoding="utf-8"))
-    if found is None:
-        raise LocalError(f"{file}: nothing there fits {pattern!r}, which the bill needs")
-    return found.group(1)
-
-
 def _variables(environment: str) -> dict[str, Any]:
     file = ROOT / "env" / f"{environment}.tfvars"
     if not file.exists():
         raise LocalError(f"there is no environment {environment!r}: env/{environment}.tfvars")
-    return hcl2.loads(file.read_text(encoding="utf-8"))
+    return load(file)
+
+
+def _resources(environment: str) -> Counter[str]:
+    inventory = ROOT / "tests" / "plan" / "inventory" / f"{environment}.yaml"
+    if not inventory.exists():
+        raise LocalError(f"there is no inventory of {environment!r}: run the plan tests with UPDATE_INVENTORY=1")
+    return Counter(yaml.safe_load(inventory.read_text(encoding="utf-8"))["types"])
+
+
+def metrics(files: Iterable[Path]) -> set[str]:
+    """Return the metrics that Python files count: the names that they give to ``measure`` and its like."""
+    calls = [
+        node
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.startswith("measure")
+    ]
+    return {
+        name.value
+        for call in calls
+        for name in (call.args[0], *_choices(call.args[0]))
+        if isinstance(name, ast.Constant) and isinstance(name.value, str)
+    }
+
+
+def _choices(argument: ast.expr) -> tuple[ast.expr, ...]:
+    return (argument.body, argument.orelse) if isinstance(argument, ast.IfExp) else ()
+
+
+def _has_options(file: Path) -> bool:
+    """Say whether a file belongs to a webhook endpoint or to Stripe. No environment here has one of them."""
+    return any(option in str(file.relative_to(SOURCES)) for option in ("webhook", "stripe"))
 
 
 def stack(environment: str) -> Stack:
     """Return what an environment's plan makes."""
-    inventory = ROOT / "tests" / "plan" / "inventory" / f"{environment}.yaml"
-    if not inventory.exists():
-        raise LocalError(f"there is no inventory of {environment!r}: run the plan tests with UPDATE_INVENTORY=1")
-    made: dict[str, int] = yaml.safe_load(inventory.read_text(encoding="utf-8"))["types"]
-    variables = _variables(environment)
-    network = variables.get("network", {})
-    interface_endpoints = network.get("interface_endpoints")
-    if interface_endpoints is None:
-        interface_endpoints = re.findall(
-            r'"(\w+)"', _default(r"interface_endpoints\s*= optional\(set\(string\), \[(.*?)\]\)")
-        )
+    made, variables, root = _resources(environment), _variables(environment), Module(ROOT)
     # A public and a private subnet in each zone.
     zones = made["aws_subnet"] // 2
-    nat_instances = made.get("aws_autoscaling_group", 0)
-    # A webhook endpoint and Stripe bring their metrics along, and no environment here has one of them.
-    sources = [file for file in (ROOT / "src").rglob("*.py") if not re.match("webhooks|stripe_", file.name)]
-    code = "".join(file.read_text(encoding="utf-8") for file in sources)
+    nat_instances = made["aws_autoscaling_group"]
+    endpoints = variables.get("network", {}).get("interface_endpoints")
+    if endpoints is None:
+        endpoints = root.default("network", "interface_endpoints")
+    (volume,) = Module(ROOT / "modules" / "network").nested("resource", "aws_launch_template", "nat", inside="ebs")
     return Stack(
         zones=zones,
         keys=made["aws_kms_key"],
         alarms=made["aws_cloudwatch_metric_alarm"],
         composite_alarms=made["aws_cloudwatch_composite_alarm"],
-        nat_gateways=made.get("aws_nat_gateway", 0),
+        nat_gateways=made["aws_nat_gateway"],
         nat_instances=nat_instances,
-        nat_volume_gb=nat_instances * int(_default(r"volume_size\s*= (\d+)", "modules/network/nat.tf")),
-        addresses=made.get("aws_eip", 0),
-        endpoint_zones=len(interface_endpoints) * zones,
+        nat_volume_gb=nat_instances * volume["volume_size"],
+        addresses=made["aws_eip"],
+        endpoint_zones=len(endpoints) * zones,
         queues=2,
-        metrics=len(
-            {
-                name
-                for counted in re.findall(r"measure(?:_[a-z]+)?\((.*)\)", code)
-                for name in re.findall(r'"([A-Z]\w+)"', counted)
-            }
+        metrics=len(metrics(file for file in SOURCES.rglob("*.py") if not _has_options(file))),
+        key_reuse_seconds=Module(ROOT / "modules" / "sqs").attribute(
+            "resource", "aws_sqs_queue", "this", name="kms_data_key_reuse_period_seconds"
         ),
-        key_reuse_seconds=int(_default(r"kms_data_key_reuse_period_seconds = (\d+)", "modules/sqs/main.tf")),
-        memory_gb=int(_default(r"memory_mb\s*= optional\(number, (\d+)\)")) / 1024,
-        retention_days=int(
-            variables.get("log_retention_days", _default(r'"log_retention_days"[\s\S]*?default\s*= (\d+)'))
-        ),
+        memory_gb=root.default("function_defaults", "memory_mb") / 1024,
+        retention_days=variables.get("log_retention_days") or root.default("log_retention_days"),
     )
 
 

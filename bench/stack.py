@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
 
 from local import LocalError
 from local.server import EmbeddedAWS
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 PROBE = Path(__file__).parent / "probe"
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Call(NamedTuple):
@@ -91,27 +91,22 @@ class Bench:
 
     def processes(self) -> dict[str, Process]:
         """Return what each function's process, and the server's, have taken: by function, and ``server``."""
-        found = {"server": _process(Path(f"/proc/{self.embedded.pid}"))}
-        for folder in Path("/proc").glob("[0-9]*"):
+        server = psutil.Process(self.embedded.pid)
+        found = {"server": _used_by(server)}
+        for worker in server.children():
             try:
-                if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) != self.embedded.pid:
-                    continue
-                variables = dict(
-                    entry.split("=", 1) for entry in (folder / "environ").read_text().split("\0") if "=" in entry
-                )
-                name = variables.get("AWS_LAMBDA_FUNCTION_NAME", "-other").split("-")[1]
-                taken = _process(folder)
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                name = worker.environ().get("AWS_LAMBDA_FUNCTION_NAME", "-other").split("-")[1]
+                taken = _used_by(worker)
+            except psutil.Error:
                 continue  # it has ended meanwhile
             before = found.get(name, Process(0, 0))
             found[name] = Process(before.cpu_seconds + taken.cpu_seconds, max(before.memory_mb, taken.memory_mb))
         return found
 
 
-def _process(folder: Path) -> Process:
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-    memory = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return Process((int(fields[11]) + int(fields[12])) / _TICKS, memory)
+def _used_by(process: psutil.Process) -> Process:
+    times = process.cpu_times()
+    return Process(times.user + times.system, process.memory_info().rss / 1e6)
 
 
 def per_payment(calls: list[Call], payments: int, ledger: str) -> dict[str, float]:

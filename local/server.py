@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import psutil
+
 from local import EMBEDDED_PYTHON, LocalError
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
 
@@ -79,27 +81,13 @@ def is_healthy(url: str) -> bool:
         return False
 
 
-def process_exists(pid: int) -> bool:
-    """Say whether a process runs under this id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def is_process(pid: int, name: str) -> bool:
-    """Say whether the process ``pid`` is there and has ``name`` in its command line."""
+    """Say whether the process ``pid`` runs, is ours, and has ``name`` in its command line."""
     try:
-        if not process_exists(pid):
-            return False
-    except PermissionError:
-        return False  # somebody else's: the id was given out again
-    listed = Path(f"/proc/{pid}/cmdline")
-    if listed.parent.is_dir():
-        return name in listed.read_bytes().decode(errors="replace")
-    said = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)  # noqa: S603, S607
-    return name in said.stdout
+        process = psutil.Process(pid)
+        return process.uids().real == os.getuid() and name in " ".join(process.cmdline())
+    except psutil.Error:
+        return False  # it has ended, or the id was given out again
 
 
 def start_process(
@@ -146,7 +134,7 @@ def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> bool:
             # Where another run of ours started it, its parent is gone, and init reaps it.
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-            if not process_exists(pid):
+            if not psutil.pid_exists(pid):
                 # What it has started meanwhile.
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)

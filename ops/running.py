@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from local import BUILD, LocalError
+from local.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
 from local.iam import adapt_roles
 from local.server import PROGRAM, EmbeddedAWS, aws_environment, is_healthy, is_process, stop_process, url_of
 from ops import fake_stripe
 from ops.client import Keys, create_client
-from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
 from ops.interrupt import shield
 from ops.record import Record
 from ops.stack import Stack

@@ -12,11 +12,11 @@ import boto3
 from rich.console import Console
 
 from local import ROOT, LocalError
+from local.environments import LOCAL, known, outside_environment, provider_environment, variables
 from local.server import ROOT_KEY, is_healthy
 from ops import running
 from ops.client import Api, Keys
 from ops.display import Display
-from ops.environments import LOCAL, known, outside_environment, provider_environment, variables
 from ops.stack import Stack
 from ops.terraform import Terraform
 

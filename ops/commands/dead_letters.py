@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from local import LocalError
+from local.environments import LOCAL
 from ops import target
 from ops.commands.options import BAD, AsJson, DryRun, Environment, Yes, ask
 from ops.dead_letters import RELAY, Letter, Post, Queue, dead_letter_queues
-from ops.environments import LOCAL
 from ops.output import Output
 
 app = typer.Typer(no_args_is_help=True, help="The dead-letter queues: list, peek, redrive, purge.")

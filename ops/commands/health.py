@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from local import LocalError
+from local.environments import LOCAL
 from ops import target
 from ops.commands.options import BAD, AsJson, Environment, Yes, ask
 from ops.dead_letters import call
 from ops.doctor import examine
-from ops.environments import LOCAL
 from ops.output import Output
 from payments.contract import TRANSACTION_ID
 

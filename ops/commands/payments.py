@@ -16,6 +16,7 @@ import typer
 from rich.live import Live
 
 from local import LocalError
+from local.environments import LOCAL
 from ops import target, timeline
 from ops.commands.options import (
     BAD,
@@ -29,7 +30,6 @@ from ops.commands.options import (
     ask,
     patiently,
 )
-from ops.environments import LOCAL
 from ops.output import Output, printable, table
 from ops.payment import methods_of
 from ops.stream import POLL_SECONDS, Feed

@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 
 from local import LocalError, layer
+from local.environments import LOCAL, variables
 from ops import fake_stripe, interrupt, running
 from ops.client import Api
 from ops.commands.options import Environment
 from ops.display import Display
-from ops.environments import LOCAL, variables
 from ops.inbox import Inbox
 from ops.payment import follow, methods_of, new_payment
 from ops.target import account_terraform

@@ -11,9 +11,9 @@ import typer
 from botocore.exceptions import ClientError
 
 from local import LocalError
+from local.environments import LOCAL
 from ops import target
 from ops.commands.options import BAD, AsJson, Environment, Yes, ask
-from ops.environments import LOCAL
 from ops.failures import code_of
 from ops.output import Output
 from ops.stack import webhook_endpoints

@@ -14,10 +14,10 @@ import pytest
 from playwright.sync_api import expect
 
 from local import ROOT, LocalError
+from local.environments import LOCAL
 from ops.commands.options import patiently
 from ops.console.server import POLICY, serve
 from ops.dead_letters import Post, dead_letter_queues
-from ops.environments import LOCAL
 from ops.payment import SIMULATOR_METHODS, until_final
 from ops.target import Target
 from payments.model import Message

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local import ROOT
+from local.environments import LOCAL
 from ops import target
 from ops.dead_letters import Post, dead_letter_queues, work_queues
-from ops.environments import LOCAL
 from ops.payment import until_final
 from ops.stream import Feed, stream_arn
 from payments.model import Message, from_item

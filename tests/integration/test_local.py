@@ -311,8 +311,10 @@ def test_the_layer_is_for_the_runtime_that_an_environment_asks_for(
     file = tmp_path / "far.tfvars"
     monkeypatch.setattr(layer, "variables", lambda _env: file)
     monkeypatch.setattr(layer, "ROOT", tmp_path)
-    defaults = 'variable "runtime" { architecture = optional(string, "arm64")\n name = optional(string, "python3.13") }'
-    (tmp_path / "variables.tf").write_text(defaults)
+    # Which file it is in, and in which order, does not matter.
+    (tmp_path / "variables-functions.tf").write_text("""variable "runtime" {
+      type = object({ name = optional(string, "python3.13"), architecture = optional(string, "arm64") })
+    }""")
     file.write_text('environment_suffix = "far"\n')
     assert layer.target("far") == ("arm64", "3.13")
     file.write_text('runtime = { architecture = "x86_64" }\n')

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from local import ROOT, LocalError, layer
+from local import ROOT, LocalError, environments, layer
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
-from ops import environments, fake_stripe, interrupt, running
+from ops import fake_stripe, interrupt, running
 from ops.client import Api, Keys
 from ops.commands import stack
 from ops.display import Display

@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 from standardwebhooks.webhooks import Webhook
 
+from local.environments import LOCAL
 from ops import target
-from ops.environments import LOCAL
 from ops.payment import new_payment
 from tests.commands import Ran, runner
 from tests.e2e.options.conftest import SECRET_TTL_SECONDS
