@@ -19,20 +19,18 @@ from ops.dead_letters import Post, dead_letter_queues, work_queues
 from ops.payment import until_final
 from ops.stream import Feed, stream_arn
 from payments.model import Message, from_item
-from tests.commands import Ran, runner
 from tests.e2e.support import AFTER_THE_RETRIES, SOON, a_payment, ledger, stored, unique
 from tests.e2e.test_refunds import stranded
+from tests.support.commands import Run, runner
 from tests.unit.conftest import payment as payment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
 
-    Run = Callable[..., Ran]
 
 pytestmark = pytest.mark.e2e
 

@@ -17,10 +17,10 @@ from standardwebhooks.webhooks import Webhook
 from local.environments import LOCAL
 from ops import target
 from ops.payment import new_payment
-from tests.commands import Ran, runner
 from tests.e2e.options.conftest import SECRET_TTL_SECONDS
 from tests.e2e.support import role_of
 from tests.receiver import Answer, Received
+from tests.support.commands import Run, runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ops.stack import Stack
     from tests.receiver import Receiver
 
-    Run = Callable[..., Ran]
 
 pytestmark = pytest.mark.e2e
 
