@@ -47,7 +47,7 @@ FURTHER_ALARM_METRICS = 15
 
 
 @dataclass(frozen=True)
-class Stack:
+class Inventory:
     """What stands there, whether anybody pays or not, and the settings that a payment's cost depends on."""
 
     zones: int
@@ -106,7 +106,7 @@ def _has_options(file: Path) -> bool:
     return any(option in str(file.relative_to(SOURCES)) for option in ("webhook", "stripe"))
 
 
-def stack(environment: str) -> Stack:
+def stack(environment: str) -> Inventory:
     """Return what an environment's plan makes."""
     made, variables, root = _resources(environment), _variables(environment), Module(ROOT)
     # A public and a private subnet in each zone.
@@ -116,7 +116,7 @@ def stack(environment: str) -> Stack:
     if endpoints is None:
         endpoints = root.default("network", "interface_endpoints")
     (volume,) = Module(ROOT / "modules" / "network").nested("resource", "aws_launch_template", "nat", inside="ebs")
-    return Stack(
+    return Inventory(
         zones=zones,
         keys=made["aws_kms_key"],
         alarms=made["aws_cloudwatch_metric_alarm"],
@@ -137,7 +137,7 @@ def stack(environment: str) -> Stack:
 
 
 @dataclass(frozen=True)
-class Payment:
+class Usage:
     """What a payment, and one look at it by GET, uses. The batch is how many messages a call carries on average."""
 
     batch: float
@@ -165,7 +165,7 @@ _CALL_KB = 2.0
 _GATEWAY_KB = 6.0
 
 
-def our_payment(made: Stack, batch: float = 5) -> Payment:
+def our_payment(made: Inventory, batch: float = 5) -> Usage:
     """Return what a payment uses here.
 
     validator: 1 put (item, customer index, open index). relay: 2 changes, in batches. processor: 1 update (item, and
@@ -175,7 +175,7 @@ def our_payment(made: Stack, batch: float = 5) -> Payment:
     calls = {"validator": 1, "relay": 2 / batch, "processor": 1 / batch, "notifier": 1 / batch, "reader": 1}
     through_endpoints = 2 / batch + 1 / batch
     ms = _MS["validator"] + 2 * _MS["relay"] / batch + (_MS["charge"] + _MS["notifier"]) / batch + _MS["reader"]
-    return Payment(
+    return Usage(
         batch=batch,
         api_calls=2,
         invocations=sum(calls.values()),
@@ -191,7 +191,7 @@ def our_payment(made: Stack, batch: float = 5) -> Payment:
     )
 
 
-def usual_payment(batch: float = 5) -> Payment:
+def usual_payment(batch: float = 5) -> Usage:
     """Return what a payment uses in the usual design.
 
     validator: put and send. processor: a put and an update of the idempotency table, get, charge, update and send, one
@@ -199,7 +199,7 @@ def usual_payment(batch: float = 5) -> Payment:
     """
     calls = {"validator": 1, "processor": 1 / batch, "notifier": 1 / batch, "reader": 1}
     own_calls = 2 + 5 + 1
-    return Payment(
+    return Usage(
         batch=batch,
         api_calls=2,
         invocations=sum(calls.values()),
@@ -215,7 +215,7 @@ def usual_payment(batch: float = 5) -> Payment:
     )
 
 
-def usual_stack(made: Stack) -> Stack:
+def usual_stack(made: Inventory) -> Inventory:
     """Return the usual design's stack: the same, with a NAT gateway in each zone and no endpoints."""
     return replace(
         made,
@@ -231,7 +231,7 @@ def usual_stack(made: Stack) -> Stack:
 Bill = dict[str, float]
 
 
-def idle(made: Stack, price: dict[str, float]) -> Bill:
+def idle(made: Inventory, price: dict[str, float]) -> Bill:
     """Return what a month costs without a payment, in dollars."""
     # Lambda's five pollers of a queue each wait 20 s for a message, again and again.
     polls = made.queues * 5 * SECONDS / 20
@@ -250,7 +250,7 @@ def idle(made: Stack, price: dict[str, float]) -> Bill:
     }
 
 
-def used(made: Stack, payment: Payment, volume: int, price: dict[str, float]) -> Bill:
+def used(made: Inventory, payment: Usage, volume: int, price: dict[str, float]) -> Bill:
     """Return what so many payments in a month cost on top, in dollars."""
     gb = volume / MILLION  # a kB of each payment, in GB
     months = made.retention_days / 30
@@ -285,7 +285,7 @@ def total(bill: Bill) -> float:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BillComparison:
     """An environment's bill beside the usual design's."""
 
     environment: str
@@ -297,11 +297,11 @@ class Comparison:
     usual_used: Bill
 
 
-def compare(environment: str, region: str, volume: int) -> Comparison:
+def compare(environment: str, region: str, volume: int) -> BillComparison:
     """Reckon an environment's month of so many payments, and the usual design's."""
     price, made = prices(region), stack(environment)
     usual = usual_stack(made)
-    return Comparison(
+    return BillComparison(
         environment,
         region,
         volume,
@@ -312,7 +312,7 @@ def compare(environment: str, region: str, volume: int) -> Comparison:
     )
 
 
-def rows(found: Comparison) -> list[list[str]]:
+def rows(found: BillComparison) -> list[list[str]]:
     """Return a comparison as a table's rows."""
     written = [["idle, a month", f"{total(found.idle):.2f}", f"{total(found.usual_idle):.2f}"]]
     written += _part(found.idle, found.usual_idle)
@@ -331,7 +331,7 @@ def levers(environment: str, region: str, volume: int) -> dict[str, float]:
     """Return what each lever changes a month's bill by, in dollars; below zero saves."""
     price, made = prices(region), stack(environment)
 
-    def bill(changed: Stack, batch: float = 5) -> float:
+    def bill(changed: Inventory, batch: float = 5) -> float:
         return total(idle(changed, price)) + total(used(changed, our_payment(changed, batch), volume, price))
 
     now = bill(made)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PROBE = Path(__file__).parent / "probe"
 
 
-class Call(NamedTuple):
+class AwsCall(NamedTuple):
     """A call that a function made to AWS; ``entries`` are those of a batch call."""
 
     function: str
@@ -62,9 +62,9 @@ class Bench:
     stack: Stack
     keys: Keys
     _read: int = field(default=0, init=False)
-    _calls: list[Call] = field(default_factory=list, init=False)
+    _calls: list[AwsCall] = field(default_factory=list, init=False)
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[AwsCall]:
         """Return every call so far."""
         if self.embedded.calls_file.exists():
             with self.embedded.calls_file.open(encoding="utf-8") as file:
@@ -74,7 +74,7 @@ class Bench:
                 self._read += len(whole) + (1 if whole else 0)
             for line in whole.splitlines():
                 _, function, operation, table, entries = line.split(" ")
-                self._calls.append(Call(function, operation, table, int(entries)))
+                self._calls.append(AwsCall(function, operation, table, int(entries)))
         return self._calls
 
     def announced(self) -> int:
@@ -109,7 +109,7 @@ def _used_by(process: psutil.Process) -> Process:
     return Process(times.user + times.system, process.memory_info().rss / 1e6)
 
 
-def per_payment(calls: list[Call], payments: int, ledger: str) -> dict[str, float]:
+def per_payment(calls: list[AwsCall], payments: int, ledger: str) -> dict[str, float]:
     """Return the calls a payment takes, by function and operation; the simulator's ledger stands for a gateway."""
     counted = Counter(f"{call.function} {call.operation}" for call in calls if call.table != ledger)
     return {name: count / payments for name, count in sorted(counted.items())}

@@ -11,7 +11,7 @@ from requests import RequestException
 
 from local import LocalError
 from ops.client import Api
-from ops.dead_letters import Post, dead_letter_queues, work_queues
+from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.failures import explain
 from ops.stack import webhook_endpoints
 from payments.model import OPEN_SHARDS, now, timestamp
@@ -237,9 +237,9 @@ def _event_bus(there: Target) -> Iterator[Finding]:
 
 
 def _backlog(there: Target) -> Iterator[Finding]:
-    post = Post(there.stack)
+    client = QueueClient(there.stack)
     for name, queue in work_queues(there.stack).items():
-        counts = post.counts(queue)
+        counts = client.counts(queue)
         detail = f"{counts.waiting} waiting, {counts.in_flight} in flight"
         if counts.waiting > MANY:
             yield Finding(f"queue of {name}", "warn", detail, "See docs/runbooks/queue-depth.md")
@@ -272,9 +272,9 @@ def _open_payments(there: Target) -> Iterator[Finding]:
 
 
 def _dead_letters(there: Target) -> Iterator[Finding]:
-    post = Post(there.stack)
+    client = QueueClient(there.stack)
     for name, queue in dead_letter_queues(there.stack).items():
-        counts = post.counts(queue)
+        counts = client.counts(queue)
         if counts.waiting or counts.in_flight:
             detail = f"{counts.waiting} waiting, {counts.in_flight} in flight"
             yield Finding(f"dead letters of {name}", "fail", detail, f"payments dlq peek {name}")

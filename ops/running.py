@@ -17,7 +17,7 @@ from local.server import PROGRAM, EmbeddedAWS, aws_environment, is_healthy, is_p
 from ops import fake_stripe
 from ops.client import Keys, create_client
 from ops.interrupt import shield
-from ops.record import Record
+from ops.record import ServerRecord
 from ops.stack import Stack
 from ops.terraform import Terraform
 
@@ -66,7 +66,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Server(Record):
+class Server(ServerRecord):
     """The record of an embedded AWS."""
 
     program = PROGRAM.name

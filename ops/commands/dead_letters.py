@@ -13,7 +13,7 @@ from local import LocalError
 from local.environments import LOCAL
 from ops import target
 from ops.commands.options import BAD, AsJson, DryRun, Environment, Yes, ask
-from ops.dead_letters import RELAY, Letter, Post, Queue, dead_letter_queues
+from ops.dead_letters import RELAY, Letter, QueueClient, StackQueue, dead_letter_queues
 from ops.output import Output
 
 app = typer.Typer(no_args_is_help=True, help="The dead-letter queues: list, peek, redrive, purge.")
@@ -32,16 +32,16 @@ def add_to(parent: typer.Typer) -> None:
     parent.add_typer(app, name="dlq")
 
 
-def _there(name: str, env: str) -> tuple[Post, Queue]:
-    post = Post(target.resolve(env).stack)
-    return post, post.queue(name)
+def _there(name: str, env: str) -> tuple[QueueClient, StackQueue]:
+    client = QueueClient(target.resolve(env).stack)
+    return client, client.queue(name)
 
 
 @app.command("list")
 def list_queues(env: Environment = LOCAL, as_json: AsJson = False) -> int:
     """Say how many messages each dead-letter queue holds. Exit status 3 where there are any."""
-    output, post = Output(as_json), Post(target.resolve(env).stack)
-    counts = {name: post.counts(queue) for name, queue in dead_letter_queues(post.stack).items()}
+    output, client = Output(as_json), QueueClient(target.resolve(env).stack)
+    counts = {name: client.counts(queue) for name, queue in dead_letter_queues(client.stack).items()}
     if as_json:
         output.json({name: asdict(count) for name, count in counts.items()})
     else:
@@ -64,9 +64,9 @@ def peek(
 ) -> None:
     """Look at messages and put them back."""
     output = Output(as_json)
-    post, there = _there(queue, env)
+    client, there = _there(queue, env)
     with output.progress.step(f"Receiving from {queue}") as step:
-        letters = post.peek(there, limit)
+        letters = client.peek(there, limit)
         step.result = f"{len(letters)} messages"
     if as_json:
         output.json([letter.summary() | ({"body": letter.body} if bodies else {}) for letter in letters])
@@ -91,8 +91,8 @@ def redrive(
     relay is given those again. Exit status 3 where some were kept.
     """
     output = Output(as_json)
-    post, there = _there(queue, env)
-    waiting = post.counts(there).waiting
+    client, there = _there(queue, env)
+    waiting = client.counts(there).waiting
     to = "the relay, by the stream records that they name" if queue == RELAY else str(there.source).rpartition("/")[2]
     if dry_run or not waiting:
         told = {"queue": queue, "messages": waiting, "to": to, "dry_run": dry_run, "sent": 0, "kept": waiting}
@@ -103,7 +103,7 @@ def redrive(
         return 0
     ask(f"Send {waiting} messages of {queue} to {to}, in {env}?", yes=yes)
     with output.progress.step(f"Sending {waiting} messages") as step:
-        came = (post.redrive_relay if queue == RELAY else post.redrive)(there, step.progress)
+        came = (client.redrive_relay if queue == RELAY else client.redrive)(there, step.progress)
         step.result = f"sent {came['sent']}" + (f", kept {came['kept']}" if came["kept"] else "")
     if as_json:
         output.json({"queue": queue, "messages": waiting, "to": to, "dry_run": False, **came})
@@ -126,8 +126,8 @@ def purge(
 ) -> int:
     """Delete messages that can never be worked on. What they stand for is not done: redrive is what you want first."""
     output = Output(as_json)
-    post, there = _there(queue, env)
-    waiting = post.counts(there).waiting
+    client, there = _there(queue, env)
+    waiting = client.counts(there).waiting
     wanted = set(message_ids or [])
     what = f"{len(wanted)} named messages" if wanted else f"all {waiting} messages"
     if dry_run or not waiting:
@@ -143,15 +143,15 @@ def purge(
     left: list[Letter] = []
     with output.progress.step(f"Deleting {what}") as step:
         try:
-            for letters in post.receive(there, waiting):
+            for letters in client.receive(there, waiting):
                 chosen = [letter for letter in letters if not wanted or letter.message_id in wanted]
                 left += [letter for letter in letters if letter not in chosen]
                 if chosen and save:
                     _keep(save, chosen)
-                gone += post.delete(there, chosen) if chosen else 0
+                gone += client.delete(there, chosen) if chosen else 0
                 step.progress(gone, len(wanted) or waiting)
         finally:
-            post.put_back(there, left)
+            client.put_back(there, left)
         step.result = f"deleted {gone}"
     if as_json:
         output.json({"queue": queue, "messages": waiting, "dry_run": False, "deleted": gone})

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import LocalError
 from ops.commands.payments import view_of
-from ops.dead_letters import Post, dead_letter_queues, work_queues
+from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.failures import explain
 from ops.stream import Feed
 
@@ -82,14 +82,14 @@ class Pulse:
         self._counted = float("-inf")
 
     def _run(self) -> None:
-        feed, post = Feed(self.stack, "TRIM_HORIZON"), Post(self.stack)
+        feed, client = Feed(self.stack, "TRIM_HORIZON"), QueueClient(self.stack)
         while not self._stopping.wait(_POLL_SECONDS):
             try:
                 for record in feed.poll():
                     self._changed(record)
                 if time.monotonic() - self._counted > _COUNT_SECONDS:
                     self._counted = time.monotonic()
-                    self._count(post)
+                    self._count(client)
                 trouble = None
             except (ClientError, BotoCoreError, LocalError) as error:
                 trouble = str(error) if isinstance(error, LocalError) else explain(error)
@@ -113,9 +113,9 @@ class Pulse:
                 self._payments.popitem(last=False)
         self._tell("payment", view)
 
-    def _count(self, post: Post) -> None:
+    def _count(self, client: QueueClient) -> None:
         queues = [
-            {"name": name, "dead": dead, "label": queue.url.rpartition("/")[2], **asdict(post.counts(queue))}
+            {"name": name, "dead": dead, "label": queue.url.rpartition("/")[2], **asdict(client.counts(queue))}
             for dead, found in ((False, work_queues(self.stack)), (True, dead_letter_queues(self.stack)))
             for name, queue in found.items()
         ]

@@ -28,7 +28,7 @@ from local import LocalError
 from local.server import HOST
 from ops.commands.options import answer_of
 from ops.console.pulse import Pulse
-from ops.dead_letters import RELAY, Post
+from ops.dead_letters import RELAY, QueueClient
 from ops.failures import explain
 from ops.payment import methods_of
 
@@ -228,9 +228,9 @@ def _refund(console: Console, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _redrive(console: Console, body: dict[str, Any]) -> dict[str, Any]:
-    post = Post(console.there.stack)
-    queue = post.queue(str(body.get("queue", "")))
-    redrive = post.redrive_relay if queue.name == RELAY else post.redrive
+    client = QueueClient(console.there.stack)
+    queue = client.queue(str(body.get("queue", "")))
+    redrive = client.redrive_relay if queue.name == RELAY else client.redrive
     return redrive(queue, lambda _done, _total: None)
 
 

@@ -17,7 +17,7 @@ from local import ROOT, LocalError
 from local.environments import LOCAL
 from ops.commands.options import patiently
 from ops.console.server import POLICY, serve
-from ops.dead_letters import Post, dead_letter_queues
+from ops.dead_letters import QueueClient, dead_letter_queues
 from ops.payment import SIMULATOR_METHODS, until_final
 from ops.target import Target
 from payments.model import Message
@@ -141,7 +141,7 @@ def test_dead_letters_are_seen_and_redriven(page: Page, stack: Stack, inbox: Any
     expect(page.locator("#said")).to_have_text("Sent 1 again", timeout=SOON_MS)
     expect(row).to_contain_text("0 waiting", timeout=SOON_MS)
     assert inbox.wait(lambda event: event["subject"] == name, SOON)
-    assert Post(stack).counts(dead_letter_queues(stack)["processor"]).waiting == 0
+    assert QueueClient(stack).counts(dead_letter_queues(stack)["processor"]).waiting == 0
 
 
 def test_what_a_payment_says_is_text(page: Page, there: Target, url: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from local import ROOT
 from local.environments import LOCAL
 from ops import target
-from ops.dead_letters import Post, dead_letter_queues, work_queues
+from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.payment import until_final
 from ops.stream import Feed, stream_arn
 from payments.model import Message, from_item
@@ -44,7 +44,7 @@ def payments(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.fixture(scope="module")
 def _quiet(stack: Stack) -> None:
     """Wait until nothing is on its way: what fails for the last time here would be one more dead letter."""
-    post = Post(stack)
+    post = QueueClient(stack)
     deadline = time.monotonic() + AFTER_THE_RETRIES
     while left := [queue.name for queue in work_queues(stack).values() if post.counts(queue).total]:
         assert time.monotonic() < deadline, left
@@ -54,7 +54,7 @@ def _quiet(stack: Stack) -> None:
 @pytest.fixture(autouse=True)
 def _no_dead_letters(stack: Stack, _quiet: None) -> None:
     """Other tests leave some."""
-    post = Post(stack)
+    post = QueueClient(stack)
     for queue in dead_letter_queues(stack).values():
         while post.counts(queue).waiting:
             for letters in post.receive(queue, 100):
@@ -62,7 +62,7 @@ def _no_dead_letters(stack: Stack, _quiet: None) -> None:
 
 
 def waiting(stack: Stack, name: str) -> int:
-    post = Post(stack)
+    post = QueueClient(stack)
     return post.counts(post.queue(name)).waiting
 
 
@@ -73,7 +73,7 @@ def until_waiting(stack: Stack, name: str, count: int) -> None:
 
 
 def send(stack: Stack, name: str, body: str) -> None:
-    stack.sqs.send_message(QueueUrl=Post(stack).queue(name).url, MessageBody=body)
+    stack.sqs.send_message(QueueUrl=QueueClient(stack).queue(name).url, MessageBody=body)
 
 
 # Payments

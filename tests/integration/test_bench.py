@@ -10,7 +10,7 @@ import pytest
 
 from bench import offline, package, report
 from bench.picture import Bar, bars
-from bench.stack import Call, per_payment
+from bench.stack import AwsCall, per_payment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,10 +54,10 @@ def test_the_functions_zip_and_the_layer_are_small() -> None:
 
 def test_calls_are_counted_for_a_payment_without_the_simulators_books() -> None:
     calls = [
-        Call("validator", "PutItem", "payments", 0),
-        Call("validator", "PutItem", "payments", 0),
-        Call("processor", "UpdateItem", "ledger", 0),
-        Call("relay", "SendMessageBatch", "-", 2),
+        AwsCall("validator", "PutItem", "payments", 0),
+        AwsCall("validator", "PutItem", "payments", 0),
+        AwsCall("processor", "UpdateItem", "ledger", 0),
+        AwsCall("relay", "SendMessageBatch", "-", 2),
     ]
     assert per_payment(calls, 2, "ledger") == {"relay SendMessageBatch": 0.5, "validator PutItem": 1.0}
 

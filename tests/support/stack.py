@@ -11,7 +11,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from ops.client import Api, Keys
-from ops.dead_letters import Post, Queue
+from ops.dead_letters import QueueClient, StackQueue
 
 ARN = "arn:aws:sqs:ap-southeast-1:000000000000:payment-validator-dlq-dev"
 
@@ -111,9 +111,9 @@ class FakeQueue:
         self._each("put back", "ReceiptHandle", Entries)
 
 
-def post(stack: FakeStack, sqs: Any) -> tuple[Post, Queue]:
+def post(stack: FakeStack, sqs: Any) -> tuple[QueueClient, StackQueue]:
     stack.clients["sqs"] = sqs
-    made = Post(stack)  # type: ignore[arg-type]
+    made = QueueClient(stack)  # type: ignore[arg-type]
     return made, made.queue("validator")
 
 

@@ -12,7 +12,7 @@ from payments.model import Message
 from tests.unit.conftest import Context, payment, queue_event
 
 
-class Topic:
+class FakeTopic:
     """An SNS that remembers, and refuses what it is told to."""
 
     def __init__(self, refuse: set[int] | None = None, error: ClientError | None = None) -> None:
@@ -35,7 +35,7 @@ class Topic:
         }
 
 
-def announce(monkeypatch: pytest.MonkeyPatch, topic: Topic, bodies: list[str]) -> list[str]:
+def announce(monkeypatch: pytest.MonkeyPatch, topic: FakeTopic, bodies: list[str]) -> list[str]:
     monkeypatch.setattr(notifier, "wired", lambda: Announcer(topic, "topic", "/payments/test"))
     answer = notifier.handler(queue_event(bodies), Context())  # type: ignore[arg-type]
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
@@ -47,7 +47,7 @@ def body(**changes: Any) -> str:
 
 
 def test_the_cloud_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     assert announce(monkeypatch, topic, [body()]) == []
     (entry,) = topic.published
     assert json.loads(entry["Message"]) == {
@@ -77,20 +77,20 @@ def test_the_cloud_event(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_repeats_have_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     announce(monkeypatch, topic, [body(), body()])
     announce(monkeypatch, topic, [body()])
     assert {json.loads(entry["Message"])["id"] for entry in topic.published} == {"order-1.2"}
 
 
 def test_what_is_not_taken_and_what_is_poison_comes_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic(refuse={1})
+    topic = FakeTopic(refuse={1})
     assert sorted(announce(monkeypatch, topic, [body(), body(transaction_id="b"), "poison"])) == ["m1", "m2"]
     assert len(topic.published) == 1
 
 
 def test_large_announcements_go_in_several_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     metadata = {f"key-{number}": "x" * 500 for number in range(20)}
     bodies = [body(transaction_id=f"t{number}", metadata=metadata | {"more": "\u20ac" * 9000}) for number in range(10)]
     assert announce(monkeypatch, topic, bodies) == []
@@ -99,11 +99,11 @@ def test_large_announcements_go_in_several_calls(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_busy_topic_brings_all_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic(error=ClientError({"Error": {"Code": "Throttling"}}, "PublishBatch"))
+    topic = FakeTopic(error=ClientError({"Error": {"Code": "Throttling"}}, "PublishBatch"))
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]
 
 
 def test_what_is_not_said_to_be_published_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     monkeypatch.setattr(topic, "publish_batch", lambda **_: {})
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]

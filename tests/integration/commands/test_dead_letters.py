@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import LocalError
-from ops.dead_letters import Letter, Post, Queue, dead_letter_queues, work_queues
+from ops.dead_letters import Letter, QueueClient, StackQueue, dead_letter_queues, work_queues
 from ops.dead_letters import call as call_function
-from ops.stream import GoneError, records_between
+from ops.stream import TrimmedError, records_between
 from payments.model import Message, to_item
 from payments.relaying import messages_of
 from tests.support.commands import Run
@@ -31,10 +31,10 @@ def test_the_queues_are_those_of_the_outputs(stack: FakeStack) -> None:
     assert dead_letter_queues(stack)["webhook-shop"].source == "https://sqs/q"  # type: ignore[arg-type]
     assert list(work_queues(stack)) == ["validator", "processor", "webhook-shop"]  # type: ignore[arg-type]
     stack.outputs |= {"event_bus_dlq_url": "https://sqs/bd", "event_bus_queue_url": "https://sqs/b"}
-    assert dead_letter_queues(stack)["event-bus"] == Queue("event-bus", "https://sqs/bd", "https://sqs/b")  # type: ignore[arg-type]
+    assert dead_letter_queues(stack)["event-bus"] == StackQueue("event-bus", "https://sqs/bd", "https://sqs/b")  # type: ignore[arg-type]
     assert "event-bus" in work_queues(stack)  # type: ignore[arg-type]
     with pytest.raises(LocalError, match="There are: validator, processor, relay, webhook-shop, event-bus"):
-        Post(stack).queue("nope")  # type: ignore[arg-type]
+        QueueClient(stack).queue("nope")  # type: ignore[arg-type]
 
 
 def test_a_letter_is_sent_before_it_is_deleted(stack: FakeStack) -> None:
@@ -145,10 +145,10 @@ def test_exactly_the_records_that_were_lost_are_read(stack: FakeStack) -> None:
 def test_records_of_which_the_last_is_not_there_are_not_taken_for_all(stack: FakeStack) -> None:
     streams = stack.client("dynamodbstreams")
     streams.get_records.side_effect = [{"Records": records(10), "NextShardIterator": None}]
-    with pytest.raises(GoneError):
+    with pytest.raises(TrimmedError):
         records_between(stack, "arn", "s", "10", "12")  # type: ignore[arg-type]
     streams.get_shard_iterator.side_effect = refused("TrimmedDataAccessException")
-    with pytest.raises(GoneError):
+    with pytest.raises(TrimmedError):
         records_between(stack, "arn", "s", "10", "12")  # type: ignore[arg-type]
     streams.get_shard_iterator.side_effect = refused("AccessDeniedException")
     with pytest.raises(ClientError):
@@ -226,7 +226,7 @@ def test_of_what_the_stream_has_forgotten_the_last_change_is_told(
     scan = stack.dynamodb.get_paginator.return_value.paginate
     scan.return_value = [{"Items": [to_item(one), {"transaction_id": {"S": "no payment"}}]}]
     letter = Letter.of(message(1, json.dumps({"DDBStreamBatchInfo": BATCH})))
-    found = Post(stack).lost_records(letter)  # type: ignore[arg-type]
+    found = QueueClient(stack).lost_records(letter)  # type: ignore[arg-type]
     assert found is not None
     assert [message.event for record in found for message in messages_of(record)] == events
     bounds = scan.call_args.kwargs["ExpressionAttributeValues"]
