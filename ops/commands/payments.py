@@ -18,22 +18,11 @@ from rich.live import Live
 from local import LocalError
 from local.environments import LOCAL
 from ops import target, timeline
-from ops.commands.options import (
-    BAD,
-    NOT_NOW,
-    AsJson,
-    Environment,
-    RefusedError,
-    TransactionId,
-    Yes,
-    answer_of,
-    ask,
-    patiently,
-)
+from ops.client import BUSY, RefusedError, payload, retrying
+from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, ask
 from ops.output import Output, printable, table
-from ops.payment import methods_of
+from ops.payment import methods_of, view_of
 from ops.stream import POLL_SECONDS, Feed
-from payments.model import PoisonError, from_item
 from payments.transitions import OPEN, REFUNDABLE, Status
 
 if TYPE_CHECKING:
@@ -91,8 +80,8 @@ def pay(
     name = wanted["transaction_id"]
     with _repeatable(output, name):
         body = {key: value for key, value in wanted.items() if value is not None}
-        answer = patiently(lambda: there.api.post(body), timeout)
-        payment = answer_of(there.api, answer)
+        answer = retrying(lambda: there.api.post(body), timeout)
+        payment = payload(there.api, answer)
         if wait:
             payment = _outcome(there, output, f"/payments/{name}", timeout)
     if as_json:
@@ -117,7 +106,7 @@ def _repeatable(output: Output, name: str) -> Iterator[None]:
     except requests.RequestException as error:
         raise LocalError(f"no answer. {unknown}") from error
     except RefusedError as error:
-        if error.status in NOT_NOW or error.status >= _SERVER_ERROR:
+        if error.status in BUSY or error.status >= _SERVER_ERROR:
             raise RefusedError(f"{error}\n  {unknown}", error.status) from error
         raise
     except KeyboardInterrupt:
@@ -138,7 +127,7 @@ def _outcome(there: target.Target, output: Output, path: str, seconds: float) ->
     pause = _FASTEST_SECONDS
     with output.progress.step(f"Waiting for {path}") as step:
         while True:
-            said = answer_of(there.api, patiently(lambda: there.api.request("GET", path), seconds))
+            said = payload(there.api, retrying(lambda: there.api.request("GET", path), seconds))
             if said["status"] not in OPEN or time.monotonic() + pause > deadline:
                 step.result = str(said["status"])
                 return said
@@ -154,8 +143,8 @@ def show(
 ) -> None:
     """Show a payment and its story: refunds, and log lines where they can be read."""
     output, there = Output(as_json), target.resolve(env)
-    payment = answer_of(
-        there.api, patiently(lambda: there.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"), PATIENCE)
+    payment = payload(
+        there.api, retrying(lambda: there.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"), PATIENCE)
     )
     steps = timeline.of_payment(payment)
     missing: list[str] = []
@@ -194,7 +183,7 @@ def list_payments(
         while len(found) < limit:
             query: dict[str, Any] = {"limit": min(_PAGE, limit - len(found))} | ({"next_token": token} if token else {})
             path = f"/customers/{quote(customer_id, safe='')}/payments?{urlencode(query)}"
-            page = answer_of(there.api, patiently(partial(there.api.request, "GET", path), PATIENCE))
+            page = payload(there.api, retrying(partial(there.api.request, "GET", path), PATIENCE))
             found += page["payments"]
             token = page.get("next_token")
             step.progress(len(found), limit)
@@ -264,32 +253,6 @@ class _NoLive:
         """Draw nothing."""
 
 
-def view_of(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what to show of a stream record, None where it is of no payment."""
-    image = record["dynamodb"].get("NewImage")
-    if image is None:
-        return None
-    try:
-        payment = from_item(image)
-    except PoisonError:
-        return None
-    view = {
-        "transaction_id": payment.transaction_id,
-        "customer_id": payment.customer_id,
-        "amount": str(payment.money),
-        "currency": payment.currency,
-        "status": str(payment.status),
-        "version": payment.version,
-        "created_at": payment.created_at,
-        "updated_at": payment.updated_at,
-        "gateway_reference": payment.gateway_reference,
-        "failure_code": payment.failure_code,
-        "amount_refunded": str(payment.refunded) if payment.refunded.minor else None,
-        "open_refunds": payment.open_refunds or None,
-    }
-    return {name: value for name, value in view.items() if value is not None}
-
-
 def refund(
     transaction_id: TransactionId,
     amount: Annotated[str | None, typer.Option(help="How much; all that is left if left out.")] = None,
@@ -310,7 +273,7 @@ def refund(
     body = {key: value for key, value in wanted.items() if value is not None}
     path = quote(transaction_id, safe="")
     with _repeatable(output, name):
-        made = answer_of(there.api, patiently(lambda: there.api.refund(path, body), timeout))
+        made = payload(there.api, retrying(lambda: there.api.refund(path, body), timeout))
         if wait:
             made = _outcome(there, output, f"/payments/{path}/refunds/{quote(name, safe='')}", timeout)
     if as_json:

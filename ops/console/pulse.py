@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import LocalError
-from ops.commands.payments import view_of
 from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.failures import explain
+from ops.payment import view_of
 from ops.stream import Feed
 
 if TYPE_CHECKING:

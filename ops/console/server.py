@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import LocalError
 from local.server import HOST
-from ops.commands.options import answer_of
+from ops.client import payload
 from ops.console.pulse import Pulse
 from ops.dead_letters import RELAY, QueueClient
 from ops.failures import explain
@@ -216,7 +216,7 @@ def _pay(console: Console, body: dict[str, Any]) -> dict[str, Any]:
     payment = {name: body[name] for name in names if body.get(name)}
     payment["transaction_id"] = f"console-{uuid.uuid4().hex[:12]}"
     api = console.there.api
-    return answer_of(api, api.post(payment))
+    return payload(api, api.post(payment))
 
 
 def _refund(console: Console, body: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _refund(console: Console, body: dict[str, Any]) -> dict[str, Any]:
     refund = {"refund_id": f"console-{uuid.uuid4().hex[:12]}"}
     if body.get("amount"):
         refund["amount"] = body["amount"]
-    return answer_of(api, api.refund(quote(str(body.get("transaction_id", "")), safe=""), refund))
+    return payload(api, api.refund(quote(str(body.get("transaction_id", "")), safe=""), refund))
 
 
 def _redrive(console: Console, body: dict[str, Any]) -> dict[str, Any]:

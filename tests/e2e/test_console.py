@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from local import ROOT, LocalError
 from local.environments import LOCAL
-from ops.commands.options import patiently
+from ops.client import retrying
 from ops.console.server import POLICY, serve
 from ops.dead_letters import QueueClient, dead_letter_queues
 from ops.payment import SIMULATOR_METHODS, until_final
@@ -172,7 +172,7 @@ def stuck(stack: Stack, api: Api, name: str) -> Iterator[str]:
     """Have a payment that the gateway never answers for; no later test finds its message or its dead letter."""
     payment = a_payment(payment_method="pm_sim_unavailable", amount="80.00")
     key = {"transaction_id": {"S": name}}
-    assert patiently(partial(api.post, payment | {"customer_id": "grace", "transaction_id": name}), SOON).ok
+    assert retrying(partial(api.post, payment | {"customer_id": "grace", "transaction_id": name}), SOON).ok
     try:
         yield name
     finally:
@@ -189,7 +189,7 @@ def test_the_screenshot(stack: Stack, api: Api, tmp_path: Path) -> None:
     for number, payment in enumerate(payments):
         payment |= {"customer_id": ["ada", "grace", "alan"][number % 3], "amount": f"{12 + 7 * number}.50"}
         payment["transaction_id"] = unique(f"order-{1001 + number}")[:15]
-        assert patiently(partial(api.post, payment), SOON).ok
+        assert retrying(partial(api.post, payment), SOON).ok
         until_final(api, payment["transaction_id"], SOON)
     api.refund(payments[0]["transaction_id"], {"refund_id": "r", "amount": "5.00"})
     with (

@@ -18,7 +18,8 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from local import ROOT, LocalError
 from local.command import install
 from ops import target
-from ops.commands.options import RefusedError, answer_of, ask
+from ops.client import RefusedError, payload
+from ops.commands.options import ask
 from ops.failures import explain
 from ops.output import Output, printable
 from tests.support.commands import Run
@@ -126,7 +127,7 @@ def test_a_problem_is_told_in_full() -> None:
         "errors": [{"pointer": "/amount", "detail": "is required"}, {"pointer": "", "detail": "is not a field"}],
     }
     with pytest.raises(RefusedError) as caught:
-        answer_of(API, said(400, problem))
+        payload(API, said(400, problem))
     assert str(caught.value).splitlines() == [
         "400 Invalid request: Two fields are wrong.",
         "  /amount is required",
@@ -136,12 +137,12 @@ def test_a_problem_is_told_in_full() -> None:
 
 
 def test_a_refusal_says_when_to_come_back_and_who_was_refused() -> None:
-    with pytest.raises(RefusedError, match="It may be repeated in 3 s"):
-        answer_of(API, said(503, {"title": "Busy"}, {"Retry-After": "3"}))
+    with pytest.raises(RefusedError, match="Retry in 3 s"):
+        payload(API, said(503, {"title": "Busy"}, {"Retry-After": "3"}))
     with pytest.raises(RefusedError, match=r"AKID may not do this: it needs execute-api:Invoke"):
-        answer_of(API, said(403, {"message": "Forbidden"}))
+        payload(API, said(403, {"message": "Forbidden"}))
     with pytest.raises(RefusedError, match="502"):
-        answer_of(API, said(502, ["no", "object"]))
+        payload(API, said(502, ["no", "object"]))
 
 
 def test_nothing_that_is_shown_can_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

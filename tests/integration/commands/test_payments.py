@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from ops import timeline
-from ops.commands.options import patiently
+from ops.client import retrying
 from tests.support.commands import Run
 from tests.support.stack import FakeStack, refused, said
 
@@ -70,10 +70,10 @@ def test_a_refusal_for_good_is_not_to_be_repeated(payments: Run, account: MagicM
 def test_a_call_that_comes_at_a_bad_moment_is_repeated_as_it_is_told() -> None:
     answers = [said(503, {}, {"Retry-After": "3"}), said(429, {}), said(202, {})]
     waited: list[float] = []
-    assert patiently(lambda: answers.pop(0), 60, waited.append).status_code == 202
+    assert retrying(lambda: answers.pop(0), 60, waited.append).status_code == 202
     assert waited == [3, 1]
-    assert patiently(lambda: said(503, {}, {"Retry-After": "61"}), 60, waited.append).status_code == 503
-    assert patiently(lambda: said(400, {}), 60, waited.append).status_code == 400
+    assert retrying(lambda: said(503, {}, {"Retry-After": "61"}), 60, waited.append).status_code == 503
+    assert retrying(lambda: said(400, {}), 60, waited.append).status_code == 400
     assert waited == [3, 1]
 
 

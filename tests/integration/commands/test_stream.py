@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local import LocalError
-from ops.commands import payments as payment_commands
+from ops.payment import view_of
 from ops.stream import Feed
 from payments.model import to_item
 from tests.support.stack import FakeStack, records, refused
@@ -53,8 +53,8 @@ def test_a_table_without_a_stream_is_named(stack: FakeStack) -> None:
 
 
 def test_what_is_shown_of_a_change_holds_no_means_to_pay() -> None:
-    view = payment_commands.view_of({"dynamodb": {"NewImage": to_item(payment())}})
+    view = view_of({"dynamodb": {"NewImage": to_item(payment())}})
     assert view is not None
     assert not {"payment_method", "fingerprint"} & view.keys()
-    assert payment_commands.view_of({"dynamodb": {}}) is None
-    assert payment_commands.view_of({"dynamodb": {"NewImage": {"transaction_id": {"S": "x"}}}}) is None
+    assert view_of({"dynamodb": {}}) is None
+    assert view_of({"dynamodb": {"NewImage": {"transaction_id": {"S": "x"}}}}) is None
