@@ -52,46 +52,46 @@ def run(target: SystemUnderTest, size: Size, tell: Callable[[str, int], None]) -
     """Run, and return the report and what the audit found. ``tell`` hears of each stage's progress."""
     # Letters between the numbers: no three of them can be taken for a card number.
     name = f"chaos-{size.seed}-run{uuid.uuid4().hex[:8]}"
-    stack = target.stack
+    stack, client = target.stack, QueueClient(target.stack)
     load = Load(target.api, size.seed, name)
     began = time.monotonic()
-    client = QueueClient(stack)
-    # What lies in the dead-letter queues from before is none of this run's.
+    # Dead letters that were there before do not belong to this run.
     before = _waiting(client)
     with Inbox(stack) as inbox:
         with Storm(stack, target.proxy, target.server, size.seed, size.pause) as storm:
             load.post(size.payments, lambda done: tell("posted", done))
             load.refund(REFUNDED_SHARE, lambda done: tell("refunded", done))
         calm = time.monotonic()
-        drained = _drain(client, load, inbox, before, tell)
-        drain = time.monotonic() - calm
-        # A stack may have payments that are not of this run.
-        items = [item for item in _items(stack, "dynamodb_table_name") if item["transaction_id"].startswith(name)]
-        ledger = _items(stack, "simulator_ledger_table_name")
-        findings = audit(
-            load.posted,
-            items,
-            [entry for entry in ledger if entry["transaction_id"].startswith(name)],
-            [event for event in inbox.received if event["subject"].startswith(name)],
-        )
-    refunds = [refund.answer for posted in load.posted for refund in posted.refunds.values()]
+        redriven = _drain(client, load, inbox, before, tell)
+        drained = time.monotonic()
+        items = _items(stack, "dynamodb_table_name", name)
+        ledger = _items(stack, "simulator_ledger_table_name", name)
+        events = [event for event in inbox.received if event["subject"].startswith(name)]
+        findings = audit(load.posted, items, ledger, events)
     report: dict[str, Any] = {
         "payments": size.payments,
         "seed": size.seed,
-        "posted": len(load.posted),
-        "acknowledged": sum(posted.answer is Reply.ACCEPTED for posted in load.posted),
-        "refunds_posted": len(refunds),
-        "refunds_acknowledged": refunds.count(Reply.ACCEPTED),
+        **_posted(load),
         **findings.counts(),
-        "redriven": drained,
+        "redriven": redriven,
         "left_in_queues": max(_waiting(client) - before, 0),
         "faults": dict(sorted(storm.counts.items())),
         "clients": dict(sorted(load.counts.items())),
         "load_seconds": round(calm - began, 1),
-        "drain_seconds": round(drain, 1),
+        "drain_seconds": round(drained - calm, 1),
         "slowest_recovery_seconds": round(_slowest(items), 1),
     }
     return report, findings
+
+
+def _posted(load: Load) -> dict[str, int]:
+    refunds = [refund.answer for posted in load.posted for refund in posted.refunds.values()]
+    return {
+        "posted": len(load.posted),
+        "acknowledged": sum(posted.answer is Reply.ACCEPTED for posted in load.posted),
+        "refunds_posted": len(refunds),
+        "refunds_acknowledged": refunds.count(Reply.ACCEPTED),
+    }
 
 
 def zeros(report: dict[str, Any]) -> dict[str, int]:
@@ -154,14 +154,15 @@ def _reconcile(stack: Stack, transaction_ids: list[str]) -> None:
     )
 
 
-def _items(stack: Stack, table: str) -> list[dict[str, Any]]:
-    """Return a table's items, plain."""
+def _items(stack: Stack, table: str, run: str = "") -> list[dict[str, Any]]:
+    """Return a table's items, plain; those of one run, by the start of their ids."""
     read = TypeDeserializer()
     pages = stack.dynamodb.get_paginator("scan").paginate(TableName=stack.outputs[table], ConsistentRead=True)
     return [
         {name: _whole(read.deserialize(value)) for name, value in item.items()}
         for page in pages
         for item in page["Items"]
+        if item["transaction_id"]["S"].startswith(run)
     ]
 
 

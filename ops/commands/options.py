@@ -12,9 +12,9 @@ from local import LocalError
 Environment = Annotated[
     str, typer.Option("--env", envvar="PAYMENTS_ENV", help="An environment: the name of a file env/NAME.tfvars.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 TransactionId = Annotated[str, typer.Argument(metavar="TRANSACTION_ID", help="The payment's id.")]
 
 # The exit status of a command that worked and has bad news.
@@ -22,10 +22,10 @@ BAD = 3
 
 
 def ask(question: str, *, yes: bool) -> None:
-    """Go on only where the operator says so; raises LocalError otherwise."""
+    """Continue only if the operator confirms; raises LocalError otherwise."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise LocalError(f"{question} Nobody can be asked here: say --yes.")
+        raise LocalError(f"{question} There is no terminal to ask on. Use --yes.")
     if not typer.confirm(question, err=True):
-        raise LocalError("Nothing was done.")
+        raise LocalError("Cancelled. Nothing was changed.")

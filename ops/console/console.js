@@ -72,7 +72,7 @@ function way(payment) {
 
 function card(payment, tone, isNew) {
   const id = payment.transaction_id;
-  const detail = payment.failure_code ?? (payment.amount_refunded ? `${payment.amount_refunded} given back` : payment.customer_id);
+  const detail = payment.failure_code ?? (payment.amount_refunded ? `${payment.amount_refunded} refunded` : payment.customer_id);
   const top = make("div", { className: "top" }, make("p", {}, make("strong", { textContent: `${payment.amount} ${payment.currency}` })));
   if (REFUNDABLE.has(payment.status)) {
     const waits = busy.has(`refund ${id}`) || Boolean(payment.open_refunds);

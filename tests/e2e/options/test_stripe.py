@@ -14,7 +14,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from ops.client import Api
-from ops.console.server import options
+from ops.console.app import options
 from ops.dead_letters import call
 from ops.inbox import Inbox
 from ops.payment import methods_of

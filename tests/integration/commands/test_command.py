@@ -52,7 +52,7 @@ def test_wrong_usage_has_a_status_of_its_own(payments: Run) -> None:
 def test_the_console_ends_well_by_ctrl_c(payments: Run, stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     there = target.Target("local", stack, API)  # type: ignore[arg-type]
     monkeypatch.setattr(target, "local_target", lambda _place: there)
-    monkeypatch.setattr("ops.console.server.threading.Thread.join", MagicMock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr("ops.console.server.threading.Thread.join", MagicMock(side_effect=[KeyboardInterrupt, None]))
     ended = payments("console", "--port", "0")
     assert (ended.status, ended.err) == (0, "")
     assert "http://127.0.0.1:" in ended.out
@@ -160,5 +160,5 @@ def test_nothing_that_is_shown_can_steer_a_terminal(capsys: pytest.CaptureFixtur
 def test_a_question_needs_somebody_who_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     ask("Delete it?", yes=True)
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    with pytest.raises(LocalError, match=r"Delete it.* say --yes"):
+    with pytest.raises(LocalError, match=r"Delete it.* Use --yes"):
         ask("Delete it?", yes=False)

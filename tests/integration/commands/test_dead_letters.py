@@ -112,7 +112,7 @@ def test_deleting_writes_the_copy_first(payments: Run, stack: FakeStack, account
         "dlq", "purge", "validator", "--save", str(tmp_path / "no" / "file"), "--yes", "--env", "dev"
     )
     assert refused_copy.status == 1
-    assert "nothing was deleted" in refused_copy.err
+    assert "Nothing was deleted" in refused_copy.err
     assert stack.clients["sqs"].done == []
     kept = tmp_path / "kept"
     assert payments("dlq", "purge", "validator", "--save", str(kept), "--yes", "--env", "dev").status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -205,8 +206,11 @@ def test_the_doctors_status_is_its_verdict(
 ) -> None:
     monkeypatch.setattr("ops.doctor.Api", lambda *_: MagicMock(get=lambda _id: said(403, {})))
     account.get.return_value = sound(stack).get.return_value
-    assert payments("doctor", "--env", "dev").status == 0
+    healthy = payments("doctor", "--env", "dev")
+    assert healthy.status == 0
+    assert re.search(r"\d+ checks, all OK", healthy.err)
     set_return(stack, "sqs", "get_queue_attributes", {"Attributes": {"ApproximateNumberOfMessages": "1"}})
     told = payments("doctor", "--env", "dev")
     assert told.status == 3
+    assert re.search(r"\d+ checks, 3 failed, 0 warnings", told.err)
     assert "payments dlq peek validator" in told.out

@@ -28,7 +28,7 @@ def test_money_does_not_move_in_an_account_unasked(payments: Run, account: Magic
         ["reconcile", "--env", "dev"],
     ):
         unasked = payments(*arguments)
-        assert (unasked.status, "say --yes" in unasked.err) == (1, True)
+        assert (unasked.status, "Use --yes" in unasked.err) == (1, True)
 
 
 _MOVES_MONEY = {
@@ -58,7 +58,7 @@ def test_money_that_may_have_moved_names_the_id_to_repeat_it_with(
     account.request.side_effect = [answers.get("read")]
     lost = payments(*_MOVES_MONEY[command])
     assert lost.status == status
-    assert re.search(r"repeat it with --id ops-[0-9a-f]{16}", lost.err)
+    assert re.search(r"Repeat the command with --id ops-[0-9a-f]{16}", lost.err)
 
 
 def test_a_refusal_for_good_is_not_to_be_repeated(payments: Run, account: MagicMock) -> None:

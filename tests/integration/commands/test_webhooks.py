@@ -30,7 +30,7 @@ def test_an_endpoint_is_tried_by_the_way_of_announcements(payments: Run, stack: 
     stack.client("logs").filter_log_events.side_effect = lambda **_rest: {"events": []}
     late = payments("webhooks", "test", "shop", "--env", "dev", "--yes", "--timeout", "0")
     assert late.status == 3
-    assert "comes again by itself" in late.out
+    assert "Delivery is retried" in late.out
     unknown = payments("webhooks", "test", "nope", "--env", "dev")
     assert unknown.status == 1
-    assert "There are: shop." in unknown.err
+    assert "Known endpoints: shop." in unknown.err
