@@ -140,7 +140,7 @@ def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> bool:
                     os.killpg(pid, signal.SIGKILL)
                 return sign is signal.SIGTERM
             time.sleep(0.05)
-    raise LocalError(f"the embedded AWS (process {pid}) does not end. Look at it with: ps -fp {pid}")
+    raise LocalError(f"the embedded AWS (process {pid}) does not stop. Look at it with: ps -fp {pid}")
 
 
 @dataclass
@@ -165,7 +165,7 @@ class EmbeddedAWS:
     def url(self) -> str:
         """The endpoint."""
         if self.port is None:
-            raise LocalError("the embedded AWS has no address before it is started")
+            raise LocalError("the embedded AWS has no address before it starts")
         return url_of(self.port)
 
     def environment(self) -> dict[str, str]:
@@ -193,7 +193,7 @@ class EmbeddedAWS:
             process,
             lambda: is_healthy(self.url),
             _START_SECONDS,
-            f"the embedded AWS did not come up on port {self.port}. Its log: {log}",
+            f"the embedded AWS did not start on port {self.port}. Its log: {log}",
         )
         self.pid = process.pid
         return self
@@ -204,7 +204,7 @@ class EmbeddedAWS:
             asked = stop_process(self.pid, _SAVE_SECONDS if self.persist else _STOP_SECONDS)
             self.pid = None
             if self.persist and not asked:
-                raise LocalError("the embedded AWS was killed before it had saved its state")
+                raise LocalError("the embedded AWS was killed before it saved its state")
 
     def restart(self) -> None:
         """Stop the server and start it on the same port, with the state that it saved."""

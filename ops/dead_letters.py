@@ -1,7 +1,7 @@
-"""The dead-letter queues: what is in them, and how it is sent on its way again without losing any.
+"""The dead-letter queues: what is in them, and how to redrive it without losing a message.
 
-What cannot be lost is sent before it is deleted: whoever is cut off in between has sent something twice, which the
-functions and the receivers see through.
+A message is sent before it is deleted. An interruption in between sends it twice, which the functions and the receivers
+recognise.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class QueueClient:
         """Return a dead-letter queue by its name; raises LocalError for none of ours."""
         queues = dead_letter_queues(self.stack)
         if name not in queues:
-            raise LocalError(f"there is no dead-letter queue {name!r}. There are: {', '.join(queues)}.")
+            raise LocalError(f"there is no dead-letter queue {name!r}. Known queues: {', '.join(queues)}.")
         return queues[name]
 
     def counts(self, queue: StackQueue) -> Counts:
@@ -370,7 +370,7 @@ def call(stack: Stack, function: str, event: dict[str, Any]) -> Any:  # noqa: AN
     answer = client.invoke(FunctionName=function, Qualifier="live", Payload=payload)
     said = answer["Payload"].read().decode()
     if "FunctionError" in answer:
-        raise LocalError(f"{function} failed: {said}. Its log, /aws/lambda/{function}, says why.")
+        raise LocalError(f"{function} failed: {said}. See its log, /aws/lambda/{function}.")
     return json.loads(said or "null")
 
 

@@ -59,7 +59,7 @@ def bring_up(folder: Path) -> tuple[FakeStripeServer, bool]:
     process = start_process([sys.executable, "-m", _MODULE, str(port), str(_listener(folder))], log, cwd=ROOT)
     started = FakeStripeServer(process.pid, port)
     started.write(_record(folder))
-    failed = f"the fake Stripe did not come up on port {port}. Its log: {log}"
+    failed = f"the fake Stripe did not start on port {port}. Its log: {log}"
     wait_until_up(process, lambda: _answers(port), _START_SECONDS, failed)
     return started, True
 

@@ -24,7 +24,7 @@ SIMULATOR_METHODS = {
     "pm_sim_declined_insufficient_funds": "declined: insufficient funds",
     "pm_sim_timeout_after_charge": "answer lost after the charge",
     "pm_sim_timeout_before_charge": "lost before the charge",
-    "pm_sim_rate_limited": "too many at first",
+    "pm_sim_rate_limited": "rate limited at first",
     "pm_sim_refund_declined_expired_card": "approved, its refund declined",
     "pm_sim_unavailable": "never answers",
 }
@@ -97,7 +97,7 @@ def follow(api: Api, inbox: Inbox, payment: dict[str, Any], seconds: float = 60)
     yield Milestone(time.monotonic() - start, outcome["status"], f"GET /payments/{transaction_id} {reason}".strip())
     event = inbox.wait(lambda event: event["subject"] == transaction_id, seconds)
     if event is None:
-        raise LocalError(f"{transaction_id} is {outcome['status']}, but was not announced within {seconds:.0f} s")
+        raise LocalError(f"{transaction_id} is {outcome['status']} but was not announced within {seconds:.0f} s")
     yield Milestone(time.monotonic() - start, "announced", f"{event['type']}, event {event['id']}")
 
 

@@ -101,13 +101,13 @@ function drawBoard(moved) {
 
 function drawQueues() {
   byId("queues").replaceChildren(...queues.map((queue) => {
-    const count = make("span", { textContent: `${queue.waiting} waiting, ${queue.in_flight} out` });
+    const count = make("span", { textContent: `${queue.waiting} waiting, ${queue.in_flight} in flight` });
     const row = make("li", { dataset: { queue: queue.name, dead: queue.dead } }, make("span", { textContent: queue.label }), count);
     if (queue.dead) {
       const key = `redrive ${queue.name}`;
       count.classList.toggle("full", queue.waiting > 0);
       row.append(pressed("Redrive", `Redrive the dead letters of ${queue.name}`, key, !queue.waiting || busy.has(key), "/redrive",
-        { queue: queue.name }, (said) => `Sent ${said.sent} again` + (said.kept ? `, kept ${said.kept}` : "")));
+        { queue: queue.name }, (said) => `Redrove ${said.sent}` + (said.kept ? `, ${said.kept} stayed` : "")));
     }
     return row;
   }));
@@ -159,4 +159,4 @@ events.addEventListener("queues", (event) => {
   draw();
 });
 events.addEventListener("trouble", (event) => trouble(JSON.parse(event.data)));
-events.addEventListener("error", () => linked("The console has ended. Start it again: make console", true));
+events.addEventListener("error", () => linked("The console has stopped. Start it again: make console", true));

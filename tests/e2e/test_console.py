@@ -135,7 +135,7 @@ def test_dead_letters_are_seen_and_redriven(page: Page, stack: Stack, inbox: Any
     row = page.locator("[data-dead=true][data-queue=processor]")
     expect(row).to_contain_text("1 waiting", timeout=SOON_MS)
     page.get_by_role("button", name="Redrive the dead letters of processor").click()
-    expect(page.locator("#said")).to_have_text("Sent 1 again", timeout=SOON_MS)
+    expect(page.locator("#said")).to_have_text("Redrove 1", timeout=SOON_MS)
     expect(row).to_contain_text("0 waiting", timeout=SOON_MS)
     assert inbox.wait(lambda event: event["subject"] == name, SOON)
     assert QueueClient(stack).counts(dead_letter_queues(stack)["processor"]).waiting == 0

@@ -320,7 +320,7 @@ def test_reconciling_takes_an_age(payments: Run, stack: Stack, api: Api) -> None
 
 def test_the_doctor_finds_a_sound_stack_sound(payments: Run, stack: Stack) -> None:
     found = payments("doctor", "--json").json["findings"]
-    wanted = {"outputs", "credentials", "API", "API's door", "table", "recovery", "source of relay", "alarms"}
+    wanted = {"outputs", "credentials", "API", "API access", "table", "recovery", "source of relay", "alarms"}
     wanted |= {f"function {function}" for function in stack.outputs["function_names"]}
     verdicts = {one["check"]: one["verdict"] for one in found}
     assert {name: verdicts.get(name) for name in wanted} == dict.fromkeys(wanted, "ok")

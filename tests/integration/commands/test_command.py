@@ -36,7 +36,7 @@ def test_every_failure_is_a_sentence_and_a_status(payments: Run, monkeypatch: py
     monkeypatch.setattr(target, "resolve", fail)
     failed = payments("doctor")
     assert (failed.status, failed.out) == (1, "")
-    assert failed.err.strip() == "unexpected: ZeroDivisionError: a fault of ours. PAYMENTS_DEBUG=1 shows where."
+    assert failed.err.strip() == "unexpected: ZeroDivisionError: a fault of ours. Set PAYMENTS_DEBUG=1 for a traceback."
     monkeypatch.setenv("PAYMENTS_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         payments("doctor")

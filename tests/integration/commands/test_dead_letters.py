@@ -33,7 +33,7 @@ def test_the_queues_are_those_of_the_outputs(stack: FakeStack) -> None:
     stack.outputs |= {"event_bus_dlq_url": "https://sqs/bd", "event_bus_queue_url": "https://sqs/b"}
     assert dead_letter_queues(stack)["event-bus"] == StackQueue("event-bus", "https://sqs/bd", "https://sqs/b")  # type: ignore[arg-type]
     assert "event-bus" in work_queues(stack)  # type: ignore[arg-type]
-    with pytest.raises(LocalError, match="There are: validator, processor, relay, webhook-shop, event-bus"):
+    with pytest.raises(LocalError, match="Known queues: validator, processor, relay, webhook-shop, event-bus"):
         QueueClient(stack).queue("nope")  # type: ignore[arg-type]
 
 

@@ -74,7 +74,7 @@ def test_a_sound_deployment_has_no_findings(stack: FakeStack, monkeypatch: pytes
             "queue of validator",
             "warn",
         ),
-        ("sns", "list_subscriptions_by_topic", {"Subscriptions": []}, "who is told", "warn"),
+        ("sns", "list_subscriptions_by_topic", {"Subscriptions": []}, "alarm subscribers", "warn"),
     ],
 )
 def test_the_doctor_finds(
