@@ -11,7 +11,7 @@ from chaos.run import PATIENCE_SECONDS, Size, SystemUnderTest, run, zeros
 
 if TYPE_CHECKING:
     from ops.client import Api
-    from tests.e2e.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 

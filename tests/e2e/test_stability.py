@@ -14,7 +14,7 @@ from local.hcl import Module
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 

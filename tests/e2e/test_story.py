@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.story import LogLine, steps
-from tests.e2e.support import SOON, a_payment
+from tests.support.deployed import SOON, a_payment
 
 if TYPE_CHECKING:
     from ops.client import Api

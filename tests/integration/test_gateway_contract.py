@@ -24,8 +24,8 @@ from payments.money import Money
 from payments.simulator import Simulator
 from payments.stripe_gateway import StripeGateway
 from tests.fakes.stripe_server import FakeStripe
-from tests.integration import second_opinion
-from tests.integration.stripe_support import gateway_to
+from tests.support import second_opinion
+from tests.support.stripe import gateway_to
 from tests.unit.conftest import LEDGER
 
 TEN = Money(1000, "EUR")

@@ -27,7 +27,7 @@ from ops.display import Display
 from ops.stack import Stack
 from ops.terraform import Terraform
 from payments.stripe_events import verify
-from tests.receiver import Receiver
+from tests.support.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from payments.model import RefundRecord, now, timestamp
 from payments.store import Table, Word
 from payments.transitions import Status
 from tests.fakes.stripe_server import KEY, FakeStripe
-from tests.integration.stripe_support import Vault, gateway_to
+from tests.support.stripe import Vault, gateway_to
 from tests.unit.conftest import TABLE, Context, payment
 
 TODAY = now().date().isoformat()

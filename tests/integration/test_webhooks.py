@@ -48,7 +48,7 @@ from payments.webhooks import (
     signers,
     trust,
 )
-from tests.receiver import Answer, Received, Receiver
+from tests.support.receiver import Answer, Received, Receiver
 from tests.unit.conftest import CREDENTIALS, Context, queue_event
 
 LOOPBACK = ("127.0.0.0/8",)

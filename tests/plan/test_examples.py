@@ -15,7 +15,7 @@ from local.hcl import Module
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.plan.graph import Plan
+    from tests.support.plan import Plan
 
 pytestmark = pytest.mark.plan
 

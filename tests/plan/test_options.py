@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.plan.conftest import Cases
-from tests.plan.graph import Plan, resources, statements
+from tests.support.plan import Cases, Plan, resources, statements
 
 pytestmark = pytest.mark.plan
 

@@ -8,7 +8,7 @@ import pytest
 
 from local import ROOT
 from local.hcl import Module
-from tests.plan.conftest import Cases
+from tests.support.plan import Cases
 
 pytestmark = pytest.mark.plan
 

@@ -13,7 +13,7 @@ from bench import package
 from local import ROOT
 from local.archive import files_of
 from local.hcl import Module
-from tests.plan.graph import WAY_OUT, Plan, counted, resources, statements
+from tests.support.plan import WAY_OUT, Plan, counted, resources, statements
 
 pytestmark = pytest.mark.plan
 

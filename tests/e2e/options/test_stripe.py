@@ -19,9 +19,8 @@ from ops.dead_letters import call
 from ops.inbox import Inbox
 from ops.payment import methods_of
 from ops.stack import Stack
-from tests.e2e.options.conftest import STRIPE_SECRET
-from tests.e2e.support import SOON, a_payment, role_of, shown, stored
 from tests.fakes.stripe_server import FakeStripe, signed
+from tests.support.deployed import SOON, STRIPE_SECRET, a_payment, role_of, shown, stored
 
 pytestmark = pytest.mark.e2e
 

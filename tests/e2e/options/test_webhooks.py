@@ -17,10 +17,9 @@ from standardwebhooks.webhooks import Webhook
 from local.environments import LOCAL
 from ops import target
 from ops.payment import new_payment
-from tests.e2e.options.conftest import SECRET_TTL_SECONDS
-from tests.e2e.support import role_of
-from tests.receiver import Answer, Received
 from tests.support.commands import Run, runner
+from tests.support.deployed import SECRET_TTL_SECONDS, role_of
+from tests.support.receiver import Answer, Received
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
-    from tests.receiver import Receiver
+    from tests.support.receiver import Receiver
 
 
 pytestmark = pytest.mark.e2e
