@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from ops.payment import until_final
 from payments.model import Message, Payment, timestamp, to_item
 from payments.transitions import Status
-from tests.e2e.support import AFTER_THE_RETRIES, SOON, a_payment, assert_problem, ledger, shown, stored, unique
+from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, assert_problem, ledger, shown, stored, unique
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
-    from tests.e2e.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 

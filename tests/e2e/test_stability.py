@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local import ROOT
+from local.hcl import Module
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 
@@ -100,8 +100,7 @@ PRIVATE = {"custom_domain": None, "private_api": {"vpc_endpoint_ids": ["vpce-0"]
 
 
 def test_every_variable_is_changed_here() -> None:
-    files = [file.read_text(encoding="utf-8") for file in ROOT.glob("variables*.tf")]
-    names = {name for text in files for name in re.findall(r'^variable "([a-z_]+)"', text, re.MULTILINE)}
+    names = {name for block in Module(ROOT).blocks("variable") for name in block.name_labels}
     assert names - NOT_CHANGED == set(CHANGED), "Give a new variable another value in CHANGED."
 
 

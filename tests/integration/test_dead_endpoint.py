@@ -36,7 +36,7 @@ BATCH_SECONDS, STALE_SECONDS = 0.15, 20
 
 
 @dataclass
-class Letter:
+class HeldMessage:
     """A message of the queue."""
 
     number: int
@@ -46,22 +46,22 @@ class Letter:
 
 
 @dataclass
-class Sqs:
+class InFlightQueue:
     """A standard queue: in any order, with a limit of messages in flight, a retention and a dead-letter queue."""
 
     limit: int = LIMIT
     clock: float = 0
-    visible: list[Letter] = field(default_factory=list)
-    hidden: dict[int, Letter] = field(default_factory=dict)
-    dead: list[Letter] = field(default_factory=list)
-    expired: list[Letter] = field(default_factory=list)
+    visible: list[HeldMessage] = field(default_factory=list)
+    hidden: dict[int, HeldMessage] = field(default_factory=dict)
+    dead: list[HeldMessage] = field(default_factory=list)
+    expired: list[HeldMessage] = field(default_factory=list)
     delivered: int = 0
     most_hidden: int = 0
     chance: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - it picks an order
     _due: list[tuple[float, int]] = field(default_factory=list)
     _told: tuple[float, int] = (-STALE_SECONDS, 0)
 
-    def hide(self, letter: Letter, seconds: float) -> None:
+    def hide(self, letter: HeldMessage, seconds: float) -> None:
         letter.visible_at = self.clock + seconds
         self.hidden[letter.number] = letter
         heapq.heappush(self._due, (letter.visible_at, letter.number))
@@ -69,14 +69,14 @@ class Sqs:
     def next_due(self) -> float:
         return self._due[0][0] if self._due else float("inf")
 
-    def receive(self) -> list[Letter]:
+    def receive(self) -> list[HeldMessage]:
         while self._due and self._due[0][0] <= self.clock:
             moment, number = heapq.heappop(self._due)
             letter = self.hidden.get(number)
             # It may have been hidden anew since.
             if letter is not None and letter.visible_at == moment:
                 self.visible.append(self.hidden.pop(number))
-        given: list[Letter] = []
+        given: list[HeldMessage] = []
         while self.visible and len(given) < 10 and len(self.hidden) < self.limit:
             place = self.chance.randrange(len(self.visible))
             self.visible[place], self.visible[-1] = self.visible[-1], self.visible[place]
@@ -108,7 +108,7 @@ class Sqs:
         return {"Attributes": {name: known[name] for name in AttributeNames}}
 
 
-class Secret:
+class FixedSecret:
     """A secret that is always there."""
 
     def read(self) -> Signing:
@@ -130,7 +130,7 @@ class Simulation:
     """Announcements come at a rate, and the endpoint is dead from the start until it is alive."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, death: Death, rate: float, *, limit: int = LIMIT) -> None:
-        self.sqs = Sqs(limit)
+        self.sqs = InFlightQueue(limit)
         self.death = death
         self.rate = rate
         self.sent = 0
@@ -139,7 +139,7 @@ class Simulation:
         monkeypatch.setattr(webhooks, "post", self._post)
         monkeypatch.setattr(batch, "ThreadPoolExecutor", Inline)
         for module in (webhooks, batch):
-            monkeypatch.setattr(module, "logger", Silent())
+            monkeypatch.setattr(module, "logger", DeadEndpoint())
         monkeypatch.setattr(webhooks, "measure", lambda *_: None)
         # Each container has what it has seen itself.
         self._containers = [self._container() for _ in range(WORKERS)]
@@ -149,7 +149,7 @@ class Simulation:
         endpoint = Endpoint.of("https://hooks.example.test/", 30)
         chance = random.Random(7)  # noqa: S311 - it spreads delays
         queue = Queue(self.sqs, "queue", DELAYS, chance.uniform, lambda: self.sqs.clock)
-        return Deliverer(endpoint, Secret(), queue, self._now)  # type: ignore[arg-type]
+        return Deliverer(endpoint, FixedSecret(), queue, self._now)  # type: ignore[arg-type]
 
     def _now(self) -> datetime:
         return STARTED + timedelta(seconds=self.sqs.clock)
@@ -164,7 +164,7 @@ class Simulation:
 
     def _send_until(self, moment: float) -> None:
         while self.sent / self.rate <= moment:
-            self.sqs.visible.append(Letter(self.sent, self.sent / self.rate))
+            self.sqs.visible.append(HeldMessage(self.sent, self.sent / self.rate))
             self.sent += 1
 
     def run(self, seconds: float) -> None:
@@ -182,7 +182,7 @@ class Simulation:
                 took = max(soon - self.sqs.clock, 1.0)
             heapq.heappush(turns, (self.sqs.clock + took, worker))
 
-    def _work(self, worker: int, letters: list[Letter]) -> float:
+    def _work(self, worker: int, letters: list[HeldMessage]) -> float:
         self._took = 0.0
         sender = self._containers[worker]
         self._monkeypatch.setattr(deliverer, "wired", lambda: (sender, 5.0))
@@ -195,14 +195,14 @@ class Simulation:
         return self._took + BATCH_SECONDS
 
 
-class Silent:
+class DeadEndpoint:
     """A log that nobody reads."""
 
     def __getattr__(self, _: str) -> Callable[..., None]:
         return lambda *_, **__: None
 
 
-def record(letter: Letter) -> dict[str, Any]:
+def record(letter: HeldMessage) -> dict[str, Any]:
     return {
         "messageId": str(letter.number),
         "receiptHandle": str(letter.number),
@@ -214,7 +214,7 @@ def record(letter: Letter) -> dict[str, Any]:
     }
 
 
-def accounted(sqs: Sqs, sent: int) -> None:
+def accounted(sqs: InFlightQueue, sent: int) -> None:
     """Every message is delivered, a dead letter, or still in the queue and young enough."""
     expired = len(sqs.expired)
     assert expired == 0

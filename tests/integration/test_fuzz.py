@@ -129,11 +129,11 @@ def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
     assert f"m{batch.index(good)}" not in failed
     assert all(is_task(body) for number, body in enumerate(batch) if f"m{number}" not in failed)
 
-    class Topic:
+    class NoTopic:
         def publish_batch(self, **request: Any) -> dict[str, Any]:
             return {"Successful": request["PublishBatchRequestEntries"], "Failed": []}
 
-    monkeypatch.setattr(notifier, "wired", lambda: Announcer(Topic(), "topic", "/payments/test"))
+    monkeypatch.setattr(notifier, "wired", lambda: Announcer(NoTopic(), "topic", "/payments/test"))
     result = notifier.handler(queue_event(batch), CONTEXT)
     failed = {one["itemIdentifier"] for one in result["batchItemFailures"]}
     assert failed == {f"m{number}" for number, body in enumerate(batch) if not readable(body)}
@@ -178,12 +178,12 @@ def test_any_record_is_relayed_or_put_aside_and_its_neighbour_goes_on(
 ) -> None:
     sent: dict[str, list[str]] = {}
 
-    class Queue:
+    class NoQueue:
         def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
             sent.setdefault(QueueUrl, []).extend(entry["MessageBody"] for entry in Entries)
             return {"Successful": Entries}
 
-    monkeypatch.setattr(relay, "wired", lambda: Relay(Queue(), "p", "n", "dead"))
+    monkeypatch.setattr(relay, "wired", lambda: Relay(NoQueue(), "p", "n", "dead"))
     image = {name: value for name, value in (IMAGE | changes).items() if name not in gone}
     record = {"eventName": kind, "dynamodb": {"NewImage": image} | ({"OldImage": IMAGE} if old else {})}
     neighbour = stream_record(payment(transaction_id="neighbour"))

@@ -21,7 +21,7 @@ from payments.secrets import Secret
 from payments.stripe_gateway import StripeGateway
 from payments.stripe_money import SUPPORTED, AmountError, from_stripe, to_stripe
 from tests.fakes.stripe_server import KEY, ZERO_DECIMAL, Answer, Entry, FakeStripe
-from tests.integration.stripe_support import Vault, gateway_to
+from tests.support.stripe import Vault, gateway_to
 
 TEN = Money(1000, "EUR")
 CHARGE = Charge("payment-order-1", TEN, "pm_card_visa", "order-1")

@@ -10,7 +10,7 @@ import pytest
 
 from bench import cost
 from local import ROOT
-from tests.plan.graph import Plan, resources
+from tests.support.plan import Plan, resources
 
 pytestmark = pytest.mark.plan
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import pytest
 
 from local import ROOT
-from tests.plan.conftest import Cases
+from local.hcl import Module
+from tests.support.plan import Cases
 
 pytestmark = pytest.mark.plan
 
@@ -226,8 +226,8 @@ def test_bad_values_are_refused_with_a_reason(
 def test_every_validation_of_a_module_is_tried() -> None:
     """Each module's messages, less what is filled in at run time, are met by a case above."""
     for module, cases in REFUSED.items():
-        text = (ROOT / "modules" / module / "variables.tf").read_text(encoding="utf-8")
-        messages = [m.replace('\\"', '"') for m in re.findall(r'error_message\s*=\s*"((?:[^"\\]|\\.)*)"', text)]
+        variables = Module(ROOT / "modules" / module)
+        messages = [rule["error_message"] for rule in variables.nested("variable", inside="validation")]
         assert messages
         missing = [message for message in messages if not any(part in message for _, part in cases)]
         assert missing == [], module

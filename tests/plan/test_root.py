@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local import ROOT
-from tests.plan.graph import WAY_OUT, Plan, counted, listed, redrives, resources, statements
+from tests.support.plan import WAY_OUT, Plan, counted, listed, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 

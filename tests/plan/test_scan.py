@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local import ROOT
-from tests.plan.graph import with_unknowns_named
+from tests.support.plan import with_unknowns_named
 
 pytestmark = pytest.mark.plan
 

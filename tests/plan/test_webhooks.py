@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.plan.graph import WAY_OUT, Plan, counted, redrives, resources, statements
+from tests.support.plan import WAY_OUT, Plan, counted, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 

@@ -14,7 +14,7 @@ from payments.model import Message
 from tests.unit.conftest import Context, payment, queue_event
 
 
-class Topic:
+class FakeTopic:
     """An SNS that remembers, and refuses what it is told to: entries, every call, or a call that holds a text."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Topic:
 
 
 def announce(
-    monkeypatch: pytest.MonkeyPatch, topic: Topic, bodies: list[str], context: Context | None = None
+    monkeypatch: pytest.MonkeyPatch, topic: FakeTopic, bodies: list[str], context: Context | None = None
 ) -> list[str]:
     monkeypatch.setattr(notifier, "wired", lambda: Announcer(topic, "topic", "/payments/test"))
     answer = notifier.handler(queue_event(bodies), context or Context())  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def body(**changes: Any) -> str:
 
 
 def test_the_cloud_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     assert announce(monkeypatch, topic, [body()]) == []
     (entry,) = topic.published
     assert json.loads(entry["Message"]) == {
@@ -87,20 +87,20 @@ def test_the_cloud_event(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_repeats_have_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     announce(monkeypatch, topic, [body(), body()])
     announce(monkeypatch, topic, [body()])
     assert {json.loads(entry["Message"])["id"] for entry in topic.published} == {"order-1.2"}
 
 
 def test_what_is_not_taken_and_what_is_poison_comes_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic(refuse={1})
+    topic = FakeTopic(refuse={1})
     assert sorted(announce(monkeypatch, topic, [body(), body(transaction_id="b"), "poison"])) == ["m1", "m2"]
     assert len(topic.published) == 1
 
 
 def test_large_announcements_go_in_several_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     metadata = {f"key-{number}": "x" * 500 for number in range(20)}
     bodies = [body(transaction_id=f"t{number}", metadata=metadata | {"more": "\u20ac" * 9000}) for number in range(10)]
     assert announce(monkeypatch, topic, bodies) == []
@@ -110,13 +110,13 @@ def test_large_announcements_go_in_several_calls(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("code", ["Throttling", "KMSThrottling"])
 def test_a_busy_topic_brings_all_back_and_is_left_alone(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    topic = Topic(error=ClientError({"Error": {"Code": code}}, "PublishBatch"))
+    topic = FakeTopic(error=ClientError({"Error": {"Code": code}}, "PublishBatch"))
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]
     assert topic.calls == 1
 
 
 def test_what_is_not_said_to_be_published_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     monkeypatch.setattr(topic, "publish_batch", lambda **_: {})
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]
 
@@ -139,7 +139,7 @@ REFUSALS = [
 def test_a_call_that_is_refused_for_one_message_fails_that_message_alone(
     monkeypatch: pytest.MonkeyPatch, log: io.StringIO, code: str
 ) -> None:
-    topic = Topic(poison={'"t4"': code})
+    topic = FakeTopic(poison={'"t4"': code})
     assert announce(monkeypatch, topic, [body(transaction_id=f"t{number}") for number in range(10)]) == ["m4"]
     assert sorted(json.loads(entry["Message"])["subject"] for entry in topic.published) == [
         f"t{number}" for number in range(10) if number != 4
@@ -155,7 +155,7 @@ def test_a_call_that_is_refused_for_one_message_fails_that_message_alone(
 
 def test_a_refused_call_holds_up_no_other_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten large messages go in several calls: what the first one contains is nothing to the others."""
-    topic = Topic(poison={'"t0"': "InvalidParameter"})
+    topic = FakeTopic(poison={'"t0"': "InvalidParameter"})
     metadata = {f"key-{number}": "x" * 500 for number in range(20)} | {"more": "\u20ac" * 9000}
     bodies = [body(transaction_id=f"t{number}", metadata=metadata) for number in range(10)]
     assert announce(monkeypatch, topic, bodies) == ["m0"]
@@ -163,7 +163,7 @@ def test_a_refused_call_holds_up_no_other_call(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_topic_that_refuses_everything_costs_a_bounded_number_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic(error=ClientError({"Error": {"Code": "AuthorizationError"}}, "PublishBatch"))
+    topic = FakeTopic(error=ClientError({"Error": {"Code": "AuthorizationError"}}, "PublishBatch"))
     bodies = [body(transaction_id=f"t{number}") for number in range(10)]
     assert announce(monkeypatch, topic, bodies) == [f"m{number}" for number in range(10)]
     assert topic.calls == 11
@@ -171,7 +171,7 @@ def test_a_topic_that_refuses_everything_costs_a_bounded_number_of_calls(monkeyp
 
 def test_a_message_that_cannot_be_announced_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """It decodes, but its event cannot be written: what nobody foresaw fails one message, not its batch."""
-    topic = Topic()
+    topic = FakeTopic()
     written = announcing.cloud_event
 
     def write(message: Message, source: str) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def test_a_message_that_cannot_be_announced_fails_alone(monkeypatch: pytest.Monk
 def test_no_call_is_started_that_could_not_be_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call of a refused batch takes a while: the rest comes again before the function runs out of time."""
     context = Context(remaining=20_000)
-    topic = Topic(poison={'"t9"': "InvalidParameter"})
+    topic = FakeTopic(poison={'"t9"': "InvalidParameter"})
     publish = topic.publish_batch
 
     def slowly(**request: Any) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from ops import target
 from ops.client import Api
 from ops.restoring import Backup
 from payments.model import from_item, to_item
-from tests.commands import Ran, runner
-from tests.integration.test_commands import FakeStack, refused
+from tests.support.commands import Ran, runner
+from tests.support.stack import FakeStack, refused
 from tests.unit.conftest import TABLE, item, payment
 
 Run = Callable[..., Ran]

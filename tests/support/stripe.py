@@ -51,7 +51,7 @@ def gateway_to(
     return StripeGateway(secret, scope, seconds, fake.address)
 
 
-class Stack:
+class StripeStack:
     """The real handlers over a table with a stream, queues and a topic in memory, and a fake Stripe.
 
     Time goes on by ``wait``, for the handlers and for Stripe. ``lose_replies`` is how many of the next writes to the
