@@ -30,7 +30,7 @@ from payments import batch, charging, contract
 from payments.gateway import Approved, Charge, Refund
 from payments.store import Word
 from payments.telemetry import logger
-from tests.faults.world import FATES, Task, World
+from tests.support.world import FATES, Task, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable

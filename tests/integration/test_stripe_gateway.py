@@ -20,8 +20,8 @@ from payments.money import Money
 from payments.secrets import Secret
 from payments.stripe_gateway import StripeGateway
 from payments.stripe_money import SUPPORTED, AmountError, from_stripe, to_stripe
-from tests.fakes.stripe_server import KEY, ZERO_DECIMAL, Entry, FakeStripe
 from tests.support.stripe import Vault, gateway_to
+from tests.support.stripe_server import KEY, ZERO_DECIMAL, Entry, FakeStripe
 
 TEN = Money(1000, "EUR")
 CHARGE = Charge("payment-order-1", TEN, "pm_card_visa", "order-1")

@@ -6,7 +6,7 @@ from typing import Any
 
 from payments.secrets import Secret
 from payments.stripe_gateway import StripeGateway
-from tests.fakes.stripe_server import KEY, FakeStripe
+from tests.support.stripe_server import KEY, FakeStripe
 
 
 class Vault:

@@ -19,8 +19,8 @@ LONG = {
     "src/payments/announcing.py cloud_event",
     "src/payments/batch.py work",
     "src/payments/stripe_events.py _dispute",
-    "tests/fakes/stripe_server.py _create_intent",
-    "tests/unit/conftest.py dynamodb",
+    "tests/support/stripe_server.py _create_intent",
+    "tests/support/aws.py dynamodb",
 }
 TWICE = {"Answer", "Entry", "GoneError", "Kind", "Message", "Queue", "Secret", "_Secrets"}
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from payments.announcing import Announcer
 from payments.handlers import notifier
 from payments.model import Message
-from tests.unit.conftest import Context, payment, queue_event
+from tests.support.aws import Context, payment, queue_event
 
 
 class FakeTopic:

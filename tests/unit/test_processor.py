@@ -23,7 +23,7 @@ from payments.handlers import processor
 from payments.model import Message, Payment, timestamp
 from payments.money import Money
 from payments.simulator import Simulator
-from tests.unit.conftest import LEDGER, TABLE, Context, payment, queue_event
+from tests.support.aws import LEDGER, TABLE, Context, payment, queue_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from payments.handlers import reader
-from tests.unit.conftest import Context, api_event, payment
+from tests.support.aws import Context, api_event, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from payments.handlers import relay
 from payments.model import Message
 from payments.relaying import MAX_BYTES, Relay, RelayError, batches
-from tests.unit.conftest import Context, payment, stream_record
+from tests.support.aws import Context, payment, stream_record
 
 
 class FakeQueues:

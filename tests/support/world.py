@@ -32,7 +32,7 @@ from payments.refunding import Refunding
 from payments.relaying import Relay
 from payments.store import OpenIndex, Table
 from payments.transitions import OPEN
-from tests.unit.conftest import Context, api_event
+from tests.support.aws import Context, api_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

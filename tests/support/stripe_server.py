@@ -5,7 +5,7 @@ included; other parameters are refused; a key that is in use is a conflict; keys
 test payment methods, and signs its events. What it cannot show by Stripe's own test methods has methods that begin with
 ``pm_fake_``; ``fail_next`` breaks the next call whatever it is.
 
-``python -m tests.fakes.stripe_server PORT LISTENER`` serves it by itself, and tells its events to whom the JSON file
+``python -m tests.support.stripe_server PORT LISTENER`` serves it by itself, and tells its events to whom the JSON file
 LISTENER names, as soon as it is there: ``url``, ``secret``, ``trusted``. What banks and customers do is done there by
 ``POST /fake/PAYMENT_INTENT/succeeded``, or ``failed``, ``canceled``, ``disputed``.
 
