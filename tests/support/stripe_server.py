@@ -55,7 +55,7 @@ SUCCEEDS = {"pm_card_visa", "pm_card_mastercard", "pm_card_amex"}
 FAULTS = ("timeout_after_charge", "timeout_before_charge", "rate_limited", "unavailable")
 
 
-class Answer(Exception):  # noqa: N818 - an answer, not always an error
+class StripeAnswer(Exception):  # noqa: N818 - an answer, not always an error
     """What is answered in place of going on."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
@@ -68,9 +68,9 @@ class Silence(Exception):  # noqa: N818 - the absence of an answer
     """Nothing is answered, until who asked has gone."""
 
 
-def refused(message: str, *, code: str | None = None, param: str | None = None, status: int = 400) -> Answer:
+def refused(message: str, *, code: str | None = None, param: str | None = None, status: int = 400) -> StripeAnswer:
     error = {"type": "invalid_request_error", "message": message, "code": code, "param": param}
-    return Answer(status, {"error": {name: value for name, value in error.items() if value is not None}})
+    return StripeAnswer(status, {"error": {name: value for name, value in error.items() if value is not None}})
 
 
 @dataclass
@@ -286,7 +286,7 @@ class FakeStripe:
                     )
                 case _:
                     raise refused("Unrecognized request URL", status=404)
-        except Answer as answer:
+        except StripeAnswer as answer:
             return answer.status, answer.body
 
     def _create_intent(self, call: Call) -> dict[str, Any]:
@@ -323,7 +323,7 @@ class FakeStripe:
             error = _card_error(*DECLINES[method])
             intent |= {"status": "requires_payment_method", "last_payment_error": error, "payment_method": None}
             self._event("payment_intent.payment_failed", intent)
-            raise Answer(402, {"error": error | {"payment_intent": dict(intent)}})
+            raise StripeAnswer(402, {"error": error | {"payment_intent": dict(intent)}})
         if method == "pm_usBankAccount":
             intent["status"] = "processing"
             self._event("payment_intent.processing", intent)
@@ -461,7 +461,9 @@ class FakeStripe:
             if behaviour == "unavailable" or (behaviour == "timeout_before_charge" and first):
                 raise Silence
             if behaviour == "rate_limited" and first:
-                raise Answer(429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow"}})
+                raise StripeAnswer(
+                    429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow"}}
+                )
         elif behaviour == "timeout_after_charge":
             self.keys[key].answer = (200, body or {})
             raise Silence
@@ -511,7 +513,7 @@ def _card_error(code: str, decline_code: str | None) -> dict[str, Any]:
     return {name: value for name, value in error.items() if value is not None}
 
 
-def _parts(answer: Answer) -> tuple[int, dict[str, Any]]:
+def _parts(answer: StripeAnswer) -> tuple[int, dict[str, Any]]:
     return answer.status, answer.body
 
 
@@ -522,11 +524,13 @@ def _break(fault: str, *, before: bool) -> None:
         case ("reset_before", True) | ("reset_after", False):
             raise ConnectionResetError
         case ("500_before", True):
-            raise Answer(500, {"error": {"type": "api_error", "message": "Sorry"}})
+            raise StripeAnswer(500, {"error": {"type": "api_error", "message": "Sorry"}})
         case ("503_html", True):
-            raise Answer(503, {})
+            raise StripeAnswer(503, {})
         case ("429", True):
-            raise Answer(429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow"}})
+            raise StripeAnswer(
+                429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow"}}
+            )
 
 
 def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
@@ -558,7 +562,7 @@ def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
             replayed = False
             try:
                 status, answer, replayed = fake.handle(call)
-            except Answer as answered:
+            except StripeAnswer as answered:
                 status, answer = _parts(answered)
             except ConnectionResetError:
                 self.close_connection = True

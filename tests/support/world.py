@@ -88,7 +88,7 @@ class Task:
 
 
 @dataclass
-class Message:
+class WorldMessage:
     """A message of a queue, delivered ``count`` times; hidden while a handler has it."""
 
     number: int
@@ -98,15 +98,15 @@ class Message:
 
 
 @dataclass
-class Queue:
+class WorldQueue:
     """A standard queue, in any order and at least once, and its dead-letter queue."""
 
-    messages: list[Message] = field(default_factory=list)
-    dead: list[Message] = field(default_factory=list)
+    messages: list[WorldMessage] = field(default_factory=list)
+    dead: list[WorldMessage] = field(default_factory=list)
 
 
 @dataclass
-class Entry:
+class WorldEntry:
     """What the gateway has done under a key."""
 
     request: Charge | Refund
@@ -119,8 +119,8 @@ class FakeGateway:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.keys: dict[str, Entry] = {}
-        self.books: list[Entry] = []
+        self.keys: dict[str, WorldEntry] = {}
+        self.books: list[WorldEntry] = []
 
     def charge(self, charge: Charge) -> Outcome:
         return self._call("charge", charge)
@@ -160,7 +160,7 @@ class FakeGateway:
             declined = request.money.minor > self._left(request)
         number = len(self.books)
         outcome = Declined("refused") if declined else Approved(f"ref-{number}")
-        self.keys[request.key] = entry = Entry(request, self.world.clock, outcome)
+        self.keys[request.key] = entry = WorldEntry(request, self.world.clock, outcome)
         self.books.append(entry)
         return outcome
 
@@ -168,7 +168,7 @@ class FakeGateway:
         charged = sum(one.request.money.minor for one in self.approved(Charge, refund.transaction_id))
         return charged - sum(one.request.money.minor for one in self.approved(Refund, refund.transaction_id))
 
-    def approved(self, kind: type[Charge | Refund], transaction_id: str) -> list[Entry]:
+    def approved(self, kind: type[Charge | Refund], transaction_id: str) -> list[WorldEntry]:
         return [
             one
             for one in self.books
@@ -191,7 +191,7 @@ class World:
         self.clock = STARTED
         self.tasks: list[Task] = []
         self.stream: list[dict[str, Any]] = []
-        self.queues = {"p": Queue(), "n": Queue()}
+        self.queues = {"p": WorldQueue(), "n": WorldQueue()}
         self.announced: list[dict[str, Any]] = []
         self.gateway = FakeGateway(self)
         self.answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
@@ -360,7 +360,7 @@ class World:
     def send_message_batch(self, **request: Any) -> Any:
         def send() -> dict[str, Any]:
             for entry in request["Entries"]:
-                message = Message(next(self._numbers), entry["MessageBody"])
+                message = WorldMessage(next(self._numbers), entry["MessageBody"])
                 self.queues[request["QueueUrl"]].messages.append(message)
             return {"Successful": request["Entries"]}
 
@@ -402,10 +402,10 @@ class World:
 
         return self.start("relay", call)
 
-    def deliver(self, queue: str, messages: list[Message], skew: timedelta = timedelta()) -> Task | None:
+    def deliver(self, queue: str, messages: list[WorldMessage], skew: timedelta = timedelta()) -> Task | None:
         """Give a queue's consumer a batch; what was delivered too often goes to the dead-letter queue instead."""
         place = self.queues[queue]
-        given: list[Message] = []
+        given: list[WorldMessage] = []
         for message in messages:
             if message.count >= MAX_RECEIVE_COUNT and not message.hidden:
                 place.messages.remove(message)
@@ -455,12 +455,12 @@ class World:
 
     def send_poison(self, body: str) -> None:
         """Somebody puts on the processor's queue what is no message of ours."""
-        self.queues["p"].messages.append(Message(next(self._numbers), body))
+        self.queues["p"].messages.append(WorldMessage(next(self._numbers), body))
 
     def redrive(self, queue: str) -> None:
         """An operator moves a dead-letter queue's messages back: they come as new ones."""
         place = self.queues[queue]
-        place.messages += [Message(next(self._numbers), message.body) for message in place.dead]
+        place.messages += [WorldMessage(next(self._numbers), message.body) for message in place.dead]
         place.dead.clear()
 
     # --- The end ------------------------------------------------------------------------------------------------------
