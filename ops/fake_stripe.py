@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # They open nothing but this one.
 _KEY, _SECRET = "sk_test_fake", "whsec_of_the_fake_stripe"
-_MODULE = "tests.fakes.stripe_server"
+_MODULE = "tests.support.stripe_server"
 _START_SECONDS = 20.0
 
 

@@ -18,9 +18,9 @@ from ops.dead_letters import QueueClient, dead_letter_queues
 from ops.payment import SIMULATOR_METHODS, until_final
 from ops.target import Target
 from payments.model import Message
+from tests.support.aws import payment as payment_of
 from tests.support.browser import browser
 from tests.support.deployed import SOON, a_payment, unique
-from tests.unit.conftest import payment as payment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

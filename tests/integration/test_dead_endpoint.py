@@ -18,8 +18,8 @@ import pytest
 from payments import batch, webhooks
 from payments.handlers import deliverer
 from payments.webhooks import Deliverer, DeliveryError, Endpoint, Queue, Signing
-from tests.faults.world import Inline
-from tests.unit.conftest import Context
+from tests.support.aws import Context
+from tests.support.world import Inline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

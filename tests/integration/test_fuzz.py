@@ -15,7 +15,7 @@ from payments.handlers import notifier, processor, reader, reconciler, refunder,
 from payments.handling import FunctionError
 from payments.model import Message, PoisonError, Task, to_item
 from payments.relaying import Relay
-from tests.unit.conftest import LEDGER, REQUEST, TABLE, Context, api_event, payment, queue_event, stream_record
+from tests.support.aws import LEDGER, REQUEST, TABLE, Context, api_event, payment, queue_event, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,10 +23,10 @@ from payments.gateway import Approved, Charge, Declined, Gateway, RateLimited, R
 from payments.money import Money
 from payments.simulator import Simulator
 from payments.stripe_gateway import StripeGateway
-from tests.fakes.stripe_server import FakeStripe
 from tests.support import second_opinion
+from tests.support.aws import LEDGER
 from tests.support.stripe import gateway_to
-from tests.unit.conftest import LEDGER
+from tests.support.stripe_server import FakeStripe
 
 TEN = Money(1000, "EUR")
 

@@ -17,9 +17,9 @@ from payments.handling import FunctionError
 from payments.model import RefundRecord, now, timestamp
 from payments.store import Table, Word
 from payments.transitions import Status
-from tests.fakes.stripe_server import KEY, FakeStripe
+from tests.support.aws import TABLE, Context, payment
 from tests.support.stripe import Vault, gateway_to
-from tests.unit.conftest import TABLE, Context, payment
+from tests.support.stripe_server import KEY, FakeStripe
 
 TODAY = now().date().isoformat()
 HOUR = 3600

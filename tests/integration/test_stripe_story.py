@@ -9,8 +9,8 @@ import pytest
 
 from payments import charging, relaying, stripe_events
 from payments.handling import FunctionError
-from tests.fakes.stripe_server import Answer, FakeStripe
 from tests.support.stripe import StripeStack
+from tests.support.stripe_server import FakeStripe, StripeAnswer
 
 AT_A_PAGE = "pm_fake_requires_action"
 DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
@@ -85,7 +85,7 @@ def test_once_a_payment_has_failed_stripe_charges_nothing(stack: StripeStack, me
         stack.tell(stack.fake.finish(intent(stack), "failed", "insufficient_funds"))
         stack.run()
     assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
-    with pytest.raises(Answer, match="400"):
+    with pytest.raises(StripeAnswer, match="400"):
         stack.fake.finish(intent(stack), "succeeded")
     # Whatever Stripe has told meanwhile, in any order.
     for event in reversed(stack.fake.events):

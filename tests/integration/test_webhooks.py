@@ -49,8 +49,8 @@ from payments.webhooks import (
     signers,
     trust,
 )
+from tests.support.aws import CREDENTIALS, Context, queue_event
 from tests.support.receiver import Answer, Received, Receiver
-from tests.unit.conftest import CREDENTIALS, Context, queue_event
 
 LOOPBACK = ("127.0.0.0/8",)
 BODY = json.dumps(

@@ -11,7 +11,7 @@ from payments import announcing
 from payments.announcing import Announcer
 from payments.handlers import notifier
 from payments.model import Message
-from tests.unit.conftest import Context, payment, queue_event
+from tests.support.aws import Context, payment, queue_event
 
 
 class FakeTopic:

@@ -24,7 +24,7 @@ from payments.model import Message, Payment, PoisonError, RefundRecord, Task, ti
 from payments.money import Money
 from payments.simulator import Simulator
 from payments.transitions import Status
-from tests.unit.conftest import LEDGER, TABLE, Context, payment, queue_event
+from tests.support.aws import LEDGER, TABLE, Context, payment, queue_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

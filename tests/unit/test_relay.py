@@ -14,7 +14,7 @@ from payments.model import WORK, DisputeRecord, Message, Payment, RefundRecord
 from payments.relaying import MAX_BYTES, Relay, RelayError, batches, messages_of
 from payments.transitions import REFUND_STATES, Status
 from payments.webhooks import _EVENT_ID
-from tests.unit.conftest import Context, payment, stream_record
+from tests.support.aws import Context, payment, stream_record
 
 
 class FakeQueues:

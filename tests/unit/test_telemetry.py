@@ -19,7 +19,7 @@ from payments.reconciling import Reconciler
 from payments.relaying import Relay
 from payments.telemetry import flush, logger, measure, measure_failure, measure_money, measure_seconds, trace_header
 from payments.transitions import Status
-from tests.unit.conftest import REQUEST, Context, api_event, payment, queue_event, stream_record
+from tests.support.aws import REQUEST, Context, api_event, payment, queue_event, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

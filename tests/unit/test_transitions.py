@@ -7,7 +7,7 @@ import pytest
 from payments.model import Payment, RefundRecord
 from payments.store import Table, Word
 from payments.transitions import FINAL, OPEN, TRANSITIONS, Status
-from tests.unit.conftest import payment
+from tests.support.aws import payment
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WRITTEN = "2026-01-01T12:00:00.000000Z"

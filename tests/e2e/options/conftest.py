@@ -21,10 +21,10 @@ from ops.client import Api, create_client
 from ops.display import Step
 from ops.fake_stripe import put_secrets
 from ops.inbox import Inbox
-from tests.fakes.stripe_server import KEY as STRIPE_KEY
-from tests.fakes.stripe_server import FakeStripe
 from tests.support.deployed import SECRET_TTL_SECONDS, STRIPE_SECRET
 from tests.support.receiver import Receiver
+from tests.support.stripe_server import KEY as STRIPE_KEY
+from tests.support.stripe_server import FakeStripe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

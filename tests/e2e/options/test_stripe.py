@@ -19,8 +19,8 @@ from ops.dead_letters import call
 from ops.inbox import Inbox
 from ops.payment import methods_of
 from ops.stack import Stack
-from tests.fakes.stripe_server import FakeStripe, signed
 from tests.support.deployed import SOON, STRIPE_SECRET, a_payment, role_of, shown, stored
+from tests.support.stripe_server import FakeStripe, signed
 
 pytestmark = pytest.mark.e2e
 

@@ -17,9 +17,9 @@ from ops.dead_letters import call as call_function
 from ops.stream import TrimmedError, records_between
 from payments.model import Message, Task, to_item
 from payments.relaying import messages_of
+from tests.support.aws import payment
 from tests.support.commands import Run
 from tests.support.stack import OUTPUTS, FakeQueue, FakeStack, message, post, records, refused
-from tests.unit.conftest import payment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from local import LocalError
 from ops.payment import view_of
 from ops.stream import Feed
 from payments.model import to_item
+from tests.support.aws import payment
 from tests.support.stack import FakeStack, records, refused
-from tests.unit.conftest import payment
 
 
 def test_a_feed_goes_on_after_its_last_record_and_reads_new_shards_whole(
