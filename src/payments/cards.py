@@ -65,11 +65,6 @@ def redact(text: str) -> str:
     return "".join(kept) + text[done:]
 
 
-def luhn(digits: str) -> bool:
-    """Say whether a string of digits passes the Luhn check."""
-    return _luhn_sums(digits)[len(digits) % 2][-1] == 0
-
-
 def _cards(text: str) -> Iterator[tuple[int, int]]:
     """Yield where card numbers begin and end, from left to right; they may overlap."""
     if not _ENOUGH.match(text):

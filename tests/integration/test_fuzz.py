@@ -36,6 +36,11 @@ bodies = st.one_of(
     objects.map(json.dumps),
     objects.map(lambda changes: json.dumps(REQUEST | changes)),
     st.just(json.dumps(REQUEST)),
+    st.builds(
+        lambda text, size: json.dumps(REQUEST | {"description": text * size}),
+        st.text(max_size=5),
+        st.integers(0, 10**5),
+    ),
 )
 headers = st.none() | st.dictionaries(
     st.sampled_from(["Idempotency-Key", "idempotency-key", "x"]), st.text(max_size=20)
@@ -89,7 +94,7 @@ def test_a_request_is_accepted_or_refused_and_a_refused_one_writes_nothing(
         before = kept(dynamodb)
         event = api_event(body, resource=resource, path=path, headers=headers) | {"isBase64Encoded": base64}
         answer = handler(event, CONTEXT)
-        assert answer["statusCode"] in {202, 400, 404, 409, 422}
+        assert answer["statusCode"] in {202, 400, 404, 409, 413, 422}
         told = json.loads(answer["body"])
         if answer["statusCode"] != 202:
             assert told["type"].startswith("/problems/")
