@@ -22,6 +22,8 @@ def test_each_function_is_in_the_group_that_it_needs(stack: Stack) -> None:
     # The local stack has both kinds: SQS and SNS have an endpoint there, and DynamoDB has none.
     assert {"relay", "notifier"} == set(found) - outside
     for function, group in found.items():
-        blocks = {block["CidrIp"] for rule in group["IpPermissionsEgress"] for block in rule["IpRanges"]}
+        # The embedded AWS keeps the rule for all protocols that a new group has, which Terraform takes away on AWS.
+        https = [rule for rule in group["IpPermissionsEgress"] if rule["IpProtocol"] == "tcp"]
+        blocks = {block["CidrIp"] for rule in https for block in rule["IpRanges"]}
         assert group["GroupName"] == f"payment-local-{'functions' if function in outside else 'endpoints-only'}"
         assert blocks == ({"0.0.0.0/0"} if function in outside else set()), function
