@@ -52,7 +52,7 @@ variable "anyone_may_pay" {
 
   validation {
     condition     = var.anyone_may_pay || var.api.authorization != "NONE"
-    error_message = "api.authorization is NONE, so anyone who finds the address may pay, refund and read payments. Choose AWS_IAM, COGNITO_USER_POOLS or API_KEY, or set anyone_may_pay to true."
+    error_message = "api.authorization is NONE, so anyone who finds the address may pay, refund and read payments. Choose AWS_IAM, COGNITO_USER_POOLS or API_KEY, or, where environment_suffix does not begin with prod, set anyone_may_pay to true."
   }
 
   validation {
