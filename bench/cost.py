@@ -43,7 +43,7 @@ def prices(region: str) -> dict[str, float]:
 
 
 # An alarm on an expression is billed by the metrics in it: so many beyond one for each alarm (tests/plan counts them).
-FURTHER_ALARM_METRICS = 15
+FURTHER_ALARM_METRICS = {"simulator": 15, "stripe": 16}
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Inventory:
     memory_gb: float
     retention_days: int
     whole_items_indexed: bool = False
+    gateway: str = "simulator"
 
 
 def _variables(environment: str) -> dict[str, Any]:
@@ -101,9 +102,16 @@ def _choices(argument: ast.expr) -> tuple[ast.expr, ...]:
     return (argument.body, argument.orelse) if isinstance(argument, ast.IfExp) else ()
 
 
-def _has_options(file: Path) -> bool:
-    """Say whether a file belongs to a webhook endpoint or to Stripe. No environment here has one of them."""
-    return any(option in str(file.relative_to(SOURCES)) for option in ("webhook", "stripe"))
+def _metrics_of(gateway: str) -> set[str]:
+    """Return the metrics of a stack without webhook endpoints: no environment here has one."""
+    options = {"webhook"} | ({"stripe"} if gateway != "stripe" else set())
+    files = [
+        file
+        for file in SOURCES.rglob("*.py")
+        if not any(option in str(file.relative_to(SOURCES)) for option in options)
+    ]
+    # The relay counts disputes only where Stripe sends them: a metric that is never written costs nothing.
+    return metrics(files) - ({"Disputed"} if gateway != "stripe" else set())
 
 
 def stack(environment: str) -> Inventory:
@@ -112,6 +120,7 @@ def stack(environment: str) -> Inventory:
     # A public and a private subnet in each zone.
     zones = made["aws_subnet"] // 2
     nat_instances = made["aws_autoscaling_group"]
+    gateway = variables.get("gateway", "simulator")
     endpoints = variables.get("network", {}).get("interface_endpoints")
     if endpoints is None:
         endpoints = root.default("network", "interface_endpoints")
@@ -127,13 +136,13 @@ def stack(environment: str) -> Inventory:
         addresses=made["aws_eip"],
         endpoint_zones=len(endpoints) * zones,
         queues=2,
-        # The relay counts disputes only where Stripe sends them: what is never written costs nothing.
-        metrics=len(metrics(file for file in SOURCES.rglob("*.py") if not _has_options(file)) - {"Disputed"}),
+        metrics=len(_metrics_of(gateway)),
         key_reuse_seconds=Module(ROOT / "modules" / "sqs").attribute(
             "resource", "aws_sqs_queue", "this", name="kms_data_key_reuse_period_seconds"
         ),
         memory_gb=root.default("function_defaults", "memory_mb") / 1024,
         retention_days=variables.get("log_retention_days") or root.default("log_retention_days"),
+        gateway=gateway,
     )
 
 
@@ -170,8 +179,8 @@ def our_payment(made: Inventory, batch: float = 5) -> Usage:
     """Return what a payment uses here.
 
     validator: 1 put (item, customer index, open index). relay: 2 changes, in batches. processor: 1 read, in batches,
-    and 1 update (item, and out of the open index), ten charges at once. notifier: in batches. Each of the two queues is
-    sent to, received from and deleted from in batches.
+    and 1 update (item, and out of the open index; with Stripe into two more), ten charges at once. notifier: in
+    batches. Each of the two queues is sent to, received from and deleted from in batches.
     """
     calls = {"validator": 1, "relay": 2 / batch, "processor": 1 / batch, "notifier": 1 / batch, "reader": 1}
     through_endpoints = 2 / batch + 1 / batch
@@ -181,8 +190,9 @@ def our_payment(made: Inventory, batch: float = 5) -> Usage:
         api_calls=2,
         invocations=sum(calls.values()),
         function_ms=ms,
-        # With whole items in the customer index, the update writes that one as well.
-        writes=3 + 2 + (1 if made.whole_items_indexed else 0),
+        # With Stripe, the update also writes the two indexes by which its charges are found (stripe.tf); with whole
+        # items in the customer index, it writes that one as well.
+        writes=3 + 2 + (2 if made.gateway == "stripe" else 0) + (1 if made.whole_items_indexed else 0),
         reads=1 + 1,
         sqs_calls=2 * 3 / batch,
         sns_calls=1 / batch,
@@ -245,7 +255,7 @@ def idle(made: Inventory, price: dict[str, float]) -> Bill:
         + made.nat_volume_gb * price["gp3_gb_month"],
         "public addresses": made.addresses * HOURS * price["ipv4_hour"],
         "interface endpoints": made.endpoint_zones * HOURS * price["endpoint_hour"],
-        "alarms": (made.alarms + FURTHER_ALARM_METRICS) * price["alarm_month"]
+        "alarms": (made.alarms + FURTHER_ALARM_METRICS[made.gateway]) * price["alarm_month"]
         + made.composite_alarms * price["composite_alarm_month"],
         "polling the queues": polls * price["sqs_million"] / MILLION,
     }
