@@ -163,7 +163,7 @@ def test_a_key_is_used_through_its_service_and_by_its_alias_alone(root: Plan) ->
 def test_the_code_of_a_function_cannot_touch_the_network(root_plan: Any, case: str) -> None:
     """Lambda manages a function's network interfaces with the function's role; the function's own code must not.
 
-    Only calls from the code carry the function's ARN: docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn
+    Only calls from the code carry the function's ARN: AWS Lambda's guide, "Using source function ARN".
     """
     plan = root_plan(case)
     by_role: dict[str, dict[str, list[dict[str, Any]]]] = {}
