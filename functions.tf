@@ -38,14 +38,15 @@ locals {
   # A key is allowed by its alias, since its id is known only after the first apply, and through one service only.
   key_statements = {
     for use, grant in {
-      dynamodb = { service = "dynamodb", actions = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"] }
-      sns      = { service = "sns", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
-      sqs      = { service = "sqs", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+      dynamodb      = { service = "dynamodb", actions = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"] }
+      dynamodb_read = { service = "dynamodb", actions = ["kms:Decrypt", "kms:DescribeKey"] }
+      sns           = { service = "sns", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+      sqs           = { service = "sqs", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
       } : use => {
       actions   = grant.actions
       resources = ["arn:${local.context.partition}:kms:${var.region}:${local.context.account_id}:key/*"]
       conditions = [
-        { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${local.key_aliases[use]}"] },
+        { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${local.key_aliases[grant.service]}"] },
         { test = "StringEquals", variable = "kms:ViaService", values = ["${grant.service}.${var.region}.amazonaws.com"] },
       ]
     }
@@ -125,7 +126,7 @@ locals {
       statements = {
         read = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem"], resources = [local.table_arn] }
         list = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.customer_index_name}"] }
-        key  = local.key_statements.dynamodb
+        key  = local.key_statements.dynamodb_read
       }
     }
 

@@ -117,7 +117,7 @@ locals {
             resources = [for index in [local.gateway_index_name, local.charged_index_name] : "${local.table_arn}/index/${index}"]
           }
           announce  = { actions = ["sns:Publish"], resources = [local.announcements_arn] }
-          key       = local.key_statements.dynamodb
+          key       = local.key_statements.dynamodb_read
           topic-key = local.key_statements.sns
         }
       }

@@ -88,6 +88,22 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
+def small_root(
+    terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tftest.TerraformTest]:
+    """Initialise a small root, with the data folder and the state away from the checkout."""
+
+    @cache
+    def initialised(folder: str) -> tftest.TerraformTest:
+        environment = terraform_environment | {"TF_DATA_DIR": str(tmp_path_factory.mktemp(Path(folder).name))}
+        test = tftest.TerraformTest(folder, basedir=str(ROOT), env=environment)
+        test.init(input=False)
+        return test
+
+    return initialised
+
+
+@pytest.fixture(scope="session")
 def root_said(
     initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[dict[str, Any], str], tuple[int, str]]:

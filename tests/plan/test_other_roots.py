@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,6 @@ MINE = {
     "network": '{"subnet_ids":["subnet-0a","subnet-0b"],"security_group_ids":["sg-0a"]}',
     "keys": json.dumps({use: {"alias": f"our-{use}", "arn": KEY % use} for use in ("data", "logs")}),
 }
-
-
-@pytest.fixture(scope="module")
-def small_root(
-    terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], tftest.TerraformTest]:
-    """Initialise a small root, with the data folder and the state away from the checkout."""
-
-    @cache
-    def initialised(folder: str) -> tftest.TerraformTest:
-        environment = terraform_environment | {"TF_DATA_DIR": str(tmp_path_factory.mktemp(Path(folder).name))}
-        test = tftest.TerraformTest(folder, basedir=str(ROOT), env=environment)
-        test.init(input=False)
-        return test
-
-    return initialised
 
 
 def one(plan: Plan, type_: str) -> dict[str, Any]:

@@ -76,12 +76,18 @@ def with_unknowns_named(plan: Plan) -> Plan:
     plan = json.loads(json.dumps(plan))
     unknown = {change["address"]: change["change"]["after_unknown"] for change in plan["resource_changes"]}
     for resource in _planned(plan["planned_values"]["root_module"]):
-        address = resource["address"]
-        own = f"{resource['type']}.{resource['name']}"
-        for written in _module_of(plan, address)["resources"]:
-            if written["address"] == own and address in unknown:
-                _name(resource["values"], unknown[address], written["expressions"])
+        if resource["address"] in unknown:
+            _name(resource["values"], unknown[resource["address"]], written(plan, resource["address"]))
     return plan
+
+
+def written(plan: Plan, address: str) -> dict[str, Any]:
+    """Return what is written down for a resource: its arguments, as expressions."""
+    own = ".".join(re.sub(r"\[[^\]]*\]", "", address).split(".")[-2:])
+    return next(
+        (found.get("expressions", {}) for found in _module_of(plan, address)["resources"] if found["address"] == own),
+        {},
+    )
 
 
 def _planned(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
