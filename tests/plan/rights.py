@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.plan.graph import Plan, listed, resources, written
+from tests.support.plan import Plan, listed, resources, written
 
 Grant = dict[str, Any]
 Rights = dict[str, list[Grant]]

@@ -12,8 +12,8 @@ import pytest
 import tftest
 
 from tests.plan import rights as inventory
-from tests.plan.graph import Plan, resources
 from tests.plan.rights import STACK, WAY_OUT, accept, differences, expected_rights, merge, rights, split
+from tests.support.plan import Plan, resources
 
 pytestmark = pytest.mark.plan
 
