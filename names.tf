@@ -11,6 +11,12 @@ locals {
     partition  = data.aws_partition.current.partition
     region     = var.region
   }
+
+  # The credentials say where a stack is, not its name: no AWS account has this id.
+  embedded = local.context.account_id == "000000000000"
+
+  production = startswith(var.environment_suffix, "prod")
+
   arn_base = {
     for service in ["dynamodb", "logs", "sns", "sqs", "cloudwatch"] :
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"

@@ -44,12 +44,29 @@ variable "announcement_subscriptions" {
   nullable = false
 }
 
+variable "anyone_may_pay" {
+  description = "Whether api.authorization may be NONE: anyone who finds the API's address may then pay, refund and read payments. Never where environment_suffix begins with prod."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = var.anyone_may_pay || var.api.authorization != "NONE"
+    error_message = "api.authorization is NONE, so anyone who finds the address may pay, refund and read payments. Choose AWS_IAM, COGNITO_USER_POOLS or API_KEY, or, where environment_suffix does not begin with prod, set anyone_may_pay to true."
+  }
+
+  validation {
+    condition     = !(var.anyone_may_pay && local.production) || var.api.authorization != "NONE"
+    error_message = "api.authorization must not be NONE where environment_suffix begins with prod. Choose AWS_IAM, COGNITO_USER_POOLS or API_KEY, or another environment_suffix."
+  }
+}
+
 variable "api" {
   description = <<-EOT
     The API: who may call it (authorization: AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE), the stage's name, the
     steady rate and the burst of requests per second over all callers, the usage plan's quota, and whether this
     stack sets the role by which API Gateway logs, of which an account has one in a region (leave false where another
-    stack has set it: without any, API Gateway refuses the stage).
+    stack has set it: without any, API Gateway refuses the stage). NONE needs anyone_may_pay too.
   EOT
   type = object({
     authorization          = optional(string, "AWS_IAM")
@@ -274,6 +291,18 @@ variable "objectives" {
   nullable = false
 }
 
+variable "production_moves_no_money" {
+  description = "Whether the simulator may be the gateway where environment_suffix begins with prod: payments are then reported as processed, and nobody is charged."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = var.production_moves_no_money || var.gateway != "simulator" || !local.production
+    error_message = "gateway is simulator, which moves no money, and environment_suffix begins with prod. Set gateway to \"stripe\", choose another environment_suffix, or set production_moves_no_money to true."
+  }
+}
+
 variable "project" {
   description = "The Project tag of every resource."
   type        = string
@@ -383,14 +412,14 @@ variable "table" {
 }
 
 variable "allowed_private_cidrs" {
-  description = "Private networks that webhooks may be sent to: for a receiver on the same laptop. Everywhere else they go to public addresses only."
+  description = "Private networks that webhooks may be sent to: for a receiver on the same laptop as the embedded AWS. In an AWS account they go to public addresses only."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = length(var.allowed_private_cidrs) == 0 || var.environment_suffix == "local"
-    error_message = "allowed_private_cidrs must be empty unless environment_suffix is local: a webhook's URL could else reach what only this network can."
+    condition     = length(var.allowed_private_cidrs) == 0 || local.embedded
+    error_message = "allowed_private_cidrs must be empty in an AWS account: a webhook's URL could otherwise reach what only this network can. It is for the embedded AWS."
   }
 }
 
@@ -481,13 +510,13 @@ variable "thresholds" {
 }
 
 variable "stripe_address" {
-  description = "The address of a fake Stripe on the same laptop; null for Stripe's own."
+  description = "The address of a fake Stripe on the same laptop as the embedded AWS; null for Stripe's own."
   type        = string
   default     = null
 
   validation {
-    condition     = var.stripe_address == null || var.environment_suffix == "local"
-    error_message = "stripe_address must be null unless environment_suffix is local: the API key would be sent to it."
+    condition     = var.stripe_address == null || local.embedded
+    error_message = "stripe_address must be null in an AWS account: the API key would be sent to it. It is for the embedded AWS."
   }
 }
 

@@ -38,7 +38,7 @@ def prices(region: str) -> dict[str, float]:
 
 
 # An alarm on an expression is billed by the metrics in it: so many beyond one for each alarm (tests/plan counts them).
-FURTHER_ALARM_METRICS = 15
+FURTHER_ALARM_METRICS = {"simulator": 15, "stripe": 16}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Stack:
     memory_gb: float
     retention_days: int
     whole_items_indexed: bool = False
+    gateway: str = "simulator"
 
 
 def _default(pattern: str, file: str = "variables.tf") -> str:
@@ -92,8 +93,10 @@ def stack(environment: str) -> Stack:
     # A public and a private subnet in each zone.
     zones = made["aws_subnet"] // 2
     nat_instances = made.get("aws_autoscaling_group", 0)
-    # A webhook endpoint and Stripe bring their metrics along, and no environment here has one of them.
-    sources = [file for file in (ROOT / "src").rglob("*.py") if not re.match("webhooks|stripe_", file.name)]
+    gateway = variables.get("gateway", "simulator").strip('"')
+    # A webhook endpoint brings its metrics along, and no environment here has one.
+    unused = "webhooks" if gateway == "stripe" else "webhooks|stripe_"
+    sources = [file for file in (ROOT / "src").rglob("*.py") if not re.match(unused, file.name)]
     code = "".join(file.read_text(encoding="utf-8") for file in sources)
     return Stack(
         zones=zones,
@@ -118,6 +121,7 @@ def stack(environment: str) -> Stack:
         retention_days=int(
             variables.get("log_retention_days", _default(r'"log_retention_days"[\s\S]*?default\s*= (\d+)'))
         ),
+        gateway=gateway,
     )
 
 
@@ -154,8 +158,8 @@ def our_payment(made: Stack, batch: float = 5) -> Payment:
     """Return what a payment uses here.
 
     validator: 1 put (item, customer index, open index). relay: 2 changes, in batches. processor: 1 update (item, and
-    out of the open index), ten charges at once. notifier: in batches. Each of the two queues is sent to, received from
-    and deleted from in batches.
+    out of the open index; with Stripe into two more), ten charges at once. notifier: in batches. Each of the two queues
+    is sent to, received from and deleted from in batches.
     """
     calls = {"validator": 1, "relay": 2 / batch, "processor": 1 / batch, "notifier": 1 / batch, "reader": 1}
     through_endpoints = 2 / batch + 1 / batch
@@ -165,8 +169,9 @@ def our_payment(made: Stack, batch: float = 5) -> Payment:
         api_calls=2,
         invocations=sum(calls.values()),
         function_ms=ms,
-        # With whole items in the customer index, the update writes that one as well.
-        writes=3 + 2 + (1 if made.whole_items_indexed else 0),
+        # With Stripe, the update also writes the two indexes by which its charges are found (stripe.tf); with whole items
+        # in the customer index, it writes that one as well.
+        writes=3 + 2 + (2 if made.gateway == "stripe" else 0) + (1 if made.whole_items_indexed else 0),
         reads=1,
         sqs_calls=2 * 3 / batch,
         sns_calls=1 / batch,
@@ -229,7 +234,7 @@ def idle(made: Stack, price: dict[str, float]) -> Bill:
         + made.nat_volume_gb * price["gp3_gb_month"],
         "public addresses": made.addresses * HOURS * price["ipv4_hour"],
         "interface endpoints": made.endpoint_zones * HOURS * price["endpoint_hour"],
-        "alarms": (made.alarms + FURTHER_ALARM_METRICS) * price["alarm_month"]
+        "alarms": (made.alarms + FURTHER_ALARM_METRICS[made.gateway]) * price["alarm_month"]
         + made.composite_alarms * price["composite_alarm_month"],
         "polling the queues": polls * price["sqs_million"] / MILLION,
     }

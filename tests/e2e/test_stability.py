@@ -44,6 +44,7 @@ CHANGED: dict[str, Any] = {
     "alarm_emails": ["ops@example.com"],
     "allowed_private_cidrs": ["127.0.0.0/8"],
     "amount_limits": {"EUR": "10000.00"},
+    "anyone_may_pay": True,
     "announcement_subscriptions": {"books": {"protocol": "https", "endpoint": "https://books.example.com"}},
     "api": {
         "authorization": "API_KEY",
@@ -76,6 +77,7 @@ CHANGED: dict[str, Any] = {
     },
     "objectives": {"api_share": 0.99, "minimum_events": 5, "payments_seconds": 30, "payments_share": 0.99},
     "private_api": None,
+    "production_moves_no_money": True,
     "project": "another",
     "reconciler": {"interval_minutes": 1, "older_than_minutes": 30},
     "queues": {

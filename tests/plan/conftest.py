@@ -14,7 +14,7 @@ import tftest
 
 from local import ROOT
 from local.mirror import cli_config
-from local.server import EmbeddedAWS
+from local.server import ACCOUNT_ID, EmbeddedAWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,14 +87,14 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def root_errors(
+def root_said(
     initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[dict[str, Any]], str]:
-    """Plan the root with values that it refuses, and return what it says."""
-    folder = tmp_path_factory.mktemp("root-errors")
+) -> Callable[[dict[str, Any], str], tuple[int, str]]:
+    """Plan the root with some values in an account, and return the exit status and what it says."""
+    folder = tmp_path_factory.mktemp("root-values")
 
-    def plan(values: dict[str, Any]) -> str:
-        file = folder / "bad.tfvars.json"
+    def plan(values: dict[str, Any], account: str) -> tuple[int, str]:
+        file = folder / "values.tfvars.json"
         file.write_text(json.dumps(values), encoding="utf-8")
         command = [
             "terraform",
@@ -104,9 +104,33 @@ def root_errors(
             f"-state={folder / 'none.tfstate'}",
             f"-var-file={file}",
         ]
-        made = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
-        assert made.returncode == 1, made.stdout
-        return said(made.stderr)
+        # The embedded AWS takes twelve digits for the account of who calls.
+        environment = initialised | {"AWS_ACCESS_KEY_ID": account}
+        made = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+        return made.returncode, said(made.stderr)
+
+    return plan
+
+
+@pytest.fixture(scope="session")
+def root_errors(root_said: Callable[[dict[str, Any], str], tuple[int, str]]) -> Callable[..., str]:
+    """Plan the root with values that it refuses, and return what it says."""
+
+    def plan(values: dict[str, Any], account: str = ACCOUNT_ID) -> str:
+        status, told = root_said(values, account)
+        assert status == 1, "accepted"
+        return told
+
+    return plan
+
+
+@pytest.fixture(scope="session")
+def root_accepts(root_said: Callable[[dict[str, Any], str], tuple[int, str]]) -> Callable[..., None]:
+    """Plan the root with values that it must accept."""
+
+    def plan(values: dict[str, Any], account: str = ACCOUNT_ID) -> None:
+        status, told = root_said(values, account)
+        assert status == 0, told
 
     return plan
 

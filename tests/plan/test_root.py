@@ -15,6 +15,8 @@ from tests.plan.graph import WAY_OUT, Plan, counted, listed, redrives, resources
 pytestmark = pytest.mark.plan
 
 ENVIRONMENTS = ["local", "dev", "prod", "options"]
+# Where Stripe is the gateway: two functions, a key and two secrets more.
+WITH_STRIPE = "prod"
 
 # AWS gives these actions no resource to be limited to.
 STAR_IS_FORCED = {
@@ -99,7 +101,7 @@ def test_the_parts_of_the_design(environment: str, root: Plan) -> None:
 
 def test_functions(environment: str, root: Plan) -> None:
     functions = resources(root, "aws_lambda_function")
-    assert len(functions) == 7
+    assert len(functions) == (9 if environment == WITH_STRIPE else 7)
     for function in functions:
         values = function["values"]
         assert values["architectures"] == ["arm64"]
@@ -110,7 +112,9 @@ def test_functions(environment: str, root: Plan) -> None:
         assert values["logging_config"][0]["log_format"] == "JSON"
         short = {"processor", "notifier"} if environment == "local" else set()
         role = values["function_name"].split("-")[1]
-        assert values["timeout"] == (5 if role in short else 30)
+        # The comparison reads a whole day in one go.
+        daily = values["function_name"].startswith("payment-stripe-comparer-")
+        assert values["timeout"] == (900 if daily else 5 if role in short else 30)
 
 
 def test_every_queue_has_a_dead_letter_queue_that_outlives_it(root: Plan) -> None:
@@ -187,7 +191,11 @@ def test_a_function_is_called_by_what_it_is_for(environment: str, root: Plan) ->
         allowed[permission["address"]] = (values["function_name"].removesuffix(f"-{environment}"), values["principal"])
         # A source is known after the apply, or names this stack's own API or schedule.
         assert permission["unknown"].get("source_arn") or "*" not in values["source_arn"].split("/")[0]
-    assert set(allowed.values()) == {
+    stripe = {
+        ("payment-stripe-comparer", "events.amazonaws.com"),
+        ("payment-stripe-webhook", "apigateway.amazonaws.com"),
+    }
+    assert set(allowed.values()) - (stripe if environment == WITH_STRIPE else set()) == {
         ("payment-validator", "apigateway.amazonaws.com"),
         ("payment-refunder", "apigateway.amazonaws.com"),
         ("payment-reader", "apigateway.amazonaws.com"),
@@ -256,14 +264,14 @@ def test_everything_at_rest_is_encrypted_with_our_keys(environment: str, root: P
     for table in resources(root, "aws_dynamodb_table"):
         assert table["values"]["server_side_encryption"][0]["enabled"] is True
     keys = resources(root, "aws_kms_key")
-    assert len(keys) == (6 if environment == "options" else 5)
+    assert len(keys) == (6 if environment in {"options", WITH_STRIPE} else 5)
     assert all(key["values"]["enable_key_rotation"] for key in keys)
 
 
 def test_log_retention(environment: str, root: Plan) -> None:
     days = {"local": 1, "dev": 14}.get(environment, 365)
     groups = resources(root, "aws_cloudwatch_log_group")
-    assert len(groups) == (10 if environment == "options" else 9)
+    assert len(groups) == {"options": 10, WITH_STRIPE: 11}.get(environment, 9)
     assert {group["values"]["retention_in_days"] for group in groups} == {days}
 
 
@@ -282,8 +290,8 @@ def test_what_is_off_unless_it_is_asked_for(root_plan: Any) -> None:
         "aws_lambda_provisioned_concurrency_config",
         "aws_wafv2_web_acl",
     }
-    # What makes the network differs by mode; nothing else is lost by an option.
-    assert {type_ for type_ in off - on if not type_.startswith(("aws_nat", "aws_eip"))} == set()
+    # What makes the network differs by mode, and Stripe has secrets; nothing else is lost by an option.
+    assert {type_ for type_ in off - on if not type_.startswith(("aws_nat", "aws_eip", "aws_secretsmanager"))} == set()
 
 
 def test_the_options_reach_what_they_are_for(root_plan: Any) -> None:
@@ -337,7 +345,7 @@ BAD_VALUES = {
     "function_defaults": ({"timeout_seconds": 600}, "function_defaults.timeout_seconds must be from 3 to 120"),
     "functions": ({"charger": {}}, "functions has a name that is none of"),
     "queues": ({"max_receive_count": 1}, "queues.max_receive_count must be from 2"),
-    "network": ({"interface_endpoints": []}, "network.nat.mode is none"),
+    "network": ({"nat": {"mode": "free"}}, "network.nat.mode must be none, instance, gateway or gateway_per_az"),
     "runtime": ({"name": "python2.7"}, "runtime.name must be"),
     "table": ({"point_in_time_recovery_days": 99}, "table.point_in_time_recovery_days must be from 0"),
 }
