@@ -20,6 +20,18 @@ locals {
     payments = "relay"
   }
 
+  # What each function calls: the services whose actions it is allowed, and the internet for a gateway or a webhook. KMS is
+  # called by the service whose data it protects, and Lambda itself reads the queues and the stream.
+  function_calls = merge(
+    {
+      for function, spec in merge(local.functions, local.stripe_functions) : function => concat(
+        [for action in flatten([for statement in merge(spec.statements, lookup(local.gateway_statements, function, {})) : statement.actions]) : split(":", action)[0] if !startswith(action, "kms:")],
+        local.stripe && contains(local.stripe_callers, function) ? ["internet"] : [],
+      )
+    },
+    { for function in ["webhooks"] : function => ["internet"] if length(var.webhooks) > 0 },
+  )
+
   # Who speaks to the payment gateway: what that takes is in stripe.tf.
   gateway_callers = ["processor", "reconciler"]
 

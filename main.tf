@@ -59,6 +59,7 @@ module "network" {
   az_count              = var.network.availability_zone_count
   availability_zone_ids = var.network.availability_zone_ids
   nat                   = var.network.nat
+  functions             = local.function_calls
   gateway_endpoints     = var.network.gateway_endpoints
   interface_endpoints   = var.network.interface_endpoints
   flow_logs = {
@@ -193,7 +194,7 @@ module "function" {
   }
   network = {
     subnet_ids         = module.network.private_subnet_ids
-    security_group_ids = [module.network.function_security_group_id]
+    security_group_ids = [module.network.function_security_group_ids[each.key]]
   }
   statements = merge(each.value.statements, lookup(local.gateway_statements, each.key, {}))
   schedule   = try(each.value.schedule, null)

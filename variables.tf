@@ -242,13 +242,14 @@ variable "network" {
   description = <<-EOT
     The VPC: its CIDR block, in how many availability zones (pin them by availability_zone_ids), the way out to the
     internet (nat.mode: none, instance, gateway, gateway_per_az), and the AWS services that get an interface endpoint.
-    The functions must reach SQS and SNS, by an endpoint or by NAT; DynamoDB is reached by a gateway endpoint, which is free.
+    A function reaches the services that it calls by their endpoints. Only one that calls something without an endpoint
+    reaches the internet, by NAT. DynamoDB has a gateway endpoint, which is free.
   EOT
   type = object({
     availability_zone_count = optional(number, 3)
     availability_zone_ids   = optional(list(string), [])
     cidr_block              = optional(string, "10.0.0.0/16")
-    gateway_endpoints       = optional(set(string), ["dynamodb", "s3"])
+    gateway_endpoints       = optional(set(string), ["dynamodb"])
     interface_endpoints     = optional(set(string), ["sns", "sqs"])
     nat = optional(object({
       mode          = optional(string, "none")
@@ -266,16 +267,6 @@ variable "network" {
   validation {
     condition     = contains(["none", "instance", "gateway", "gateway_per_az"], var.network.nat.mode)
     error_message = "network.nat.mode must be none, instance, gateway or gateway_per_az."
-  }
-
-  validation {
-    condition     = var.network.nat.mode != "none" || contains(var.network.gateway_endpoints, "dynamodb")
-    error_message = "network.nat.mode is none, so the functions reach DynamoDB by its gateway endpoint only: add dynamodb to network.gateway_endpoints, or choose a NAT mode."
-  }
-
-  validation {
-    condition     = var.network.nat.mode != "none" || length(setsubtract(["sns", "sqs"], var.network.interface_endpoints)) == 0
-    error_message = "network.nat.mode is none, so the relay and the notifier reach SQS and SNS by interface endpoints only: add sns and sqs to network.interface_endpoints, or choose a NAT mode."
   }
 }
 
@@ -476,11 +467,6 @@ variable "webhooks" {
   validation {
     condition     = length(var.allowed_private_cidrs) > 0 || alltrue([for endpoint in values(var.webhooks) : can(regex("^https://[^/:]+(:443)?(/|$)", endpoint.url))])
     error_message = "webhooks: url must use port 443, the only one that the functions' security group lets out."
-  }
-
-  validation {
-    condition     = length(var.webhooks) == 0 || var.network.nat.mode != "none"
-    error_message = "network.nat.mode is none, so no webhook can leave the network: choose a NAT mode."
   }
 }
 

@@ -169,8 +169,8 @@ def our_payment(made: Stack, batch: float = 5) -> Payment:
         api_calls=2,
         invocations=sum(calls.values()),
         function_ms=ms,
-        # With Stripe, the update also writes the two indexes by which its charges are found (stripe.tf); with whole items
-        # in the customer index, it writes that one as well.
+        # With Stripe, the update also writes the two indexes by which its charges are found (stripe.tf); with whole
+        # items in the customer index, it writes that one as well.
         writes=3 + 2 + (2 if made.gateway == "stripe" else 0) + (1 if made.whole_items_indexed else 0),
         reads=1,
         sqs_calls=2 * 3 / batch,

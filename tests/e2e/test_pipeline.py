@@ -52,7 +52,7 @@ NOT_READ_BACK = {
     },
     "aws_dynamodb_table": {"point_in_time_recovery"},
     "aws_flow_log": {"deliver_cross_account_role", "iam_role_arn", "max_aggregation_interval"},
-    "aws_vpc_endpoint": {"private_dns_enabled", "security_group_ids"},
+    "aws_vpc_endpoint": {"policy", "private_dns_enabled", "security_group_ids"},
 }
 
 

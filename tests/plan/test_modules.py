@@ -59,7 +59,6 @@ def test_network(module_plan: ModulePlan) -> None:
     }
     assert {name: endpoint["vpc_endpoint_type"] for name, endpoint in endpoints.items()} == {
         "dynamodb": "Gateway",
-        "s3": "Gateway",
         "sns": "Interface",
         "sqs": "Interface",
     }

@@ -167,6 +167,10 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"availability_zone_ids": '["a"]'}, "availability_zone_ids must be empty, or name az_count different zones"),
         ({"az_count": "7"}, "az_count must be from 1 to 6"),
         ({"cidr_block": '"10.0.0.0/8"'}, "cidr_block must be an IPv4 block from /16 to /24"),
+        (
+            {"functions": '{ a = ["dynamodb", "kms"] }', "nat": "{}"},
+            "nat.mode is none, and some functions call what has no endpoint here: ",
+        ),
         ({"gateway_endpoints": '["sqs"]'}, "gateway_endpoints may hold dynamodb and s3"),
         ({"interface_endpoints": '["https://sqs"]'}, "interface_endpoints must be the short names"),
         ({"nat": '{ mode = "magic" }'}, "nat.mode must be none, instance, gateway or gateway_per_az"),
