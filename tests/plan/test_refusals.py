@@ -204,15 +204,12 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"endpoints": HOOK % "retry_delays_seconds = [43200]"}, "must be a whole number from 1 to 39600"),
         ({"endpoints": HOOK % "timeout_seconds = 60"}, "timeout_seconds must be a whole number from 1 to 30"),
         ({"retention_seconds": "120000"}, "must be at most half of retention_seconds"),
-        (
-            {"endpoints": HOOK % "retry_delays_seconds = [1, 1, 1]", "retention_seconds": "7200"},
-            "retention_seconds must have room for an hour or the delay",
-        ),
         ({"retention_seconds": "1209600"}, "retention_seconds must be at least 3600 and less than 1209600"),
         ({"secret_recovery_days": "3"}, "secret_recovery_days must be 0, or from 7 to 30"),
         ({"secret_ttl_seconds": "0"}, "secret_ttl_seconds must be from 1 to 3600"),
         ({"suffix": '"Prod_"'}, "suffix must be 1 to 20 lower-case letters"),
         ({"thresholds": "{ failed_deliveries = 0 }"}, "thresholds must all be above 0"),
+        ({"thresholds": "{ hidden_messages = 100000 }"}, "hidden_messages must be below 100000"),
     ],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import logging
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
-from payments import aws
+from payments import aws, store
 from payments.model import Payment, to_item
 from payments.store import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REGION = "ap-southeast-1"
 CREDENTIALS = {
@@ -102,6 +103,66 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", refuse)
 
 
+class Worst:
+    """Moto's DynamoDB, with the answers that the real one may give and moto never does.
+
+    Pages hold two items; half of a batch comes back unprocessed; a read of a table that is not consistent misses the
+    last write of its item. Moto also checks a condition and then writes: here it does both at once.
+    """
+
+    PAGE = 2
+    KEYS = {TABLE: "transaction_id", LEDGER: "idempotency_key"}  # noqa: RUF012
+
+    def __init__(self, call: Callable[[str, dict[str, Any]], Any]) -> None:
+        self._call = call
+        self._lock = threading.Lock()
+        self._before: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def __call__(self, operation: str, request: dict[str, Any]) -> Any:
+        with self._lock:
+            match operation:
+                case "PutItem" | "UpdateItem" | "DeleteItem":
+                    return self._write(operation, request)
+                case "GetItem":
+                    return self._read(request["TableName"], request["Key"], request)
+                case "BatchGetItem":
+                    return self._read_batch(request["RequestItems"])
+                case "Query":
+                    request = request | {"Limit": min(request.get("Limit", self.PAGE), self.PAGE)}
+                case "DeleteTable":
+                    self._before.clear()
+            return self._call(operation, request)
+
+    def _name(self, table: str, key: dict[str, Any]) -> tuple[str, str]:
+        return table, key[self.KEYS[table]]["S"]
+
+    def _write(self, operation: str, request: dict[str, Any]) -> Any:
+        table = request["TableName"]
+        key = request.get("Key") or {self.KEYS[table]: request["Item"][self.KEYS[table]]}
+        before = self._call("GetItem", {"TableName": table, "Key": key})
+        answer = self._call(operation, request)
+        self._before[self._name(table, key)] = before
+        return answer
+
+    def _read(self, table: str, key: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+        name = self._name(table, key)
+        if not options.get("ConsistentRead") and name in self._before:
+            return copy.deepcopy(self._before[name])
+        answer: dict[str, Any] = self._call("GetItem", {"TableName": table, "Key": key})
+        return answer
+
+    def _read_batch(self, tables: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, list[Any]] = {}
+        left: dict[str, Any] = {}
+        for table, wanted in tables.items():
+            served = (len(wanted["Keys"]) + 1) // 2
+            answers = [self._read(table, key, wanted) for key in wanted["Keys"][:served]]
+            found[table] = [answer["Item"] for answer in answers if "Item" in answer]
+            if wanted["Keys"][served:]:
+                left[table] = wanted | {"Keys": wanted["Keys"][served:]}
+        return {"Responses": found, "UnprocessedKeys": left}
+
+
 # Moto stands between boto and any AWS for as long as it lasts: not longer than the folder's tests.
 @pytest.fixture(scope="package")
 def moto_client() -> Iterator[Any]:
@@ -110,15 +171,7 @@ def moto_client() -> Iterator[Any]:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
         client = aws.client("dynamodb")
-        # Moto checks a condition and then writes; the table that it stands for does both at once.
-        lock = threading.Lock()
-        call = client._make_api_call  # noqa: SLF001
-
-        def locked(*arguments: Any) -> Any:
-            with lock:
-                return call(*arguments)
-
-        client._make_api_call = locked  # noqa: SLF001
+        client._make_api_call = Worst(client._make_api_call)  # noqa: SLF001
         yield client
 
 
@@ -139,6 +192,8 @@ def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
     """A DynamoDB with both tables, empty, behind the client that the functions use."""
     client = moto_client
     monkeypatch.setattr(aws, "client", lambda service: {"dynamodb": client}[service])
+    # Between the tries of a batch that came back in part.
+    monkeypatch.setattr(store, "_PAUSE_SECONDS", 0)
     client.create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
@@ -188,7 +243,9 @@ def table(dynamodb: Any) -> Table:
 
 def item(dynamodb: Any, transaction_id: str = "order-1") -> dict[str, Any]:
     """A payment as the table holds it."""
-    found: dict[str, Any] = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": transaction_id}})["Item"]
+    found: dict[str, Any] = dynamodb.get_item(
+        TableName=TABLE, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
+    )["Item"]
     return found
 
 

@@ -488,7 +488,8 @@ class Reads:
         if self.busy:
             raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchGetItem")
         left = [key for key in asked["Keys"] if key["transaction_id"]["S"] == self.unprocessed]
-        found = [self._client.get_item(TableName=TABLE, Key=key) for key in asked["Keys"] if key not in left]
+        served = [key for key in asked["Keys"] if key not in left]
+        found = [self._client.get_item(TableName=TABLE, Key=key, ConsistentRead=True) for key in served]
         answer: dict[str, Any] = {"Responses": {TABLE: [one["Item"] for one in found if "Item" in one]}}
         return answer | ({"UnprocessedKeys": {TABLE: {"Keys": left}}} if left else {})
 
