@@ -8,10 +8,10 @@ locals {
   layer_made_for = try(one(regex("# for (python\\S+ on \\S+)\n", file(local.layer_stamp))), null)
   layer_wanted   = "${var.runtime.name} on ${var.runtime.architecture}"
 
-  # A gateway's code goes only where it charges.
+  # A gateway's code is packed only where it charges: its module or folder in payments/gateways, and its handlers.
   gateway_code = {
-    simulator = ["payments/simulator.py"]
-    stripe    = ["payments/handlers/stripe_*.py", "payments/stripe_*.py"]
+    simulator = "payments/**/simulator*"
+    stripe    = "payments/**/stripe*"
   }
 }
 
@@ -22,8 +22,8 @@ data "archive_file" "functions" {
   output_file_mode = "0644"
   # The operations are what the API's document and routes are made of. No function reads them.
   excludes = concat(
-    ["**/__pycache__/**", "**/*.pyc", "**/*.egg-info/**", "payments/operations.py"],
-    flatten([for gateway, files in local.gateway_code : files if gateway != var.gateway]),
+    ["**/__pycache__/**", "**/*.pyc", "**/*.egg-info/**", "payments/api/operations.py"],
+    [for gateway, glob in local.gateway_code : glob if gateway != var.gateway],
   )
 }
 

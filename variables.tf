@@ -190,8 +190,8 @@ variable "gateway" {
   nullable    = false
 
   validation {
-    condition     = contains(["simulator", "stripe"], var.gateway)
-    error_message = "gateway must be simulator or stripe."
+    condition     = contains(keys(local.gateway_code), var.gateway)
+    error_message = "gateway must be ${join(" or ", keys(local.gateway_code))}."
   }
 }
 

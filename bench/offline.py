@@ -238,13 +238,14 @@ def functions(charge_seconds: float = 0) -> Iterator[Functions]:
             os.environ.pop(name, None)
         import importlib  # noqa: PLC0415
 
-        from payments import aws, simulator  # noqa: PLC0415 - after the environment, as on Lambda
-        from payments.gateway import Approved  # noqa: PLC0415
+        from payments.gateways import simulator  # noqa: PLC0415 - after the environment, as on Lambda
+        from payments.gateways.port import Approved  # noqa: PLC0415
+        from payments.runtime import client  # noqa: PLC0415 - after the environment, as on Lambda
 
         no_aws = NoAws()
-        make = aws.client
+        make = client.connect
 
-        def client(service: str) -> Any:  # noqa: ANN401
+        def connect(service: str) -> Any:  # noqa: ANN401
             made = make(service)
             made.meta.events.register("before-send", no_aws)
             return made
@@ -254,7 +255,7 @@ def functions(charge_seconds: float = 0) -> Iterator[Functions]:
                 time.sleep(charge_seconds)
             return Approved("sim_1")
 
-        with mock.patch.object(aws, "client", client), mock.patch.object(simulator.Simulator, "charge", charge):
+        with mock.patch.object(client, "connect", connect), mock.patch.object(simulator.Simulator, "charge", charge):
             modules = {name: importlib.import_module(f"payments.handlers.{name}") for name in FUNCTIONS}
             for module in modules.values():
                 module.wired.cache_clear()
@@ -268,7 +269,7 @@ def functions(charge_seconds: float = 0) -> Iterator[Functions]:
 @contextmanager
 def silent() -> Iterator[None]:
     """Let the functions log as they do, to nowhere."""
-    from payments.telemetry import logger  # noqa: PLC0415
+    from payments.runtime.telemetry import logger  # noqa: PLC0415
 
     with open(os.devnull, "w", encoding="utf-8") as nowhere, mock.patch.object(sys, "stdout", nowhere):  # noqa: PTH123
         handlers = [handler for handler in logger._logger.handlers if hasattr(handler, "setStream")]  # noqa: SLF001
@@ -364,7 +365,7 @@ def measure(function: str, runs: int = 200) -> Work:
         cpu = time.process_time() - started
         profile = cProfile.Profile()
         # A profile sees one thread.
-        with mock.patch("payments.batch.ThreadPoolExecutor", _OneAfterAnother):
+        with mock.patch("payments.runtime.queue_batch.ThreadPoolExecutor", _OneAfterAnother):
             profile.enable()
             for event in events[:50]:
                 handler(event, LambdaContext())

@@ -12,7 +12,7 @@ LAYER = BUILD / "layer" / "python"
 _TERRAFORM = Module(ROOT)
 # What package.tf leaves out of every zip, and what it leaves out unless a gateway charges.
 _NEVER: list[str] = _TERRAFORM.lists("data", "archive_file", "functions", name="excludes")[0]
-_GATEWAYS: dict[str, list[str]] = _TERRAFORM.local("gateway_code")
+_GATEWAYS: dict[str, str] = _TERRAFORM.local("gateway_code")
 
 
 class Package(NamedTuple):
@@ -26,7 +26,7 @@ class Package(NamedTuple):
 
 def left_out(gateway: str) -> list[str]:
     """Return what the functions' zip is without where a gateway charges."""
-    return [*_NEVER, *(glob for name, globs in _GATEWAYS.items() if name != gateway for glob in globs)]
+    return [*_NEVER, *(glob for name, glob in _GATEWAYS.items() if name != gateway)]
 
 
 def measure() -> Package:

@@ -99,8 +99,8 @@ def _requests(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
 def places() -> Iterator[dict[str, Callable[[str], Callable[[], object]]]]:
     """Wire each place; return by its name what makes of a text the call that checks it."""
     with functions() as wired, silent():
-        from payments.cards import has_card, redact  # noqa: PLC0415 - after the environment, as on Lambda
-        from payments.telemetry import logger  # noqa: PLC0415
+        from payments.domain.cards import has_card, redact  # noqa: PLC0415 - after the environment, as on Lambda
+        from payments.runtime.telemetry import logger  # noqa: PLC0415
 
         def request(place: str) -> Callable[[str], Callable[[], object]]:
             def asked(text: str) -> Callable[[], object]:

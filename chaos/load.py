@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from chaos.audit import CHARGED, Posted, PostedRefund, Reply
-from payments.currencies import EXPONENTS
-from payments.money import Money
+from payments.domain.currencies import EXPONENTS
+from payments.domain.money import Money
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ import http.client
 import json
 from typing import TYPE_CHECKING, Any
 
-from payments.aws import UnavailableError
-from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, Pending, RateLimited, Refund, Unknown
+from payments.domain.errors import UnavailableError
+from payments.gateways.port import Approved, Charge, Declined, NotSent, Outcome, Pending, RateLimited, Refund, Unknown
 
 if TYPE_CHECKING:
-    from payments.gateway import Gateway
-    from payments.secrets import Secret
+    from payments.gateways.port import Gateway
+    from payments.runtime.secrets import Secret
 
 _SERVER_ERROR = 500
 

@@ -19,8 +19,10 @@ for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
 
 import msgspec  # noqa: E402 - after the path
 
-from payments import contract, problems  # noqa: E402
-from payments.operations import OPERATIONS, Body, Operation  # noqa: E402
+from payments.api import problems  # noqa: E402
+from payments.api.answers import Problem  # noqa: E402
+from payments.api.operations import OPERATIONS, Body, Operation  # noqa: E402
+from payments.api.requests import MAX_BODY, max_members  # noqa: E402
 
 _SCHEMA = "#/components/schemas/{name}"
 # What API Gateway may answer before any code runs, on every operation.
@@ -43,7 +45,7 @@ def _request(body: Body) -> dict[str, Any]:
         "required": [name for name, field in body.fields.items() if field.required],
         "additionalProperties": False,
         # A few wrong names are all named, a flood is not. API Gateway refuses it before any code runs.
-        "maxProperties": contract.max_members(body.fields),
+        "maxProperties": max_members(body.fields),
         "examples": [body.example],
     }
 
@@ -103,7 +105,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         schema = {"$ref": _SCHEMA.format(name=operation.body.name)}
         described["requestBody"] = {
             "required": True,
-            "description": f"A JSON object of at most {contract.MAX_BODY} bytes.",
+            "description": f"A JSON object of at most {MAX_BODY} bytes.",
             "content": {"application/json": {"schema": schema}},
         }
     return described
@@ -115,7 +117,7 @@ def document() -> dict[str, Any]:
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     answers = [operation.answer for operation in OPERATIONS]
-    _, schemas = msgspec.json.schema_components([*answers, contract.Problem], ref_template=_SCHEMA)
+    _, schemas = msgspec.json.schema_components([*answers, Problem], ref_template=_SCHEMA)
     requests = {operation.body.name: _request(operation.body) for operation in OPERATIONS if operation.body}
     return {
         "openapi": "3.1.0",

@@ -15,8 +15,8 @@ for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
     os.environ.setdefault(_name, "picture")
 
 from local.hcl import Module  # noqa: E402 - after the path
-from payments.operations import OPERATIONS  # noqa: E402
-from payments.transitions import TRANSITIONS, Status  # noqa: E402
+from payments.api.operations import OPERATIONS  # noqa: E402
+from payments.domain.lifecycle import TRANSITIONS, Status  # noqa: E402
 
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"

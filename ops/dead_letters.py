@@ -18,9 +18,11 @@ from local import LocalError
 from ops.failures import code_of
 from ops.stack import webhook_endpoints
 from ops.stream import TrimmedError, records_between
-from payments.cards import redact
-from payments.model import PoisonError, from_item, timestamp
-from payments.transitions import OPEN
+from payments.domain.cards import redact
+from payments.domain.clock import timestamp
+from payments.domain.errors import PoisonError
+from payments.domain.lifecycle import OPEN
+from payments.table.items import from_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,8 +14,9 @@ from ops.client import Api
 from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.failures import explain
 from ops.stack import webhook_endpoints
-from payments.model import OPEN_SHARDS, now, timestamp
-from payments.webhooks import OFF
+from payments.domain.clock import now, timestamp
+from payments.table.items import OPEN_SHARDS
+from payments.webhooks.secret import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

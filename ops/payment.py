@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local import LocalError
-from payments.model import PoisonError, from_item
+from payments.domain.errors import PoisonError
+from payments.table.items import from_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

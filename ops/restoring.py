@@ -14,7 +14,9 @@ from botocore.exceptions import ClientError
 
 from local import LocalError
 from ops.failures import code_of
-from payments.model import PoisonError, from_item, timestamp
+from payments.domain.clock import timestamp
+from payments.domain.errors import PoisonError
+from payments.table.items import from_item
 
 if TYPE_CHECKING:
     from datetime import datetime

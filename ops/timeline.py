@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ops.failures import code_of
-from payments.model import timestamp
+from payments.domain.clock import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from ops import target
 from ops.commands.options import BAD, AsJson, DryRun, Environment, Yes, ask
 from ops.output import Output
 from ops.restoring import Backup, Outcome
-from payments.contract import TRANSACTION_ID
+from payments.domain.ids import TRANSACTION_ID
 
 
 def add_to(app: typer.Typer) -> None:

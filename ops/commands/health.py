@@ -16,7 +16,7 @@ from ops.commands.options import BAD, AsJson, Environment, Yes, ask
 from ops.dead_letters import call
 from ops.doctor import examine
 from ops.output import Output
-from payments.contract import TRANSACTION_ID
+from payments.domain.ids import TRANSACTION_ID
 
 # How many payments one call checks within its time-out.
 _IDS = 100

@@ -23,7 +23,7 @@ from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, a
 from ops.output import Output, printable, table
 from ops.payment import methods_of, view_of
 from ops.stream import POLL_SECONDS, Feed
-from payments.transitions import OPEN, REFUNDABLE, Status
+from payments.domain.lifecycle import OPEN, REFUNDABLE, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from ops.commands.options import BAD, AsJson, Environment, Yes, ask
 from ops.failures import code_of
 from ops.output import Output
 from ops.stack import webhook_endpoints
-from payments.model import now, timestamp
+from payments.domain.clock import now, timestamp
 
 if TYPE_CHECKING:
     from ops.stack import Stack

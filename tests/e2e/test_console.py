@@ -17,7 +17,7 @@ from ops.console.server import serve
 from ops.dead_letters import QueueClient, dead_letter_queues
 from ops.payment import SIMULATOR_METHODS, until_final
 from ops.target import Target
-from payments.model import Message
+from payments.domain.message import Message
 from tests.support.aws import payment as payment_of
 from tests.support.browser import browser
 from tests.support.deployed import SOON, a_payment, unique

@@ -17,7 +17,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks as openapi
 
 from local import ROOT
-from payments.model import from_item
+from payments.table.items import from_item
 from tests.support.deployed import a_payment, stored
 
 if TYPE_CHECKING:

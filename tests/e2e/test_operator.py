@@ -18,7 +18,8 @@ from ops import target
 from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.payment import until_final
 from ops.stream import Feed, stream_arn
-from payments.model import Message, from_item
+from payments.domain.message import Message
+from payments.table.items import from_item
 from tests.support.aws import payment as payment_of
 from tests.support.commands import Run, runner
 from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, ledger, stored, stranded, unique

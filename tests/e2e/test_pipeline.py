@@ -15,8 +15,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ops.payment import until_final
-from payments.model import Message, Payment, timestamp, to_item
-from payments.transitions import Status
+from payments.domain.clock import timestamp
+from payments.domain.lifecycle import Status
+from payments.domain.message import Message
+from payments.domain.payment import Payment
+from payments.table.items import to_item
 from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, assert_problem, ledger, shown, stored, unique
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.payment import until_final
-from payments.gateway import Charge, idempotency_key
-from payments.model import now
-from payments.simulator import Simulator
-from payments.transitions import OPEN
+from payments.domain.clock import now
+from payments.domain.lifecycle import OPEN
+from payments.gateways.port import Charge, idempotency_key
+from payments.gateways.simulator import Simulator
 from tests.support.deployed import SOON, a_payment, assert_problem, ledger, stored, stranded, unique
 
 if TYPE_CHECKING:

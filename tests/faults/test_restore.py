@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from payments.gateway import Charge, Refund
-from payments.telemetry import logger
+from payments.gateways.port import Charge, Refund
+from payments.runtime.telemetry import logger
 from tests.support.world import World
 
 if TYPE_CHECKING:

@@ -26,11 +26,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from payments import batch, charging, contract
-from payments.gateway import Approved, Charge, Refund
-from payments.model import Message
-from payments.store import Word
-from payments.telemetry import logger
+from payments.api import requests
+from payments.domain.message import Message
+from payments.gateways.port import Approved, Charge, Refund
+from payments.runtime import queue_batch
+from payments.runtime.telemetry import logger
+from payments.table.store import Word
+from payments.usecases import charge
+from payments.usecases.charge import Charging
 from tests.support.aws import payment
 from tests.support.world import FATES, World, WorldTask
 
@@ -332,21 +335,21 @@ def put_without_its_condition(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_new_key_for_each_attempt(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(charging, "idempotency_key", lambda *_: str(uuid.uuid4()))
+    patch.setattr(charge, "idempotency_key", lambda *_: str(uuid.uuid4()))
 
 
 def the_same_fingerprint_for_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(contract, "_fingerprint", lambda *_: "the same")
+    patch.setattr(requests, "_fingerprint", lambda *_: "the same")
 
 
 def an_empty_result_for_every_batch(patch: pytest.MonkeyPatch) -> None:
-    work = batch.work
+    work = queue_batch.work
 
     def forgetful(*arguments: Any, **options: Any) -> dict[str, Any]:
         work(*arguments, **options)
         return {}
 
-    patch.setattr(batch, "work", forgetful)
+    patch.setattr(queue_batch, "work", forgetful)
 
 
 def refunds_that_do_not_look_at_the_version(patch: pytest.MonkeyPatch) -> None:
@@ -360,14 +363,14 @@ def refunds_that_do_not_look_at_the_version(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_charge_of_any_age_without_asking(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(charging, "BLIND_CHARGE_WINDOW", timedelta(days=365))
+    patch.setattr(charge, "BLIND_CHARGE_WINDOW", timedelta(days=365))
 
 
 def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
-    def guess(self: charging.Charging, payment: Any, refund_id: Any, reason: str, *, last: bool) -> None:
+    def guess(self: Charging, payment: Any, refund_id: Any, reason: str, *, last: bool) -> None:
         self._record(payment, refund_id, "decline", Word(failure_code=reason))
 
-    patch.setattr(charging.Charging, "_unresolved", guess)
+    patch.setattr(Charging, "_unresolved", guess)
 
 
 @pytest.mark.parametrize(

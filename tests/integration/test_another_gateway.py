@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from docs.another_gateway import AcmeGateway, chosen
-from payments.aws import UnavailableError
-from payments.gateway import Approved, Charge, Declined, NotSent, Pending, RateLimited, Refund, Unknown
-from payments.money import Money
-from payments.secrets import Secret
+from payments.domain.errors import UnavailableError
+from payments.domain.money import Money
+from payments.gateways.port import Approved, Charge, Declined, NotSent, Pending, RateLimited, Refund, Unknown
+from payments.runtime.secrets import Secret
 from tests.support.stripe import Vault
 
 KEY = Secret(Vault("key"), "s", str.strip, 300)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from payments.aws import UnavailableError, available, client
+from payments.domain.errors import UnavailableError
+from payments.runtime import client
+from payments.runtime.calls import available
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +57,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
         service: str, answer: bytes, length: int | None = None, *, kind: str = "application/x-amz-json-1.0"
     ) -> Any:
         said.update(answer=answer, sent=answer[:length], kind=kind, checksum=service == "dynamodb")
-        return client(service)
+        return client.connect(service)
 
     yield served
     server.shutdown()

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from payments import batch, webhooks
 from payments.handlers import deliverer
-from payments.webhooks import Deliverer, DeliveryError, Endpoint, Queue, Signing
+from payments.runtime import queue_batch
+from payments.webhooks import delivery
+from payments.webhooks.delivery import Deliverer, Queue
+from payments.webhooks.endpoint import DeliveryError, Endpoint
+from payments.webhooks.secret import Signing
 from tests.support.aws import Context
 from tests.support.world import Inline
 
@@ -136,11 +139,11 @@ class Simulation:
         self.sent = 0
         self.alive_at = float("inf")
         self._took = 0.0
-        monkeypatch.setattr(webhooks, "post", self._post)
-        monkeypatch.setattr(batch, "ThreadPoolExecutor", Inline)
-        for module in (webhooks, batch):
+        monkeypatch.setattr(delivery, "post", self._post)
+        monkeypatch.setattr(queue_batch, "ThreadPoolExecutor", Inline)
+        for module in (delivery, queue_batch):
             monkeypatch.setattr(module, "logger", DeadEndpoint())
-        monkeypatch.setattr(webhooks, "measure", lambda *_: None)
+        monkeypatch.setattr(delivery, "measure", lambda *_: None)
         # Each container has what it has seen itself.
         self._containers = [self._container() for _ in range(WORKERS)]
         self._monkeypatch = monkeypatch
@@ -237,7 +240,7 @@ def test_the_limit_of_hidden_messages_is_never_met(monkeypatch: pytest.MonkeyPat
 def test_an_endpoint_that_hangs_does_not_let_messages_expire_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine deliveries of half a minute each are more than the containers can do at this rate."""
     simulation = Simulation(monkeypatch, HANGS, 0.3, limit=10**6)
-    monkeypatch.setattr(webhooks, "MOST_HIDDEN", 10**6)
+    monkeypatch.setattr(delivery, "MOST_HIDDEN", 10**6)
     simulation.run(1.75 * RETENTION)
     accounted(simulation.sqs, simulation.sent)
 
@@ -269,4 +272,4 @@ def test_what_waits_is_delivered_when_the_endpoint_is_back(monkeypatch: pytest.M
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "MOST_HIDDEN", MOST_HIDDEN)
+    monkeypatch.setattr(delivery, "MOST_HIDDEN", MOST_HIDDEN)

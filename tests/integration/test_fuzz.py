@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments.announcing import Announcer
+from payments.domain.errors import PoisonError
+from payments.domain.message import Message, Task
 from payments.handlers import notifier, processor, reader, reconciler, refunder, relay, validator
-from payments.handling import FunctionError
-from payments.model import Message, PoisonError, Task, to_item
-from payments.relaying import Relay
+from payments.runtime.handler import FunctionError
+from payments.table.items import to_item
+from payments.usecases.announce import Announcer
+from payments.usecases.relay import Relay
 from tests.support.aws import LEDGER, REQUEST, TABLE, Context, api_event, payment, queue_event, stream_record
 
 if TYPE_CHECKING:

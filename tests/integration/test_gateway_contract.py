@@ -18,11 +18,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from payments.aws import UnavailableError
-from payments.gateway import Approved, Charge, Declined, Gateway, RateLimited, Refund, Unknown, idempotency_key
-from payments.money import Money
-from payments.simulator import Simulator
-from payments.stripe_gateway import StripeGateway
+from payments.domain.errors import UnavailableError
+from payments.domain.money import Money
+from payments.gateways.port import Approved, Charge, Declined, Gateway, RateLimited, Refund, Unknown, idempotency_key
+from payments.gateways.simulator import Simulator
+from payments.gateways.stripe.gateway import StripeGateway
 from tests.support import second_opinion
 from tests.support.aws import LEDGER
 from tests.support.stripe import gateway_to

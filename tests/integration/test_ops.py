@@ -26,7 +26,7 @@ from ops.commands import stack
 from ops.display import Display
 from ops.stack import Stack
 from ops.terraform import Terraform
-from payments.stripe_events import verify
+from payments.gateways.stripe.events import verify
 from tests.support.receiver import Receiver
 
 if TYPE_CHECKING:

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from payments import aws
-from payments.charging import Charging
+from payments.domain.clock import now, timestamp
+from payments.domain.lifecycle import Status
+from payments.domain.payment import RefundRecord
 from payments.handlers import stripe_comparer
-from payments.handling import FunctionError
-from payments.model import RefundRecord, now, timestamp
-from payments.store import Table, Word
-from payments.transitions import Status
+from payments.runtime import client
+from payments.runtime.handler import FunctionError
+from payments.table.store import Table, Word
+from payments.usecases.charge import Charging
 from tests.support.aws import TABLE, Context, payment
 from tests.support.stripe import Vault, gateway_to
 from tests.support.stripe_server import KEY, FakeStripe
@@ -56,7 +57,7 @@ def topic() -> RecordingTopic:
 @pytest.fixture(autouse=True)
 def wiring(dynamodb: Any, fake: FakeStripe, topic: RecordingTopic, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clients = {"dynamodb": dynamodb, "secretsmanager": Vault(KEY), "sns": topic}
-    monkeypatch.setattr(aws, "client", clients.__getitem__)
+    monkeypatch.setattr(client, "connect", clients.__getitem__)
     settings = {
         "ENVIRONMENT": "test",
         "GATEWAY_TIMEOUT_SECONDS": "2",

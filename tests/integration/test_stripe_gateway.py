@@ -12,14 +12,16 @@ import pytest
 import stripe
 from botocore.exceptions import ClientError
 
-from payments import aws, gateways, stripe_gateway
-from payments.aws import UnavailableError
-from payments.currencies import EXPONENTS
-from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, Pending, RateLimited, Refund, Unknown
-from payments.money import Money
-from payments.secrets import Secret
-from payments.stripe_gateway import StripeGateway
-from payments.stripe_money import SUPPORTED, AmountError, from_stripe, to_stripe
+from payments.domain.currencies import EXPONENTS
+from payments.domain.errors import UnavailableError
+from payments.domain.money import Money
+from payments.gateways import registry
+from payments.gateways.port import Approved, Charge, Declined, NotSent, Outcome, Pending, RateLimited, Refund, Unknown
+from payments.gateways.stripe import gateway as stripe_gateway
+from payments.gateways.stripe.gateway import StripeGateway
+from payments.gateways.stripe.money import SUPPORTED, AmountError, from_stripe, to_stripe
+from payments.runtime import client
+from payments.runtime.secrets import Secret
 from tests.support.stripe import Vault, gateway_to
 from tests.support.stripe_server import KEY, ZERO_DECIMAL, Entry, FakeStripe, StripeAnswer
 
@@ -524,7 +526,7 @@ def test_neither_the_key_nor_stripes_words_reach_an_outcome_or_a_log(
 
 def test_the_settings_choose_stripe(fake: FakeStripe, monkeypatch: pytest.MonkeyPatch) -> None:
     clients = {"secretsmanager": Vault(KEY)}
-    monkeypatch.setattr(aws, "client", clients.__getitem__)
+    monkeypatch.setattr(client, "connect", clients.__getitem__)
     for name, value in {
         "GATEWAY": "stripe",
         "ENVIRONMENT": "prod",
@@ -534,5 +536,5 @@ def test_the_settings_choose_stripe(fake: FakeStripe, monkeypatch: pytest.Monkey
         "STRIPE_ADDRESS": fake.address,
     }.items():
         monkeypatch.setenv(name, value)
-    assert isinstance(gateways.chosen(None).charge(CHARGE), Approved)
+    assert isinstance(registry.chosen(None).charge(CHARGE), Approved)
     assert fake.calls[0].headers["idempotency-key"] == "prod.payment-order-1"

@@ -16,15 +16,20 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from payments import aws, charging, stripe_events
-from payments.announcing import cloud_event
-from payments.charging import Charging
-from payments.gateway import Approved
+from payments.domain.clock import now, timestamp
+from payments.domain.message import Message
+from payments.domain.payment import Payment
+from payments.gateways.port import Approved
+from payments.gateways.stripe import events as stripe_events
+from payments.gateways.stripe.events import SignatureError, signing_secrets, verify
 from payments.handlers import stripe_webhook
-from payments.model import Message, Payment, from_item, now, timestamp, to_item
-from payments.relaying import messages_of
-from payments.store import Table, Word
-from payments.stripe_events import SignatureError, signing_secrets, verify
+from payments.runtime import client
+from payments.table.items import from_item, to_item
+from payments.table.store import Table, Word
+from payments.usecases import settle
+from payments.usecases.announce import cloud_event
+from payments.usecases.charge import Charging
+from payments.usecases.relay import messages_of
 from tests.support.aws import TABLE, Context, payment, stream_record
 from tests.support.stripe import Vault, gateway_to
 from tests.support.stripe_server import FakeStripe, signed
@@ -41,7 +46,7 @@ def fake() -> Iterator[FakeStripe]:
 @pytest.fixture(autouse=True)
 def wiring(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
     vault = Vault(json.dumps({"secrets": [NEW, OLD]}))
-    monkeypatch.setattr(aws, "client", {"dynamodb": dynamodb, "secretsmanager": vault}.__getitem__)
+    monkeypatch.setattr(client, "connect", {"dynamodb": dynamodb, "secretsmanager": vault}.__getitem__)
     for name, value in {"SECRET_NAME": "s", "SECRET_TTL_SECONDS": "300", "ENVIRONMENT": "test"}.items():
         monkeypatch.setenv(name, value)
     stripe_webhook.wired.cache_clear()  # type: ignore[attr-defined]
@@ -313,7 +318,7 @@ def test_a_refund_by_hand_is_noted_and_what_is_no_news_is_not(fake: FakeStripe, 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of what was counted."""
     names: list[str] = []
-    for module in (stripe_events, charging):
+    for module in (stripe_events, settle):
         monkeypatch.setattr(module, "measure", names.append)
     return names
 

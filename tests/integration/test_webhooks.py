@@ -28,28 +28,23 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from local import ROOT
 from local.hcl import Module
-from payments import model, relaying, webhooks
+from payments.domain.message import WORK
 from payments.handlers import deliverer
-from payments.settings import words
-from payments.stripe_comparing import Difference, Kind
-from payments.telemetry import flush
-from payments.webhooks import (
+from payments.runtime.settings import words
+from payments.runtime.telemetry import flush
+from payments.usecases import relay as relaying
+from payments.usecases.compare import Difference, Kind
+from payments.webhooks.delivery import (
     MAX_RETRY_AFTER_SECONDS,
     MOST_HIDDEN,
-    AddressError,
     Deliverer,
-    DeliveryError,
-    Endpoint,
     GoneError,
     LeftAloneError,
     Queue,
-    Secret,
-    SecretError,
     SwitchedOffError,
-    is_refused,
-    signers,
-    trust,
 )
+from payments.webhooks.endpoint import AddressError, DeliveryError, Endpoint, is_refused, trust
+from payments.webhooks.secret import OFF, Secret, SecretError, signers
 from tests.support.aws import CREDENTIALS, Context, queue_event
 from tests.support.receiver import Answer, Received, Receiver
 
@@ -894,7 +889,7 @@ def test_words_are_split() -> None:
 
 def test_the_events_that_an_endpoint_may_ask_for_are_those_that_are_announced() -> None:
     of_a_charge = {f"payment.{status}" for status in relaying._OF_A_CHARGE}  # noqa: SLF001
-    announced = (of_a_charge | set(relaying._OF_A_REFUND.values())) - model.WORK  # noqa: SLF001
+    announced = (of_a_charge | set(relaying._OF_A_REFUND.values())) - WORK  # noqa: SLF001
     announced |= {"payment.disputed", "payment.dispute_closed", "gateway.difference"}
     assert set(Module(ROOT).local("webhook_events")) == announced
 
@@ -916,4 +911,4 @@ def test_every_runbook_that_an_alarm_names_is_there() -> None:
 
 
 def test_the_label_is_the_policys_too() -> None:
-    assert f'"{webhooks.OFF}*"' in (ROOT / "modules/webhooks/main.tf").read_text()
+    assert f'"{OFF}*"' in (ROOT / "modules/webhooks/main.tf").read_text()

@@ -65,7 +65,7 @@ def test_each_gateways_code_is_only_where_it_charges(root: Plan, root_plan: Call
             names = set(packed.namelist())
         source = ROOT / "src"
         assert names == {str(found.relative_to(source)) for found in files_of(source, package.left_out(gateway))}
-        assert ("payments/simulator.py" in names) == (gateway == "simulator")
+        assert ("payments/gateways/simulator.py" in names) == (gateway == "simulator")
         assert any("stripe" in name for name in names) == (gateway == "stripe")
 
 

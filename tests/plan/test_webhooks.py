@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from payments.webhooks import MOST_HIDDEN
+from payments.webhooks.delivery import MOST_HIDDEN
 from tests.support.plan import WAY_OUT, Plan, counted, redrives, resources, statements
 
 pytestmark = pytest.mark.plan

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
-from payments import aws, store
-from payments.model import Payment, to_item
-from payments.store import Table
+from payments.domain.payment import Payment
+from payments.runtime import client
+from payments.table import store
+from payments.table.items import to_item
+from payments.table.store import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,9 +172,9 @@ def moto_client() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
-        client = aws.client("dynamodb")
-        client._make_api_call = Worst(client._make_api_call)  # noqa: SLF001
-        yield client
+        moto = client.connect("dynamodb")
+        moto._make_api_call = Worst(moto._make_api_call)  # noqa: SLF001
+        yield moto
 
 
 @pytest.fixture
@@ -190,11 +192,10 @@ def log() -> Iterator[io.StringIO]:
 @pytest.fixture
 def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A DynamoDB with both tables, empty, behind the client that the functions use."""
-    client = moto_client
-    monkeypatch.setattr(aws, "client", lambda service: {"dynamodb": client}[service])
+    monkeypatch.setattr(client, "connect", lambda service: {"dynamodb": moto_client}[service])
     # Between the tries of a batch that came back in part.
     monkeypatch.setattr(store, "_PAUSE_SECONDS", 0)
-    client.create_table(
+    moto_client.create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
         AttributeDefinitions=[
@@ -225,15 +226,15 @@ def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
         ],
         BillingMode="PAY_PER_REQUEST",
     )
-    client.create_table(
+    moto_client.create_table(
         TableName=LEDGER,
         KeySchema=[{"AttributeName": "idempotency_key", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "idempotency_key", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    yield client
+    yield moto_client
     for name in (TABLE, LEDGER):
-        client.delete_table(TableName=name)
+        moto_client.delete_table(TableName=name)
 
 
 @pytest.fixture

@@ -16,9 +16,11 @@ from ops.commands.stack import show
 from ops.display import Display
 from ops.payment import new_payment
 from ops.running import Place
-from payments.gateway import idempotency_key
-from payments.model import Payment, timestamp, to_item
-from payments.transitions import Status
+from payments.domain.clock import timestamp
+from payments.domain.lifecycle import Status
+from payments.domain.payment import Payment
+from payments.gateways.port import idempotency_key
+from payments.table.items import to_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable

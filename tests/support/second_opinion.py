@@ -13,8 +13,8 @@ from requests.adapters import HTTPAdapter
 
 from local import BUILD, LocalError
 from local.server import HOST, free_port
-from payments.secrets import Secret
-from payments.stripe_gateway import StripeGateway
+from payments.gateways.stripe.gateway import StripeGateway
+from payments.runtime.secrets import Secret
 from tests.support.stripe import Vault
 
 if TYPE_CHECKING:

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ReadTimeoutError
 
-from payments.announcing import Announcer
-from payments.charging import Charging, Settling
+from payments.domain.payment import Payment
+from payments.gateways.stripe.events import Events, signing_secrets
+from payments.gateways.stripe.gateway import StripeGateway
 from payments.handlers import notifier, processor, reconciler, refunder, relay, stripe_webhook, validator
-from payments.model import Payment
-from payments.reconciling import Reconciler
-from payments.refunding import Refunding
-from payments.relaying import Relay
-from payments.secrets import Secret
-from payments.store import GatewayIndex, OpenIndex, Table
-from payments.stripe_events import Events, signing_secrets
-from payments.stripe_gateway import StripeGateway
+from payments.runtime.secrets import Secret
+from payments.table.indexes import GatewayIndex, OpenIndex
+from payments.table.store import Table
+from payments.usecases.announce import Announcer
+from payments.usecases.charge import Charging
+from payments.usecases.reconcile import Reconciler
+from payments.usecases.refund import Refunding
+from payments.usecases.relay import Relay
+from payments.usecases.settle import Settling
 from tests.support.aws import GATEWAY_INDEX, OPEN_INDEX, TABLE, Context, api_event, queue_event
 from tests.support.stripe_server import KEY, FakeStripe, signed
 

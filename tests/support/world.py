@@ -22,17 +22,19 @@ from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
 from ops.restoring import marked
-from payments import batch, reconciling
-from payments.announcing import Announcer
-from payments.aws import UnavailableError
-from payments.charging import Charging
-from payments.gateway import Approved, Charge, Declined, Outcome, RateLimited, Refund, Unknown
+from payments.domain.errors import UnavailableError
+from payments.domain.lifecycle import OPEN
+from payments.gateways.port import Approved, Charge, Declined, Outcome, RateLimited, Refund, Unknown
 from payments.handlers import notifier, processor, reconciler, refunder, relay, validator
-from payments.reconciling import Reconciler
-from payments.refunding import Refunding
-from payments.relaying import Relay
-from payments.store import OpenIndex, Table
-from payments.transitions import OPEN
+from payments.runtime import queue_batch
+from payments.table.indexes import OpenIndex
+from payments.table.store import Table
+from payments.usecases import reconcile as reconciling
+from payments.usecases.announce import Announcer
+from payments.usecases.charge import Charging
+from payments.usecases.reconcile import Reconciler
+from payments.usecases.refund import Refunding
+from payments.usecases.relay import Relay
 from tests.support.aws import Context, api_event
 
 if TYPE_CHECKING:
@@ -220,7 +222,7 @@ class World:
     def _wire(self, patch: pytest.MonkeyPatch) -> None:
         table = Table(self, TABLE)
         charging = Charging(table, self.gateway, self.now)
-        patch.setattr(batch, "ThreadPoolExecutor", Inline)
+        patch.setattr(queue_batch, "ThreadPoolExecutor", Inline)
         patch.setattr(reconciling, "ThreadPoolExecutor", Inline)
         patch.setattr(validator, "wired", lambda: (table, "USD", {}))
         patch.setattr(validator, "now", self.now)

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from payments import contract
-from payments.contract import (
+from payments.api import requests
+from payments.api.requests import (
     MAX_BODY,
     MAX_METADATA,
     MAX_METADATA_KEY,
     MAX_TEXT,
+    MAX_TOKEN,
     PAYMENT_FIELDS,
     REFUND_FIELDS,
+    RequestError,
     max_members,
     parse_payment,
+    parse_refund,
 )
 from payments.handlers import reader, refunder, validator
 from tests.support.aws import REQUEST, Context, api_event
@@ -89,7 +92,7 @@ def test_a_body_is_refused_by_its_size_before_it_is_read(monkeypatch: pytest.Mon
             "isBase64Encoded": encoded,
         }
         if status == 413:
-            monkeypatch.setattr(contract, "json", None)
+            monkeypatch.setattr(requests, "json", None)
         told, problem = post(event)
         assert told == status
         if status == 413:
@@ -140,8 +143,8 @@ def test_repeated_names_count_in_metadata() -> None:
 )
 def test_a_text_that_is_too_long_is_never_searched(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
     searched: list[str] = []
-    monkeypatch.setattr(contract, "has_card", searched.append)
-    with pytest.raises(contract.RequestError) as refused:
+    monkeypatch.setattr(requests, "has_card", searched.append)
+    with pytest.raises(RequestError) as refused:
         parse_payment(json.dumps(REQUEST | changes).encode(), None, "USD")
     assert len(refused.value.errors) == 1
     assert max(map(len, searched)) <= MAX_TEXT
@@ -149,9 +152,9 @@ def test_a_text_that_is_too_long_is_never_searched(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_reason_that_is_too_long_is_never_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "has_card", lambda text: len(text) > 64 and pytest.fail("it was searched"))
-    with pytest.raises(contract.RequestError):
-        contract.parse_refund(json.dumps({"refund_id": "r", "reason": "1" * (MAX_TEXT + 1)}).encode(), None)
+    monkeypatch.setattr(requests, "has_card", lambda text: len(text) > 64 and pytest.fail("it was searched"))
+    with pytest.raises(RequestError):
+        parse_refund(json.dumps({"refund_id": "r", "reason": "1" * (MAX_TEXT + 1)}).encode(), None)
 
 
 def test_a_refund_of_a_long_name_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,11 +166,11 @@ def test_a_refund_of_a_long_name_is_not_looked_for(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_long_token_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payments.store.base64.b64decode", lambda *_, **__: pytest.fail("it was decoded"))
+    monkeypatch.setattr("payments.table.indexes.base64.b64decode", lambda *_, **__: pytest.fail("it was decoded"))
     event = api_event(
         resource="/customers/{customer_id}/payments",
         path={"customer_id": "ada"},
-        query={"next_token": "A" * (contract.MAX_TOKEN + 1)},
+        query={"next_token": "A" * (MAX_TOKEN + 1)},
     )
     status, problem = post(event, reader)
     assert (status, [error["pointer"] for error in problem["errors"]]) == (400, ["/next_token"])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from payments import cards as cards_module
-from payments.cards import MASK, has_card, redact
+from payments.domain import cards as cards_module
+from payments.domain.cards import MASK, has_card, redact
 
 
 def luhn(digits: str) -> bool:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.currencies import EXPONENTS, WITHDRAWN
-from payments.money import MAX_DIGITS, Money, MoneyError
+from payments.domain.currencies import EXPONENTS, WITHDRAWN
+from payments.domain.money import MAX_DIGITS, Money, MoneyError
 
 currencies = st.sampled_from(sorted(EXPONENTS))
 moneys = st.builds(Money, st.integers(1, 10**MAX_DIGITS - 1), currencies)

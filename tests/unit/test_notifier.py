@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from payments import announcing
-from payments.announcing import Announcer
+from payments.domain.message import Message
 from payments.handlers import notifier
-from payments.model import Message
+from payments.usecases import announce as announcing
+from payments.usecases.announce import Announcer
 from tests.support.aws import Context, payment, queue_event
 
 

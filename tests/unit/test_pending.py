@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
-from payments.announcing import cloud_event
-from payments.charging import Charging, request_of
-from payments.gateway import Approved, Declined, Outcome, Pending
-from payments.model import Message, Payment, from_item, timestamp, to_item
-from payments.reconciling import Reconciler
-from payments.relaying import messages_of
-from payments.store import OpenIndex, Table
+from payments.domain.clock import timestamp
+from payments.domain.message import Message
+from payments.domain.payment import Payment
+from payments.gateways.port import Approved, Declined, Outcome, Pending
+from payments.table.indexes import OpenIndex
+from payments.table.items import from_item, to_item
+from payments.table.store import Table
+from payments.usecases.announce import cloud_event
+from payments.usecases.charge import Charging, request_of
+from payments.usecases.reconcile import Reconciler
+from payments.usecases.relay import messages_of
 from tests.support.aws import OPEN_INDEX, TABLE, item, payment, stream_record
 from tests.unit.test_processor import NOW, Scripted
 
@@ -140,7 +144,7 @@ def test_a_bank_may_take_its_time_but_not_for_ever(
     table: Table, monkeypatch: pytest.MonkeyPatch, days: int, counts: bool
 ) -> None:
     measured: dict[str, float] = {}
-    monkeypatch.setattr("payments.reconciling.measure_seconds", measured.__setitem__)
+    monkeypatch.setattr("payments.usecases.reconcile.measure_seconds", measured.__setitem__)
     table.accept(payment(status="unknown"))
     reconcile(table, WAIT, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days))
     assert (measured["OldestOpenSeconds"] > 0) is counts

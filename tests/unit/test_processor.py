@@ -15,21 +15,26 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments import aws, batch, gateways, store
-from payments.aws import UnavailableError
-from payments.charging import Charging, NotStoredError, RetryError, Settling
-from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, RateLimited, Refund, Unknown
+from payments.domain.clock import timestamp
+from payments.domain.errors import NotStoredError, PoisonError, RetryError, UnavailableError
+from payments.domain.lifecycle import Status
+from payments.domain.message import Message, Task
+from payments.domain.money import Money
+from payments.domain.payment import Payment, RefundRecord
+from payments.gateways import registry
+from payments.gateways.port import Approved, Charge, Declined, NotSent, Outcome, RateLimited, Refund, Unknown
+from payments.gateways.simulator import Simulator
 from payments.handlers import processor
-from payments.model import Message, Payment, PoisonError, RefundRecord, Task, timestamp
-from payments.money import Money
-from payments.simulator import Simulator
-from payments.transitions import Status
+from payments.runtime import client, queue_batch
+from payments.table import store
+from payments.usecases.charge import Charging
+from payments.usecases.settle import Settling
 from tests.support.aws import LEDGER, TABLE, Context, payment, queue_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payments.store import Table
+    from payments.table.store import Table
 
 NOW = datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
 
@@ -290,9 +295,11 @@ def test_a_record_that_hangs_does_not_hold_up_its_neighbours(log: io.StringIO) -
 
     began = time.monotonic()
     skipped: list[str] = []
-    worker = batch.Worker(hang, lambda record: skipped.append(record.message_id), lambda body: {"transaction_id": body})
-    little = Context(remaining=int(batch.ANSWER_SECONDS * 1000) + 200)
-    result = batch.work(queue_event(["x", "y", "z"]), little, worker, seconds=0.1)  # type: ignore[arg-type]
+    worker = queue_batch.Worker(
+        hang, lambda record: skipped.append(record.message_id), lambda body: {"transaction_id": body}
+    )
+    little = Context(remaining=int(queue_batch.ANSWER_SECONDS * 1000) + 200)
+    result = queue_batch.work(queue_event(["x", "y", "z"]), little, worker, seconds=0.1)  # type: ignore[arg-type]
     assert time.monotonic() - began < 10
     release.set()
     assert result == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
@@ -370,7 +377,8 @@ def test_a_batch_is_worked_on_at_once() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
-    result = batch.work(queue_event(["x"] * 10), Context(), batch.Worker(wait_for_all, never, dict), seconds=1)  # type: ignore[arg-type]
+    worker = queue_batch.Worker(wait_for_all, never, dict)  # type: ignore[arg-type]
+    result = queue_batch.work(queue_event(["x"] * 10), Context(), worker, seconds=1)  # type: ignore[arg-type]
     assert result == {"batchItemFailures": []}
 
 
@@ -498,8 +506,8 @@ class Reads:
 def reads(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Reads:
     made = Reads(dynamodb)
     monkeypatch.setattr(store, "_PAUSE_SECONDS", 0)
-    monkeypatch.setattr(aws, "client", lambda _: made)
-    monkeypatch.setattr(gateways, "chosen", lambda _: Scripted(*[Approved("ref")] * 10))
+    monkeypatch.setattr(client, "connect", lambda _: made)
+    monkeypatch.setattr(registry, "chosen", lambda _: Scripted(*[Approved("ref")] * 10))
     return made
 
 
@@ -597,7 +605,7 @@ def test_the_processor_is_told_of_a_restore(
 ) -> None:
     monkeypatch.setenv("RESTORED", setting)
     gateway = Scripted(Approved("ref"))
-    monkeypatch.setattr(gateways, "chosen", lambda _: gateway)
+    monkeypatch.setattr(registry, "chosen", lambda _: gateway)
     assert run(*live(table, "pm_sim_approved")) == set()
     assert gateway.lookups == (setting == "true")
     assert statuses(dynamodb) == {"order-0": "processed"}

@@ -10,17 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments.contract import MAX_METADATA, MAX_REFUNDS, MAX_TEXT
+from payments.api.requests import MAX_METADATA, MAX_REFUNDS, MAX_TEXT
+from payments.domain.lifecycle import Status
+from payments.domain.payment import Payment, RefundRecord
 from payments.handlers import reader
-from payments.model import Payment, RefundRecord, to_item
-from payments.store import CustomerIndex
-from payments.transitions import Status
+from payments.table.indexes import CustomerIndex
+from payments.table.items import to_item
 from tests.support.aws import INDEX, TABLE, Context, api_event, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payments.store import Table
+    from payments.table.store import Table
 
 LIST = "/customers/{customer_id}/payments"
 OLD_TOKEN = "58V3V-UfOy4OgrztcQFaF1siMjAyNi0wMS0wMVQwMDowMDowMC4wMDAwMDBaIiwibzIiXQ"

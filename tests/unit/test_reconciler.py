@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from payments.aws import UnavailableError
-from payments.charging import Charging
-from payments.gateway import Approved, Charge, Declined, Outcome, Pending, Refund
+from payments.domain.clock import timestamp
+from payments.domain.errors import UnavailableError
+from payments.domain.lifecycle import Status
+from payments.domain.payment import Payment, RefundRecord
+from payments.gateways.port import Approved, Charge, Declined, Outcome, Pending, Refund
 from payments.handlers import reconciler
-from payments.handling import FunctionError
-from payments.model import Payment, RefundRecord, open_key, timestamp
-from payments.reconciling import Reconciler
-from payments.relaying import messages_of
-from payments.store import OpenIndex, Word
-from payments.transitions import Status
+from payments.runtime.handler import FunctionError
+from payments.table.indexes import OpenIndex
+from payments.table.items import open_key
+from payments.table.store import Word
+from payments.usecases.charge import Charging
+from payments.usecases.reconcile import Reconciler
+from payments.usecases.relay import messages_of
 from tests.support.aws import OPEN_INDEX, TABLE, Context, item, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payments.store import Table
+    from payments.table.store import Table
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
 LONG = timedelta(minutes=30)

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments.contract import MAX_REFUNDS
+from payments.api.requests import MAX_REFUNDS
+from payments.domain.lifecycle import Status
+from payments.domain.payment import RefundRecord
 from payments.handlers import refunder
-from payments.model import RefundRecord
-from payments.transitions import Status
 from tests.support.aws import Context, api_event, item, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from payments.store import Table
+    from payments.table.store import Table
 
 RESOURCE = "/payments/{transaction_id}/refunds"
 

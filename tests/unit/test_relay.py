@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.announcing import cloud_event
+from payments.domain.lifecycle import REFUND_STATES, Status
+from payments.domain.message import WORK, Message
+from payments.domain.payment import DisputeRecord, Payment, RefundRecord
 from payments.handlers import relay
-from payments.model import WORK, DisputeRecord, Message, Payment, RefundRecord
-from payments.relaying import MAX_BYTES, Relay, RelayError, batches, messages_of
-from payments.transitions import REFUND_STATES, Status
-from payments.webhooks import _EVENT_ID
+from payments.usecases.announce import cloud_event
+from payments.usecases.relay import MAX_BYTES, Relay, RelayError, batches, messages_of
+from payments.webhooks.delivery import _EVENT_ID
 from tests.support.aws import Context, payment, stream_record
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from payments.settings import SettingsError, amounts, choice, count, currency, text
+from payments.runtime.settings import SettingsError, amounts, choice, count, currency, text
 
 
 @pytest.mark.parametrize("environment", [{}, {"NAME": ""}])

@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.charging import Charging, age
-from payments.gateway import Approved, Charge, Declined, Outcome, Refund, idempotency_key
+from payments.domain.clock import timestamp
+from payments.domain.lifecycle import Status
+from payments.domain.message import Message
+from payments.domain.payment import Payment, RefundRecord
+from payments.gateways.port import Approved, Charge, Declined, Outcome, Refund, idempotency_key
+from payments.gateways.simulator import Simulator
 from payments.handlers import processor
-from payments.model import Message, Payment, RefundRecord, timestamp
-from payments.simulator import Simulator
-from payments.store import CustomerIndex, OpenIndex, Table, Word
-from payments.transitions import Status
+from payments.table.indexes import CustomerIndex, OpenIndex
+from payments.table.store import Table, Word
+from payments.usecases.charge import Charging
+from payments.usecases.settle import age
 from tests.support.aws import INDEX, LEDGER, OPEN_INDEX, TABLE, Context, item, payment, queue_event
 
 if TYPE_CHECKING:

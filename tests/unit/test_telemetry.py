@@ -8,23 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from payments import telemetry
-from payments.announcing import Announcer
-from payments.charging import Charging, RetryError
-from payments.gateway import Approved, Declined, Outcome, Unknown
+from payments.domain.errors import RetryError
+from payments.domain.lifecycle import Status
+from payments.domain.message import Message
+from payments.domain.payment import Payment, RefundRecord
+from payments.gateways.port import Approved, Declined, Outcome, Unknown
 from payments.handlers import notifier, processor, relay, validator
-from payments.handling import function
-from payments.model import Message, Payment, RefundRecord
-from payments.reconciling import Reconciler
-from payments.relaying import Relay
-from payments.telemetry import flush, logger, measure, measure_failure, measure_money, measure_seconds, trace_header
-from payments.transitions import Status
+from payments.runtime import telemetry
+from payments.runtime.handler import function
+from payments.runtime.telemetry import (
+    flush,
+    logger,
+    measure,
+    measure_failure,
+    measure_money,
+    measure_seconds,
+    trace_header,
+)
+from payments.usecases.announce import Announcer
+from payments.usecases.charge import Charging
+from payments.usecases.reconcile import Reconciler
+from payments.usecases.relay import Relay
 from tests.support.aws import REQUEST, Context, api_event, payment, queue_event, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from payments.store import Table
+    from payments.table.store import Table
 
 NOW = datetime(2026, 1, 1, 0, 0, 2, tzinfo=UTC)
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -131,7 +141,7 @@ def test_a_masked_line_is_still_json(log: io.StringIO) -> None:
 def test_every_line_names_its_call_and_the_first_calls_are_the_cold_start(
     log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payments.handling._calls", iter(range(2)))
+    monkeypatch.setattr("payments.runtime.handler._calls", iter(range(2)))
 
     @function
     def handler(_event: dict[str, Any], _context: Any) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from payments.model import Payment, RefundRecord
-from payments.store import Table, Word
-from payments.transitions import FINAL, OPEN, TRANSITIONS, Status
+from payments.domain.lifecycle import FINAL, OPEN, TRANSITIONS, Status
+from payments.domain.payment import Payment, RefundRecord
+from payments.table.store import Table, Word
 from tests.support.aws import item, payment
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)

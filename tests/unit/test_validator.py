@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.contract import NotJsonError, RequestError, parse_payment
+from payments.api.requests import NotJsonError, RequestError, parse_payment
 from payments.handlers import validator
-from payments.handling import FunctionError
-from payments.settings import SettingsError
+from payments.runtime.handler import FunctionError
+from payments.runtime.settings import SettingsError
 from tests.support.aws import REQUEST, TABLE, Context, api_event
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, batch, settings
-from payments.handling import function
-from payments.model import now
-from payments.once import once
-from payments.webhooks import Deliverer, Endpoint, Queue, Secret, named
+from payments.domain.clock import now
+from payments.runtime import client, queue_batch, settings
+from payments.runtime.handler import function, once
+from payments.webhooks.delivery import Deliverer, Queue, named
+from payments.webhooks.endpoint import Endpoint
+from payments.webhooks.secret import Secret
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -24,9 +25,11 @@ def wired() -> tuple[Deliverer, float]:
     """Return what delivers, and how long a delivery may take."""
     seconds = float(settings.count("TIMEOUT_SECONDS"))
     endpoint = Endpoint.of(settings.text("WEBHOOK_URL"), seconds, settings.words("ALLOWED_PRIVATE_CIDRS"))
-    secret = Secret(aws.client("secretsmanager"), settings.text("SECRET_NAME"), settings.count("SECRET_TTL_SECONDS"))
+    secret = Secret(
+        client.connect("secretsmanager"), settings.text("SECRET_NAME"), settings.count("SECRET_TTL_SECONDS")
+    )
     delays = [int(delay) for delay in settings.text("RETRY_DELAYS_SECONDS").split()]
-    return Deliverer(endpoint, secret, Queue(aws.client("sqs"), settings.text("QUEUE_URL"), delays), now), seconds
+    return Deliverer(endpoint, secret, Queue(client.connect("sqs"), settings.text("QUEUE_URL"), delays), now), seconds
 
 
 @function
@@ -41,4 +44,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def skip(record: SQSRecord) -> None:
         """Leave it as it is: it comes again after the queue's own visibility time-out."""
 
-    return batch.work(event, context, batch.Worker(deliver, skip, named), seconds=seconds + ASIDE_SECONDS)
+    return queue_batch.work(event, context, queue_batch.Worker(deliver, skip, named), seconds=seconds + ASIDE_SECONDS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, settings
-from payments.announcing import Announcer
-from payments.handling import function
-from payments.model import Message, PoisonError
-from payments.once import once
-from payments.telemetry import logger, measure
+from payments.domain.errors import PoisonError
+from payments.domain.message import Message
+from payments.runtime import client, settings
+from payments.runtime.client import CALL_SECONDS
+from payments.runtime.handler import function, once
+from payments.runtime.telemetry import logger, measure
+from payments.usecases.announce import Announcer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @once
 def wired() -> Announcer:
     """Return the announcer."""
-    return Announcer(aws.client("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE"))
+    return Announcer(client.connect("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE"))
 
 
 @function
@@ -33,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             failures[record["messageId"]] = str(error)
     if messages:
         failures |= wired().announce(
-            messages, in_time=lambda: context.get_remaining_time_in_millis() > aws.CALL_SECONDS * 1000
+            messages, in_time=lambda: context.get_remaining_time_in_millis() > CALL_SECONDS * 1000
         )
     for message_id, reason in failures.items():
         named = messages[message_id].named() if message_id in messages else {}

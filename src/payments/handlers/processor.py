@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, batch, gateways, settings
-from payments.charging import Charging, NotStoredError, RetryError
-from payments.handling import function
-from payments.model import PoisonError, Task, now
-from payments.once import once
-from payments.store import Table
-from payments.telemetry import logger
+from payments.domain.clock import now
+from payments.domain.errors import NotStoredError, PoisonError, RetryError
+from payments.domain.message import Task
+from payments.gateways import registry
+from payments.runtime import client, queue_batch, settings
+from payments.runtime.handler import function, once
+from payments.runtime.telemetry import logger
+from payments.table.store import Table
+from payments.usecases.charge import Charging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +27,8 @@ CHARGE_SECONDS = 3.0
 @once
 def wired() -> tuple[Charging, int]:
     """Return what charges, and after how many deliveries a message is given up."""
-    client = aws.client("dynamodb")
-    table, gateway = Table(client, settings.text("TABLE_NAME")), gateways.chosen(client)
+    dynamodb = client.connect("dynamodb")
+    table, gateway = Table(dynamodb, settings.text("TABLE_NAME")), registry.chosen(dynamodb)
     restored = settings.choice("RESTORED", ("false", "true")) == "true"
     return Charging(table, gateway, now, restored=restored), settings.count("MAX_RECEIVE_COUNT")
 
@@ -61,7 +63,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def _is_last(record: SQSRecord) -> bool:
         return int(record.attributes.approximate_receive_count) >= most
 
-    return batch.work(event, context, batch.Worker(charge, skip, _named), seconds=CHARGE_SECONDS)
+    return queue_batch.work(event, context, queue_batch.Worker(charge, skip, _named), seconds=CHARGE_SECONDS)
 
 
 def _named_in(event: dict[str, Any]) -> Iterator[str]:

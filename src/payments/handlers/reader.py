@@ -8,29 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from payments import aws, settings
-from payments.contract import (
-    CUSTOMER_ID,
-    DEFAULT_LIMIT,
-    MAX_LIMIT,
-    MAX_TOKEN,
-    REFUND_ID,
-    TRANSACTION_ID,
-    FieldError,
-    PaymentList,
-    PaymentView,
-    RefundView,
-)
-from payments.handling import function
-from payments.once import once
-from payments.problems import INVALID, NOT_FOUND, UNAVAILABLE, Response, problem, response
-from payments.store import CustomerIndex, Table, TokenError
-from payments.telemetry import logger
+from payments.api.answers import FieldError, PaymentList, PaymentView, RefundView
+from payments.api.problems import INVALID, NOT_FOUND, UNAVAILABLE, Response, problem, response
+from payments.api.requests import DEFAULT_LIMIT, MAX_LIMIT, MAX_TOKEN
+from payments.domain.errors import UnavailableError
+from payments.domain.ids import CUSTOMER_ID, REFUND_ID, TRANSACTION_ID
+from payments.runtime import client, settings
+from payments.runtime.handler import function, once
+from payments.runtime.telemetry import logger
+from payments.table.indexes import CustomerIndex, TokenError
+from payments.table.store import Table
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from payments.model import Payment
+    from payments.domain.payment import Payment
 
 _LIMIT = re.compile(r"[0-9]{1,3}")
 # Bytes of a page's payments. Lambda takes 6 MiB of an answer, and one payment with 50 refunds can have half a MiB.
@@ -40,10 +32,10 @@ MAX_PAGE = 5 * 1024 * 1024
 @once
 def wired() -> tuple[Table, CustomerIndex]:
     """Return the table and its index of customers."""
-    client = aws.client("dynamodb")
+    dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
-    index = CustomerIndex(client, name, settings.text("CUSTOMER_INDEX_NAME"), settings.text("PAGE_TOKEN_SEAL"))
-    return Table(client, name), index
+    index = CustomerIndex(dynamodb, name, settings.text("CUSTOMER_INDEX_NAME"), settings.text("PAGE_TOKEN_SEAL"))
+    return Table(dynamodb, name), index
 
 
 @function
@@ -61,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
             case _:
                 query = event.get("queryStringParameters") or {}
                 return _list(index, path["customer_id"], query, request_id)
-    except aws.UnavailableError as error:
+    except UnavailableError as error:
         logger.warning("the table did not answer", reason=str(error))
         return problem(UNAVAILABLE, "The table did not answer. Repeat the request.", request_id)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, gateways, settings
-from payments.charging import Charging
-from payments.contract import TRANSACTION_ID
-from payments.handling import function
-from payments.model import now
-from payments.once import once
-from payments.reconciling import Reconciler
-from payments.store import OpenIndex, Table
-from payments.telemetry import logger, measure
+from payments.domain.clock import now
+from payments.domain.ids import TRANSACTION_ID
+from payments.gateways import registry
+from payments.runtime import client, settings
+from payments.runtime.handler import function, once
+from payments.runtime.telemetry import logger, measure
+from payments.table.indexes import OpenIndex
+from payments.table.store import Table
+from payments.usecases.charge import Charging
+from payments.usecases.reconcile import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,12 +29,12 @@ LONGEST_SECONDS = 10**9
 @once
 def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
     """Return what reconciles, what finds the payments, and how long one may take to become final."""
-    client = aws.client("dynamodb")
+    dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
-    table = Table(client, name)
+    table = Table(dynamodb, name)
     older = timedelta(seconds=settings.count("RECONCILE_AFTER_SECONDS"))
-    index = OpenIndex(client, name, settings.text("OPEN_INDEX_NAME"))
-    return Reconciler(table, Charging(table, gateways.chosen(client), now), now), index, older
+    index = OpenIndex(dynamodb, name, settings.text("OPEN_INDEX_NAME"))
+    return Reconciler(table, Charging(table, registry.chosen(dynamodb), now), now), index, older
 
 
 @function

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, settings
-from payments.contract import MAX_BODY, TRANSACTION_ID, BadRequestError, RefundAccepted, parse_refund
-from payments.handling import function
-from payments.model import now
-from payments.once import once
-from payments.problems import (
+from payments.api.answers import RefundAccepted
+from payments.api.problems import (
     MISMATCH,
     NOT_FOUND,
     NOT_REFUNDABLE,
@@ -22,9 +18,15 @@ from payments.problems import (
     refusal,
     response,
 )
-from payments.refunding import MismatchError, NoPaymentError, NotRefundableError, Refunding, TooMuchError
-from payments.store import Table
-from payments.telemetry import logger, measure
+from payments.api.requests import MAX_BODY, BadRequestError, parse_refund
+from payments.domain.clock import now
+from payments.domain.errors import UnavailableError
+from payments.domain.ids import TRANSACTION_ID
+from payments.runtime import client, settings
+from payments.runtime.handler import function, once
+from payments.runtime.telemetry import logger, measure
+from payments.table.store import Table
+from payments.usecases.refund import MismatchError, NoPaymentError, NotRefundableError, Refunding, TooMuchError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 @once
 def wired() -> Refunding:
     """Return what accepts refunds."""
-    return Refunding(Table(aws.client("dynamodb"), settings.text("TABLE_NAME")), now)
+    return Refunding(Table(client.connect("dynamodb"), settings.text("TABLE_NAME")), now)
 
 
 @function
@@ -58,7 +60,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
         return problem(NOT_REFUNDABLE, str(error), request_id)
     except TooMuchError as error:
         return problem(TOO_MUCH, str(error), request_id)
-    except aws.UnavailableError as error:
+    except UnavailableError as error:
         named = event["pathParameters"]["transaction_id"]
         logger.warning("the table did not answer", transaction_id=named, reason=str(error))
         detail = "The refund could not be stored. It is safe to repeat the request."

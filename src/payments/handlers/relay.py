@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, settings
-from payments.handling import function
-from payments.once import once
-from payments.relaying import Relay
-from payments.telemetry import measure
+from payments.runtime import client, settings
+from payments.runtime.handler import function, once
+from payments.runtime.telemetry import measure
+from payments.usecases.relay import Relay
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 def wired() -> Relay:
     """Return the relay."""
     return Relay(
-        aws.client("sqs"),
+        client.connect("sqs"),
         settings.text("PROCESSOR_QUEUE_URL"),
         settings.text("NOTIFIER_QUEUE_URL"),
         settings.text("DEAD_LETTER_QUEUE_URL"),

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
-from payments import aws, gateways, settings
-from payments.announcing import Announcer
-from payments.handling import function
-from payments.model import now, timestamp
-from payments.once import once
-from payments.store import ChargedIndex, GatewayIndex, Table
-from payments.stripe_comparing import Comparison
-from payments.telemetry import logger, measure, measure_kind
+from payments.domain.clock import now, timestamp
+from payments.gateways import registry
+from payments.runtime import client, settings
+from payments.runtime.client import CALL_SECONDS
+from payments.runtime.handler import function, once
+from payments.runtime.telemetry import logger, measure, measure_kind
+from payments.table.indexes import ChargedIndex, GatewayIndex
+from payments.table.store import Table
+from payments.usecases.announce import Announcer
+from payments.usecases.compare import Comparison
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from payments.stripe_gateway import StripeGateway
+    from payments.gateways.stripe.gateway import StripeGateway
 
 # Ample for a chunk's calls, and for the announcements after it.
 _CHUNK_SECONDS = 60.0
@@ -33,19 +35,19 @@ class UnfinishedError(Exception):
 @cache
 def books() -> StripeGateway:
     """Return Stripe, at the first call: its package takes longer to start than all the rest, and nobody waits here."""
-    return gateways.stripe()
+    return registry.stripe()
 
 
 @once
 def wired() -> tuple[Table, GatewayIndex, ChargedIndex, Announcer]:
     """Return what is compared with the books, and what announces."""
-    client = aws.client("dynamodb")
+    dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
     return (
-        Table(client, name),
-        GatewayIndex(client, name, settings.text("GATEWAY_INDEX_NAME")),
-        ChargedIndex(client, name, settings.text("CHARGED_INDEX_NAME")),
-        Announcer(aws.client("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE")),
+        Table(dynamodb, name),
+        GatewayIndex(dynamodb, name, settings.text("GATEWAY_INDEX_NAME")),
+        ChargedIndex(dynamodb, name, settings.text("CHARGED_INDEX_NAME")),
+        Announcer(client.connect("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE")),
     )
 
 
@@ -66,7 +68,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     at = timestamp(now())
     refused = announcer.publish(
         {str(number): one.event(announcer.source, day, at) for number, one in enumerate(comparison.differences)},
-        in_time=lambda: context.get_remaining_time_in_millis() > aws.CALL_SECONDS * 1000,
+        in_time=lambda: context.get_remaining_time_in_millis() > CALL_SECONDS * 1000,
     )
     counts = {name: comparison.counts[name] for name in ("compared", "unanswered", "left")}
     logger.info("compared", day=day.isoformat(), counts=counts, differences=len(comparison.differences))

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, settings
-from payments.charging import Settling
-from payments.contract import NotJsonError
-from payments.handling import function
-from payments.model import now
-from payments.once import once
-from payments.problems import INVALID, MALFORMED, UNAVAILABLE, Response, body_of, header, problem, response
-from payments.secrets import Secret
-from payments.store import GatewayIndex, Table
-from payments.stripe_events import EventError, Events, SignatureError, event_of, signing_secrets, verify
-from payments.telemetry import logger, measure
+from payments.api.problems import INVALID, MALFORMED, UNAVAILABLE, Response, body_of, header, problem, response
+from payments.api.requests import NotJsonError
+from payments.domain.clock import now
+from payments.domain.errors import UnavailableError
+from payments.gateways.stripe.events import EventError, Events, SignatureError, event_of, signing_secrets, verify
+from payments.runtime import client, settings
+from payments.runtime.handler import function, once
+from payments.runtime.secrets import Secret
+from payments.runtime.telemetry import logger, measure
+from payments.table.indexes import GatewayIndex
+from payments.table.store import Table
+from payments.usecases.settle import Settling
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
 @once
 def wired() -> tuple[Events, Secret[list[str]]]:
     """Return what takes the events, and the secrets that they are signed with."""
-    client = aws.client("dynamodb")
+    dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
-    table = Table(client, name)
+    table = Table(dynamodb, name)
     secret = Secret(
-        aws.client("secretsmanager"),
+        client.connect("secretsmanager"),
         settings.text("SECRET_NAME"),
         signing_secrets,
         settings.count("SECRET_TTL_SECONDS"),
     )
-    charges = GatewayIndex(client, name, settings.text("GATEWAY_INDEX_NAME"))
+    charges = GatewayIndex(dynamodb, name, settings.text("GATEWAY_INDEX_NAME"))
     return Events(table, charges, Settling(table, now), settings.text("ENVIRONMENT"), now), secret
 
 
@@ -52,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
         return problem(INVALID, "The signature is not valid.", request_id)
     except (EventError, NotJsonError):
         return problem(MALFORMED, "The body must be an event of Stripe's.", request_id)
-    except aws.UnavailableError as error:
+    except UnavailableError as error:
         logger.warning("the event was not taken", reason=str(error))
         return problem(UNAVAILABLE, "The event could not be taken now. Send it again.", request_id)
     return response(200, {"came": came})

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments import aws, settings
-from payments.contract import MAX_BODY, BadRequestError, PaymentAccepted, PaymentRequest, parse_payment
-from payments.handling import function
-from payments.model import Payment, now, timestamp
-from payments.once import once
-from payments.problems import (
-    MISMATCH,
-    UNAVAILABLE,
-    Response,
-    body_of,
-    header,
-    problem,
-    refusal,
-    response,
-)
-from payments.store import Table
-from payments.telemetry import logger, measure, trace_header
-from payments.transitions import Status
+from payments.api.answers import PaymentAccepted
+from payments.api.problems import MISMATCH, UNAVAILABLE, Response, body_of, header, problem, refusal, response
+from payments.api.requests import MAX_BODY, BadRequestError, PaymentRequest, parse_payment
+from payments.domain.clock import now, timestamp
+from payments.domain.errors import UnavailableError
+from payments.domain.lifecycle import Status
+from payments.domain.payment import Payment
+from payments.runtime import client, settings
+from payments.runtime.handler import function, once
+from payments.runtime.telemetry import logger, measure, trace_header
+from payments.table.store import Table
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
 @once
 def wired() -> tuple[Table, str, dict[str, int]]:
     """Return the table, the default currency, and the largest amounts by currency, in minor units."""
-    table = Table(aws.client("dynamodb"), settings.text("TABLE_NAME"))
+    table = Table(client.connect("dynamodb"), settings.text("TABLE_NAME"))
     return table, settings.currency("DEFAULT_CURRENCY"), settings.amounts("AMOUNT_LIMITS")
 
 
@@ -53,7 +46,7 @@ def _accept(event: dict[str, Any], table: Table, default_currency: str, limits: 
     request_id = event["requestContext"]["requestId"]
     try:
         stored = table.accept(payment)
-    except aws.UnavailableError as error:
+    except UnavailableError as error:
         logger.warning("the table did not answer", transaction_id=payment.transaction_id, reason=str(error))
         detail = "The payment could not be stored. It is safe to repeat the request."
         return problem(UNAVAILABLE, detail, request_id)

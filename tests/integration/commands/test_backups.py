@@ -13,7 +13,7 @@ from local import LocalError
 from ops import target
 from ops.client import Api
 from ops.restoring import Backup
-from payments.model import from_item, to_item
+from payments.table.items import from_item, to_item
 from tests.support.aws import TABLE, item, payment
 from tests.support.commands import Ran, runner
 from tests.support.stack import FakeStack, refused

@@ -15,8 +15,9 @@ from local import LocalError
 from ops.dead_letters import Letter, QueueClient, StackQueue, dead_letter_queues, work_queues
 from ops.dead_letters import call as call_function
 from ops.stream import TrimmedError, records_between
-from payments.model import Message, Task, to_item
-from payments.relaying import messages_of
+from payments.domain.message import Message, Task
+from payments.table.items import to_item
+from payments.usecases.relay import messages_of
 from tests.support.aws import payment
 from tests.support.commands import Run
 from tests.support.stack import OUTPUTS, FakeQueue, FakeStack, message, post, records, refused
@@ -228,7 +229,7 @@ def test_of_what_the_stream_has_forgotten_the_last_change_is_told(
     """Only the last one: it alone still has the version that its event's id is made of."""
     import msgspec  # noqa: PLC0415 - for this alone
 
-    from payments.model import Payment  # noqa: PLC0415
+    from payments.domain.payment import Payment  # noqa: PLC0415
 
     one = msgspec.convert(msgspec.to_builtins(payment()) | changes, Payment)
     stack.client("dynamodbstreams").get_shard_iterator.side_effect = refused("TrimmedDataAccessException")

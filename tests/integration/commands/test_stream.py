@@ -9,7 +9,7 @@ import pytest
 from local import LocalError
 from ops.payment import view_of
 from ops.stream import Feed
-from payments.model import to_item
+from payments.table.items import to_item
 from tests.support.aws import payment
 from tests.support.stack import FakeStack, records, refused
 

@@ -1,0 +1,1 @@
+"""The HTTP API: requests, answers, problems, and the operations that the OpenAPI document describes."""

@@ -1,0 +1,20 @@
+"""Times: UTC, RFC 3339 with microseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, always with microseconds, so that texts sort as times do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def since(text: str, moment: datetime) -> timedelta:
+    """Return how long before ``moment`` a time was that ``timestamp`` wrote."""
+    return moment - datetime.fromisoformat(text)

@@ -1,0 +1,58 @@
+"""A payment's life, as data: which event leads from which states to which state.
+
+    validated ──approve──► processed        validated ──lose──► unknown ──approve──► processed
+    validated ──decline──► failed                               unknown ──decline──► failed
+
+While the gateway waits for a bank or for the customer, a payment is unknown too: ``wait`` leads there, and stays there.
+
+A refund's life is the same one. When a refund is processed, it takes its payment along:
+
+    processed ──refund_part──► partially_refunded ──refund_part──► partially_refunded
+    processed ──refund_rest──► refunded             partially_refunded ──refund_rest──► refunded
+
+Every transition is one conditional update that names the states it may leave. Who comes late changes nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Status(StrEnum):
+    """The states of a payment. A refund has the first four."""
+
+    VALIDATED = "validated"
+    PROCESSED = "processed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+
+
+class Transition(NamedTuple):
+    """The states that may be left, and the state that is reached."""
+
+    leaves: frozenset[Status]
+    reaches: Status
+
+
+# The gateway has not said its last word yet.
+OPEN = frozenset({Status.VALIDATED, Status.UNKNOWN})
+
+# There is nothing left to ask or to charge.
+FINAL = frozenset(Status) - OPEN
+
+REFUND_STATES = OPEN | {Status.PROCESSED, Status.FAILED}
+
+# Charged, and not all of it given back.
+REFUNDABLE = frozenset({Status.PROCESSED, Status.PARTIALLY_REFUNDED})
+
+TRANSITIONS: dict[str, Transition] = {
+    "approve": Transition(OPEN, Status.PROCESSED),
+    "decline": Transition(OPEN, Status.FAILED),
+    "lose": Transition(frozenset({Status.VALIDATED}), Status.UNKNOWN),
+    "wait": Transition(OPEN, Status.UNKNOWN),
+    "refund_part": Transition(REFUNDABLE, Status.PARTIALLY_REFUNDED),
+    "refund_rest": Transition(REFUNDABLE, Status.REFUNDED),
+}

@@ -1,0 +1,407 @@
+"""Stripe, through its official package: the one module that imports it.
+
+Each call carries our idempotency key, names the payment in its metadata, is made once, and ends in time. What Stripe
+answers is read by its documented meaning; what it leaves open is unknown, and never a failure. Its words about a
+request stay out of our logs and errors, since they may repeat what was sent: codes and request ids are enough.
+
+A decline is for good: the PaymentIntent that was declined is canceled. Otherwise the customer, whose page may still
+show the card form, could pay with it after all. A cancellation has no key of ours, since it is safe to repeat, and
+Stripe would keep an error for the key for a day.
+
+A charge is made off-session with a payment method that was set up before: ``pm_…``, or ``cus_…-pm_…`` where it belongs
+to a customer at Stripe.
+"""
+
+from __future__ import annotations
+
+import http.cookiejar
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+import requests
+import stripe
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+
+from payments.domain.errors import UnavailableError
+from payments.gateways.port import (
+    Approved,
+    Booked,
+    Charge,
+    Declined,
+    NoSuchReferenceError,
+    NotSent,
+    Outcome,
+    Pending,
+    RateLimited,
+    Refund,
+    Unknown,
+)
+from payments.gateways.stripe.money import AmountError, from_stripe, to_stripe
+from payments.gateways.stripe.outcomes import Intent, RefundObject, charged, declined, given_back, refused, word
+from payments.runtime.calls import CONCURRENCY
+from payments.runtime.telemetry import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from payments.runtime.secrets import Secret
+
+    _OutcomeOf = Callable[[stripe.StripeClient, Intent], Approved | Declined | Pending]
+
+
+T = TypeVar("T")
+
+# The version that this module was written against, whatever the account's default is.
+API_VERSION = "2026-10-28.endive"
+
+CONNECT_SECONDS = 2.0
+
+# What a request is refused for that no repeat mends. Any other refusal is the set-up's fault, not the payment's.
+_FINAL_PARAMETERS = frozenset({"amount", "charge", "currency", "customer", "payment_intent", "payment_method"})
+
+_FINAL_CODES = frozenset(
+    {
+        "amount_too_large",
+        "amount_too_small",
+        "charge_already_refunded",
+        "charge_disputed",
+        "invalid_charge_amount",
+        "invalid_charge_amount_no_decimal_compatible",
+        "payment_intent_unexpected_state",
+        "payment_method_customer_decline",
+        "payment_method_invalid_parameter",
+        "payment_method_microdeposit_failed",
+        "payment_method_not_available",
+        "payment_method_provider_decline",
+        "payment_method_unactivated",
+        "payment_method_unexpected_state",
+        "payment_method_unsupported_type",
+        "refund_disputed_payment",
+        "resource_missing",
+    }
+)
+
+_CONFLICT = 409
+
+_MISSING = 404
+
+# The entries of Stripe's books that are about payments: fees, payouts and disputes are not compared.
+_BOOKED_REFUNDS = frozenset({"refund", "payment_refund"})
+
+_BOOKED = _BOOKED_REFUNDS | {"charge", "payment"}
+
+
+def _mute() -> None:
+    """Keep the package's own log lines out of ours: they repeat Stripe's messages."""
+    package = logging.getLogger("stripe")
+    package.propagate = False
+    package.addHandler(logging.NullHandler())
+    # No figures about our calls, and no description of the machine, go with the next one.
+    stripe.enable_telemetry = False
+
+
+def _session() -> requests.Session:
+    """Return connections that all threads share and that outlive a batch: a handshake costs more than a call."""
+    session = requests.Session()
+    # No .netrc and no proxy of the environment's: the key goes to Stripe and nowhere else.
+    session.trust_env = False
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_maxsize=CONCURRENCY, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+class StripeGateway:
+    """Stripe behind a secret that holds its API key.
+
+    ``scope`` tells the stacks apart that share an account at Stripe; ``seconds`` is how long an answer is waited for;
+    ``address`` is Stripe's own unless it is set, to a fake one, in a test.
+    """
+
+    def __init__(self, key: Secret[str], scope: str, seconds: float, address: str | None = None) -> None:
+        _mute()
+        self._key = key
+        self._scope = scope
+        self._address = address
+        self._http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, seconds), session=_session())
+        self._clients: dict[str, stripe.StripeClient] = {}
+
+    def charge(self, charge: Charge) -> Outcome:
+        """Create a PaymentIntent and confirm it, in one call."""
+        try:
+            amount = to_stripe(charge.money)
+        except AmountError as error:
+            return Declined(error.code)
+        customer, _, method = charge.payment_method.rpartition("-")
+        params: dict[str, Any] = {
+            "amount": amount,
+            "currency": charge.money.currency.lower(),
+            "payment_method": method,
+            "confirm": True,
+            "off_session": True,
+            # Nobody is there to be redirected.
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": self._metadata(charge),
+        }
+        if customer:
+            params["customer"] = customer
+        return self._send(lambda client: self._create(client, params, charge.key))
+
+    def refund(self, refund: Refund) -> Outcome:
+        """Give back a part of what a PaymentIntent has charged, or all of it."""
+        try:
+            amount = to_stripe(refund.money)
+        except AmountError as error:
+            return Declined(error.code)
+        params: dict[str, Any] = {
+            "payment_intent": refund.charge_reference,
+            "amount": amount,
+            "metadata": self._metadata(refund),
+        }
+        return self._send(
+            lambda client: given_back(
+                _read(client.v1.refunds.create(cast("Any", params), options=self._options(refund.key)), RefundObject)
+            )
+        )
+
+    def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
+        """Return what became of a charge or a refund: by its id where we have it, by our own names of it elsewhere.
+
+        A charge that has failed is canceled. Raises UnavailableError where Stripe does not answer, and where what it
+        found is not what was asked for; NoSuchReferenceError where it does not know its own name of it.
+        """
+        return self._ask(request, self._final)
+
+    def read(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
+        """Return what ``lookup`` does, and cancel nothing: a charge that has failed is pending."""
+        return self._ask(request, lambda _, intent: charged(intent))
+
+    def _ask(self, request: Charge | Refund, outcome_of: _OutcomeOf) -> Approved | Declined | Pending | None:
+        try:
+            client = self._client()
+            if isinstance(request, Refund):
+                return self._find_refund(client, request)
+            return self._find_charge(client, request, outcome_of)
+        except stripe.StripeError as error:
+            self._heed(error)
+            if isinstance(error, stripe.InvalidRequestError) and error.http_status == _MISSING:
+                raise NoSuchReferenceError(_reason(error)) from None
+            raise UnavailableError(_reason(error)) from None
+
+    def booked(self, since: datetime, until: datetime) -> Iterator[Booked]:
+        """Yield the charges and refunds that Stripe's books have of a time, newest first.
+
+        Raises UnavailableError where Stripe does not answer.
+        """
+        try:
+            listed = self._client().v1.balance_transactions.list(
+                {
+                    "created": {"gte": int(since.timestamp()), "lt": int(until.timestamp())},
+                    "limit": 100,
+                    # What was charged: the entry itself is in the currency that is paid out.
+                    "expand": ["data.source"],
+                }
+            )
+            for entry in listed.auto_paging_iter():
+                found = entry.to_dict()
+                if found.get("type") in _BOOKED and isinstance(found.get("source"), dict):
+                    yield _booked(found["source"], found.get("type") in _BOOKED_REFUNDS)
+        except stripe.StripeError as error:
+            self._heed(error)
+            raise UnavailableError(_reason(error)) from None
+
+    def _create(self, client: stripe.StripeClient, params: dict[str, Any], key: str) -> Outcome:
+        try:
+            made = client.v1.payment_intents.create(cast("Any", params), options=self._options(key))
+            return charged(_read(made, Intent))
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            refusal, name = _failed(error), _intent_of(error)
+            if not isinstance(refusal, Declined) or (name is None and isinstance(error, stripe.InvalidRequestError)):
+                return refusal
+            if name is None:
+                # A card was asked, so there is a PaymentIntent: a question will find it by its metadata.
+                return Unknown(_reason(error))
+        try:
+            return self._cancel(client, name, refusal)
+        except stripe.StripeError as error:
+            self._heed(error)
+            # Whatever it says of the cancellation, the charge may still be made.
+            return Unknown(_reason(error))
+
+    def _final(self, client: stripe.StripeClient, intent: Intent) -> Approved | Declined | Pending:
+        refusal = refused(intent)
+        return charged(intent) if refusal is None else self._cancel(client, intent.id, refusal)
+
+    def _cancel(self, client: stripe.StripeClient, name: str, refusal: Declined) -> Approved | Declined | Pending:
+        """Cancel a PaymentIntent that was refused, and return what has become of it.
+
+        It may have been charged or canceled meanwhile, or be with a bank: Stripe then refuses to cancel it.
+        """
+        try:
+            answer = client.v1.payment_intents.cancel(name)
+        except stripe.InvalidRequestError:
+            answer = client.v1.payment_intents.retrieve(name)
+        outcome = charged(_read(answer, Intent))
+        return refusal if isinstance(outcome, Declined) else outcome
+
+    def _find_charge(
+        self, client: stripe.StripeClient, charge: Charge, outcome_of: _OutcomeOf
+    ) -> Approved | Declined | Pending | None:
+        ours = self._metadata(charge)
+        if charge.reference is not None:
+            found = [client.v1.payment_intents.retrieve(charge.reference)]
+        else:
+            named = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in ours.items())
+            found = client.v1.payment_intents.search({"query": named, "limit": 100}).data
+        intents = [_read(one, Intent) for one in found]
+        if charge.reference is None:
+            # Stripe's search does not tell order-1 from Order-1; we do.
+            intents = [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
+        for intent in intents:
+            self._match(intent, charge)
+        return _foremost(outcome_of(client, intent) for intent in intents)
+
+    def _find_refund(self, client: stripe.StripeClient, refund: Refund) -> Approved | Declined | Pending | None:
+        ours = self._metadata(refund)
+        if refund.reference is not None:
+            refunds = [_read(client.v1.refunds.retrieve(refund.reference), RefundObject)]
+        else:
+            listed = client.v1.refunds.list({"payment_intent": refund.charge_reference, "limit": 100})
+            found = (_read(one, RefundObject) for one in listed.auto_paging_iter())
+            refunds = [one for one in found if ours.items() <= (one.metadata or {}).items()]
+        for one in refunds:
+            self._match(one, refund)
+        return _foremost(given_back(one) for one in refunds)
+
+    def _metadata(self, request: Charge | Refund) -> dict[str, str]:
+        named = {"transaction_id": request.transaction_id, "environment": self._scope}
+        return named | ({"refund_id": request.refund_id} if isinstance(request, Refund) else {})
+
+    def _options(self, key: str) -> stripe.RequestOptions:
+        # Keys are one space for all that share an account.
+        return {"idempotency_key": f"{self._scope}.{key}"}
+
+    def _match(self, found: Intent | RefundObject, request: Charge | Refund) -> None:
+        """Raise UnavailableError where Stripe has found another amount than ours, which nobody may take for it."""
+        try:
+            expected = (to_stripe(request.money), request.money.currency.lower())
+        except AmountError:
+            expected = (0, "")
+        if (found.amount, found.currency) != expected:
+            logger.error("the gateway holds another amount", transaction_id=request.transaction_id, found=found.id)
+            raise UnavailableError("the gateway holds another amount under this name")
+
+    def _client(self) -> stripe.StripeClient:
+        key = self._key.read()
+        if key not in self._clients:
+            self._clients = {
+                key: stripe.StripeClient(
+                    key,
+                    stripe_version=API_VERSION,
+                    # What is tried again is the message, with the same key: a second attempt here would outlast it.
+                    max_network_retries=0,
+                    http_client=self._http,
+                    base_addresses={"api": self._address} if self._address else None,
+                )
+            }
+        return self._clients[key]
+
+    def _send(self, call: Callable[[stripe.StripeClient], Outcome]) -> Outcome:
+        client = self._key_or_nothing()
+        if isinstance(client, NotSent):
+            return client
+        try:
+            return call(client)
+        except stripe.StripeError as error:
+            self._heed(error)
+            return _failed(error)
+
+    def _key_or_nothing(self) -> stripe.StripeClient | NotSent:
+        try:
+            return self._client()
+        except UnavailableError as error:
+            return NotSent(str(error))
+
+    def _heed(self, error: stripe.StripeError) -> None:
+        if isinstance(error, stripe.AuthenticationError):
+            # It may have been rolled: the next call reads the new one.
+            logger.error("the gateway refuses the API key", request_id=error.request_id)
+            self._key.forget()
+
+
+def _read(answer: stripe.StripeObject, kind: type[T]) -> T:
+    """Read an object of Stripe's; raises UnavailableError where it is none of the kind."""
+    try:
+        return msgspec.convert(answer.to_dict(), kind)
+    except msgspec.ValidationError as error:
+        raise UnavailableError(f"the gateway has answered with no {kind.__name__}") from error
+
+
+def _foremost(outcomes: Iterable[Approved | Declined | Pending]) -> Approved | Declined | Pending | None:
+    """Return the outcome that counts of several, as there may be after a day: what moved money, then what still may."""
+    found = {type(outcome): outcome for outcome in outcomes}
+    return found.get(Approved) or found.get(Pending) or found.get(Declined)
+
+
+def _intent_of(error: stripe.StripeError) -> str | None:
+    """Return the id of the PaymentIntent that an error is about, where it names one."""
+    made = error.error.to_dict().get("payment_intent") if error.error else None
+    return str(made["id"]) if made else None
+
+
+def _booked(source: dict[str, Any], refund: bool) -> Booked:  # noqa: FBT001 - the kind of the entry
+    try:
+        money = from_stripe(int(source["amount"]), str(source["currency"]))
+    except AmountError:
+        money = None
+    charge = str(source.get("payment_intent") or source.get("charge") or source["id"])
+    return Booked(
+        refund=refund,
+        reference=str(source["id"]) if refund else charge,
+        charge_reference=charge,
+        named={str(name): str(value) for name, value in (source.get("metadata") or {}).items()},
+        money=money,
+        status=word(source.get("status"), "unknown"),
+        created=int(source["created"]),
+    )
+
+
+def _failed(error: stripe.StripeError) -> Outcome:
+    """Return what an error says of the call; whatever is not sure is unknown."""
+    match error:
+        case stripe.CardError():
+            return declined(error.code, error.error.to_dict().get("decline_code") if error.error else None)
+        case stripe.RateLimitError():
+            return RateLimited()
+        case stripe.APIConnectionError() if _not_sent(error):
+            return NotSent(_reason(error))
+        case stripe.InvalidRequestError() if error.http_status != _CONFLICT and _is_final(error):
+            return Declined(word(error.code, f"invalid_{error.param}"))
+        case _:
+            # Among them: the first call with this key is still under way (409), and the key was another call's (400).
+            return Unknown(_reason(error))
+
+
+def _is_final(error: stripe.InvalidRequestError) -> bool:
+    return error.code in _FINAL_CODES or error.param in _FINAL_PARAMETERS
+
+
+def _not_sent(error: stripe.APIConnectionError) -> bool:
+    """Say whether there was no connection to send the request by. A reset, or no answer in time, is not that."""
+    cause: BaseException | None = error.__cause__
+    if isinstance(cause, requests.exceptions.ConnectTimeout):
+        return True
+    reason = (
+        getattr(cause.args[0], "reason", None) if isinstance(cause, requests.ConnectionError) and cause.args else None
+    )
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _reason(error: stripe.StripeError) -> str:
+    """Name an error without any of Stripe's words about the request."""
+    parts = [type(error).__name__, error.http_status, word(error.code, ""), word(error.request_id, "")]
+    return " ".join(str(part) for part in parts if part)

@@ -1,0 +1,64 @@
+"""What an AWS call can answer: success, "not now", or success for a part of a batch."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.parsers import ResponseParserError
+
+from payments.domain.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+# Up to ten records are worked on at once, each over a connection of its own.
+CONCURRENCY = 10
+
+# What a service says when it has too much to do, or has failed itself: nothing is wrong with the request.
+_BUSY = {
+    "InternalServerError",
+    # KMS, by the mouth of SNS and of SQS.
+    "KMSThrottling",
+    "KmsThrottled",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "ServiceUnavailable",
+    "ThrottlingException",
+    "Throttling",
+    "TransactionInProgressException",
+}
+
+_SERVER_ERROR = 500
+
+
+def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
+    """Return which entries of a batch of so many SQS or SNS did not take, by their numbers, and why.
+
+    Those are all that it does not say it took: an answer that was cut on its way is read as an empty one.
+    """
+    taken = {entry["Id"] for entry in answer.get("Successful", [])}
+    why = {entry["Id"]: entry["Code"] for entry in answer.get("Failed", [])}
+    return {number: why.get(str(number), "NoAnswer") for number in range(count) if str(number) not in taken}
+
+
+def _is_busy(error: ClientError) -> bool:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return error.response["Error"]["Code"] in _BUSY or status >= _SERVER_ERROR
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """Turn AWS's "not now" into UnavailableError, and leave every other error as it is."""
+    try:
+        yield
+    except ClientError as error:
+        if _is_busy(error):
+            raise UnavailableError(error.response["Error"]["Code"]) from error
+        raise
+    except (NoConnectionError, HTTPClientError, ResponseParserError) as error:
+        raise UnavailableError(type(error).__name__) from error

@@ -1,0 +1,64 @@
+"""Wraps each handler: wires it once, adds log context, flushes metrics, keeps event data out of error messages."""
+
+from __future__ import annotations
+
+import gc
+import os
+from functools import cache, wraps
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from payments.runtime.telemetry import flush, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+T = TypeVar("T")
+
+# The first call of a container is its cold start.
+_calls = count()
+
+
+class FunctionError(Exception):
+    """A call failed. The log has the reason, masked; the runtime, which logs this one itself, is told its name only."""
+
+
+def function(
+    handle: Callable[[dict[str, Any], LambdaContext], T],
+) -> Callable[[dict[str, Any], LambdaContext], T]:
+    """Make a Lambda handler: every line of its log names the call, and what it raises carries no value of the event."""
+
+    @wraps(handle)
+    def handler(event: dict[str, Any], context: LambdaContext) -> T:
+        match event:
+            case {"requestContext": {"requestId": str(asked)}}:
+                # What a client is told to name: a problem's instance.
+                api_request_id: str | None = asked
+            case _:
+                api_request_id = None
+        logger.append_keys(
+            function_request_id=context.aws_request_id, api_request_id=api_request_id, cold_start=next(_calls) == 0
+        )
+        try:
+            return handle(event, context)
+        except Exception as error:  # noqa: BLE001 - it is raised again, by another name
+            logger.exception("the call failed", error=type(error).__name__)
+            raise FunctionError(type(error).__name__) from None
+        finally:
+            flush()
+
+    return handler
+
+
+def once(wire: Callable[[], T]) -> Callable[[], T]:
+    """Make a wiring function run once; on Lambda now, so that the time counts as start-up and not as an answer's."""
+    wired = cache(wire)
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        wired()
+        # What is there now stays: no later search for garbage looks through it again.
+        gc.freeze()
+        gc.enable()
+    return wired

@@ -1,0 +1,1 @@
+"""The payments table. Only this package knows attribute names, condition expressions and index keys."""

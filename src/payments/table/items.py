@@ -1,0 +1,96 @@
+"""A payment as a DynamoDB item, and the keys by which the indexes find it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from payments.domain.clock import timestamp
+from payments.domain.errors import PoisonError
+from payments.domain.lifecycle import OPEN
+from payments.domain.payment import Payment
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+# An index key takes 1 000 writes a second. A customer's payments are spread over this many keys of the customer index,
+# and the payments that are not final over that many of the open index. More can be had later, never fewer: what was
+# written under a key must still be read (docs/decisions/0006).
+CUSTOMER_SHARDS = 8
+
+OPEN_SHARDS = 16
+
+# And a day's charged payments over as many as are charged at the same time at most.
+CHARGED_SHARDS = 16
+
+
+def customer_key(customer_id: str, shard: int) -> str:
+    """Return a key of the customer index; its sign is in no customer_id."""
+    return f"{customer_id}#{shard}"
+
+
+def _shard(transaction_id: str, shards: int) -> int:
+    return int.from_bytes(hashlib.sha256(transaction_id.encode()).digest()[:4]) % shards
+
+
+def open_key(transaction_id: str) -> str:
+    """Return the key of the open index under which a payment stands while it is not final."""
+    return str(_shard(transaction_id, OPEN_SHARDS))
+
+
+def charged_key(transaction_id: str, at: datetime) -> str:
+    """Return the key under which a payment stands that was charged then; a day's length is UTC's."""
+    return f"{timestamp(at)[:10]}#{_shard(transaction_id, CHARGED_SHARDS)}"
+
+
+def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401 - what msgspec makes of a struct
+    """Write a plain value as a DynamoDB attribute; what is None in a map is left out."""
+    match value:
+        case str():
+            return {"S": str(value)}
+        case bool():
+            return {"BOOL": value}
+        case int():
+            return {"N": str(value)}
+        case dict():
+            return {"M": {name: to_attribute(part) for name, part in value.items() if part is not None}}
+        case _:
+            raise TypeError(f"no attribute holds a {type(value).__name__}")
+
+
+def to_item(payment: Payment) -> dict[str, Any]:
+    """Write a payment as a DynamoDB item, with the keys that the indexes find it by."""
+    plain = {name: value for name, value in msgspec.structs.asdict(payment).items() if value not in (None, "")}
+    plain |= {"refunds": msgspec.to_builtins(payment.refunds), "disputes": msgspec.to_builtins(payment.disputes)}
+    if not payment.disputes:
+        del plain["disputes"]
+    plain["customer_shard"] = customer_key(payment.customer_id, _shard(payment.transaction_id, CUSTOMER_SHARDS))
+    if payment.status in OPEN:
+        plain |= {"open_shard": open_key(payment.transaction_id), "open_from": payment.created_at}
+    item: dict[str, Any] = to_attribute(plain)["M"]
+    return item
+
+
+def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - whatever the item holds
+    match attribute:
+        case {"S": str(text)}:
+            return text
+        case {"N": str(number)}:
+            return int(number)
+        case {"BOOL": bool(truth)}:
+            return truth
+        case {"M": dict(entries)}:
+            return {key: _plain(entry, f"{name}.{key}") for key, entry in entries.items()}
+        case _:
+            raise PoisonError(f"the attribute {name} has a type that no payment has")
+
+
+def from_item(item: dict[str, Any]) -> Payment:
+    """Read a payment from a DynamoDB item; raises PoisonError where it is none."""
+    try:
+        plain = {name: _plain(item[name], name) for name in Payment.__struct_fields__ if name in item}
+        return msgspec.convert(plain, Payment)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise PoisonError(f"not a payment: {error}") from error

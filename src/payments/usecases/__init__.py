@@ -1,0 +1,1 @@
+"""What the system does, one verb a module. Use cases work through the protocols in ``ports``."""

@@ -1,0 +1,135 @@
+"""Charge a payment once, or refund it once.
+
+A message may come twice, late, or after the payment is final. The gateway's idempotency key makes a second call
+harmless, and the conditional update makes a second record harmless. A gateway forgets its keys in time: a payment that
+may be older than that is looked up at the gateway first.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from payments.domain.errors import NotStoredError, PoisonError, RetryError, UnavailableError
+from payments.domain.lifecycle import OPEN
+from payments.domain.money import Money
+from payments.gateways.port import (
+    Approved,
+    Charge,
+    Declined,
+    Gateway,
+    NotSent,
+    Outcome,
+    Pending,
+    RateLimited,
+    Refund,
+    Unknown,
+    idempotency_key,
+)
+from payments.runtime.telemetry import logger, measure
+from payments.table.store import SILENCE
+from payments.usecases.settle import Settling, age
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from payments.domain.payment import Payment
+    from payments.table.store import Batch, Table
+
+
+# Gateways keep an idempotency key for a day; an hour of that is left for clocks that differ and calls that take long.
+BLIND_CHARGE_WINDOW = timedelta(hours=23)
+
+
+def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
+    """Return what the gateway is asked for; raises PoisonError where the payment does not say enough."""
+    key = idempotency_key(payment.transaction_id, refund_id)
+    if refund_id is None:
+        if not payment.payment_method:
+            raise PoisonError("the payment has no payment method")
+        return Charge(key, payment.money, payment.payment_method, payment.transaction_id, payment.gateway_reference)
+    if not payment.gateway_reference:
+        raise PoisonError("the payment has no charge to give back")
+    refund = payment.refunds[refund_id]
+    money = Money(refund.amount_minor, payment.currency)
+    return Refund(key, money, payment.gateway_reference, payment.transaction_id, refund_id, refund.gateway_reference)
+
+
+class Charging(Settling):
+    """Charges payments, and refunds them, through a gateway, and records the outcomes in the table."""
+
+    def __init__(
+        self, table: Table, gateway: Gateway, clock: Callable[[], datetime], *, restored: bool = False
+    ) -> None:
+        """``restored`` says that the whole table was restored from a backup."""
+        super().__init__(table, clock)
+        self._gateway = gateway
+        self._restored = restored
+
+    def read(self, transaction_ids: Iterable[str]) -> Batch:
+        """Read the payments that a batch of messages names."""
+        return self._table.get_batch(transaction_ids)
+
+    def work(self, payment: Payment | None, refund_id: str | None = None, *, last: bool) -> None:
+        """Bring a payment, as the table has it, or one of its refunds, to its end.
+
+        ``last`` says that the next failure sends the message to the dead-letter queue: the payment is then marked
+        unknown. Raises RetryError, or UnavailableError where the table does not answer: the message must come again;
+        and NotStoredError where the table has no such payment, or no such refund of it.
+        """
+        if payment is None or (refund_id is not None and refund_id not in payment.refunds):
+            raise NotStoredError("the table has no such payment, or no such refund of it")
+        if (payment.status if refund_id is None else payment.refunds[refund_id].status) not in OPEN:
+            logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
+            return
+        request = request_of(payment, refund_id)
+        match self._ask(request, blind=self._may_be_blind(payment, refund_id, request)):
+            case Approved() | Declined() | Pending() as outcome:
+                # What is pending needs no retry: the gateway tells, or is asked by the reconciler.
+                self.settle(payment, refund_id, outcome)
+            case Unknown(reason) | NotSent(reason):
+                self._unresolved(payment, refund_id, reason, last=last)
+            case RateLimited():
+                self._unresolved(payment, refund_id, "the gateway wants to be asked later", last=last)
+
+    def give_up(self, transaction_id: str, refund_id: str | None, reason: str) -> None:
+        """Mark as unknown what cannot be worked on any more before its message goes to the dead-letter queue."""
+        logger.warning("given up", transaction_id=transaction_id, refund_id=refund_id, reason=reason)
+        if self._write(transaction_id, refund_id, "lose", SILENCE, self._clock()):
+            measure("Unknown" if refund_id is None else "RefundUnknown")
+
+    def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:
+        """Ask the gateway what became of a charge or a refund. Raises UnavailableError where it does not answer."""
+        return self._gateway.lookup(request_of(payment, refund_id))
+
+    def _may_be_blind(self, payment: Payment, refund_id: str | None, request: Charge | Refund) -> bool:
+        """Say whether the gateway need not be asked first: it knows the key still, if it was ever called with it.
+
+        That goes by when the request was accepted. After a restore a lost request that its client repeats looks new,
+        and the gateway may have forgotten its key long ago.
+        """
+        young = age(payment, refund_id, self._clock()) < BLIND_CHARGE_WINDOW
+        return young and request.reference is None and not self._restored and not payment.restored_at
+
+    def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
+        """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""
+        try:
+            known = None if blind else self._gateway.lookup(request)
+            if known is not None:
+                return known
+            return self._gateway.charge(request) if isinstance(request, Charge) else self._gateway.refund(request)
+        except UnavailableError as error:
+            return Unknown(str(error))
+
+    def _unresolved(self, payment: Payment, refund_id: str | None, reason: str, *, last: bool) -> None:
+        logger.warning(
+            "no answer from the gateway",
+            transaction_id=payment.transaction_id,
+            refund_id=refund_id,
+            reason=reason,
+            last=last,
+        )
+        if last:
+            self.give_up(payment.transaction_id, refund_id, reason)
+        raise RetryError(reason)

@@ -1,0 +1,109 @@
+"""Find payments that have been open for too long, ask the gateway, and settle or redrive them.
+
+Nothing is guessed: the gateway's final answer is recorded. A payment that the gateway does not know goes through the
+stream and the queue once more, and is charged under the same idempotency key as before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from payments.domain.errors import UnavailableError
+from payments.domain.lifecycle import OPEN
+from payments.gateways.port import Pending
+from payments.runtime.calls import CONCURRENCY
+from payments.runtime.telemetry import logger, measure_seconds
+from payments.usecases.settle import age
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from payments.domain.payment import Payment
+    from payments.gateways.port import Approved, Declined
+    from payments.table.store import Table
+    from payments.usecases.charge import Charging
+
+
+# Bank debits take up to two weeks; a customer who has not acted by then will not.
+PATIENCE = timedelta(days=14)
+
+
+class Reconciler:
+    """Reconciles payments with the gateway; ``clock`` tells the time."""
+
+    def __init__(self, table: Table, charging: Charging, clock: Callable[[], datetime]) -> None:
+        self._table = table
+        self._charging = charging
+        self._clock = clock
+        self._ages: list[float] = []
+
+    def run(self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool]) -> Counter[str]:
+        """Reconcile payments until ``in_time`` says no, and count what came of it.
+
+        The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
+        ``closed`` (final, and in the open index all the same), ``unanswered``, ``failed``, or ``left`` for want of
+        time. How old the oldest of them was is measured, nought where none was found: a run always says that it ran.
+        What is pending at the gateway counts there only when even a bank should have been done.
+        """
+        counts: Counter[str] = Counter()
+        self._ages = [0.0]
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            for came in pool.map(lambda transaction_id: self._one(transaction_id, in_time), transaction_ids):
+                counts += came
+        measure_seconds("OldestOpenSeconds", max(self._ages))
+        return counts
+
+    def _one(self, transaction_id: str, in_time: Callable[[], bool]) -> Counter[str]:
+        if not in_time():
+            return Counter(left=1)
+        try:
+            came = self._reconcile(transaction_id)
+        except UnavailableError as error:
+            logger.warning("not reconciled", transaction_id=transaction_id, reason=str(error))
+            came = Counter(unanswered=1)
+        except Exception as error:  # noqa: BLE001
+            # One payment that cannot be read, or that nobody foresaw, does not hold up the others.
+            logger.error("not reconciled", transaction_id=transaction_id, reason=str(error))
+            came = Counter(failed=1)
+        return came
+
+    def _reconcile(self, transaction_id: str) -> Counter[str]:
+        payment = self._table.get(transaction_id)
+        came: Counter[str] = Counter()
+        if payment is None:
+            return came
+        if self._table.close(payment):
+            logger.warning("closed", transaction_id=transaction_id)
+            came["closed"] += 1
+        begun: list[str | None] = [None] if payment.status in OPEN else [*payment.open_refunds]
+        lost = False
+        for refund_id in begun:
+            outcome = self._ask(payment, refund_id)
+            if outcome is None:
+                lost = True
+                continue
+            self._charging.settle(payment, refund_id, outcome)
+            came_of = "pending" if isinstance(outcome, Pending) else "settled"
+            logger.info(came_of, transaction_id=transaction_id, refund_id=refund_id)
+            came[came_of] += 1
+        if lost:
+            # What was settled a moment ago has changed the payment, and what was lost may be settled by now.
+            payment = (self._table.get(transaction_id) or payment) if came else payment
+            if self._table.redrive(payment, self._clock()):
+                logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)
+                came["redriven"] += 1
+        return came
+
+    def _ask(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:
+        old = age(payment, refund_id, self._clock())
+        outcome = None
+        try:
+            outcome = self._charging.lookup(payment, refund_id)
+        finally:
+            if not isinstance(outcome, Pending) or old > PATIENCE:
+                self._ages.append(old.total_seconds())
+        return outcome
