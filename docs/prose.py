@@ -121,8 +121,10 @@ def _register() -> None:
         found = types.ExistenceSimple(pattern=rf"\b{pattern}\b".replace(" ", r"\s+"))
         registry.register(Check(found, path="ours.banned", message=f"'{{}}': write {instead}."))
     for pattern, instead in RULES["banned_openings"].items():
-        found = types.ExistenceSimple(pattern=rf"(^|\n\n|[.:;!?]\s+){pattern}\b".replace(" ", r"\s+"))
-        registry.register(Check(found, path="ours.opening", message=f"'{{}}': write {instead}."))
+        # A question may open so.
+        opening = rf"(^|\n\n|[.:;!?]\s+){pattern}\b(?![^.!?]*\?)".replace(" ", r"\s+")
+        found = types.ExistenceSimple(pattern=opening)
+        registry.register(Check(found, Fancy(), path="ours.opening", message=f"'{{}}': write {instead}."))
 
 
 READERS: dict[str, Callable[[str], Iterator[Block]]] = {".md": markdown, ".py": python, ".tf": terraform}

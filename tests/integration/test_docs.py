@@ -88,3 +88,40 @@ def test_every_metric_is_told_of() -> None:
     told = {name for row in rows if len(row) > 2 for name in re.findall(r"`([A-Z]\w+)`", row[1])}
     assert len(names) > 15
     assert told == names
+
+
+def test_each_answer_to_where_do_i_find_names_two_files_at_most_and_what_they_hold() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    section = page.split("## Where do I find", 1)[1].split("\n## ", 1)[0]
+    answers = re.findall(r"^\| ([^|]+\?) \| ([^|]+) \|$", section, re.MULTILINE)
+    assert len(answers) == 12
+    for question, answer in answers:
+        files = re.findall(r"\[[^]]+\]\(\.\./([^)]+)\)([^[]*)", answer)
+        assert 1 <= len(files) <= 2, question
+        for file, rest in files:
+            text = (ROOT / file).read_text()
+            assert [symbol for symbol in re.findall("`([^`]+)`", rest) if symbol not in text] == [], (question, file)
+        assert "`" in files[0][1], question
+
+
+def test_the_readme_has_the_costs_of_the_cost_page() -> None:
+    def figures(section: str, row: str) -> str:
+        page = (ROOT / "docs/cost.md").read_text().split(f"<!-- begin {section} -->", 1)[1]
+        (found,) = re.findall(rf"^\| {row} \| ([0-9.]+) \|", page.split("<!-- end", 1)[0], re.MULTILINE)
+        return str(found)
+
+    readme = (ROOT / "README.md").read_text()
+    for label, row in (("idle, a month", "idle, a month"), ("a million payments", "1,000,000 payments")):
+        assert f"| {label} | {figures('dev', row)} | {figures('prod', row)} |" in readme
+
+
+def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list() -> None:
+    folder = ROOT / "docs/decisions"
+    records = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    numbers = [name[:4] for name in records]
+    assert sorted(set(numbers)) == numbers
+    titles = {name: (folder / name).read_text().split("\n", 1)[0] for name in records}
+    for name, title in titles.items():
+        assert title.startswith(f"# {int(name[:4])}. "), name
+    listed = re.findall(r"^\| \[(\d+)\]\(([^)]+)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    assert [(name, f"# {number}. {title}") for number, name, title in listed] == list(titles.items())
