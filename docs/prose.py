@@ -115,7 +115,7 @@ def _register() -> None:
     registry = CheckRegistry()
     registry.register_many(proselint_checks)
     registry.register(Check(long_sentences, path="ours.long", message="{} words in one sentence."))
-    doubled = types.ExistenceSimple(pattern=r"\b([a-z]+)\s+\1\b")
+    doubled = types.ExistenceSimple(pattern=r"\b([a-z]+)([ \t]+\n?[ \t]*|\n)\1\b")
     registry.register(Check(doubled, Fancy(), path="ours.doubled_words", message="'{}': a word is doubled."))
     for pattern, instead in RULES["banned"].items():
         found = types.ExistenceSimple(pattern=rf"\b{pattern}\b".replace(" ", r"\s+"))
