@@ -136,7 +136,7 @@ def document() -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "header",
                     "name": "Authorization",
-                    "description": "AWS Signature Version 4 for the service execute-api, unless the stack uses another way.",
+                    "description": "AWS Signature Version 4 for the service execute-api, by default.",
                 }
             },
         },
