@@ -1,10 +1,10 @@
 output "availability_zone_ids" {
-  description = "The zones in use, to be written into availability_zone_ids when they shall never change."
+  description = "The zones in use. Copy them into availability_zone_ids to pin them."
   value       = local.zones
 }
 
 output "function_security_group_id" {
-  description = "The security group for the functions: HTTPS to what they call, nothing in."
+  description = "The security group for the functions: outbound HTTPS to the services that they call, nothing inbound."
   value       = aws_security_group.functions.id
 }
 
