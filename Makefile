@@ -57,7 +57,7 @@ test: layer check ## Run every check; pytest's summary comes last
 	@$(RUN) pytest
 
 check: layer
-	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy
+	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && .venv/bin/python docs/prose.py
 	@build/venv-scan/bin/checkov --config-file .checkov.yaml
 
 fmt: setup ## Format the HCL and the Python, and refresh what is generated

@@ -138,9 +138,9 @@ variable "name" {
 
 variable "routes" {
   description = <<-EOT
-    The routes by a name of your choice: method, path (up to four segments, parameters in braces), the function's name, alias
-    and invoke ARN, a JSON schema (draft 4) of the body, headers and query parameters (true: required). An open route has
-    no authorization by the API: the function itself authenticates its callers.
+    The routes by a name of your choice. Each has a method, a path (up to four segments, parameters in braces), and the
+    function's name, alias and invoke ARN. It may have a JSON schema (draft 4) of the body, and headers and query
+    parameters (true: required). An open route has no authorization by the API: the function authenticates its callers.
   EOT
   type = map(object({
     alias_name       = string

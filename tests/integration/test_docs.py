@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,11 +39,25 @@ def test_every_module_has_a_readme_with_its_tables() -> None:
         assert "### Outputs" in readme
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that the headings of a page get."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_link_leads_somewhere() -> None:
-    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("modules/*/README.md")]
-    links = [(page, link) for page in pages for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())]
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]
+    links = [
+        (page, file, anchor)
+        for page in pages
+        for file, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text())
+    ]
     assert len(links) > 10
-    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+    targets = [(page, page.parent / file if file else page, anchor) for page, file, anchor in links]
+    assert [(page.name, target) for page, target, _ in targets if not target.exists()] == []
+    assert [
+        (page.name, target, anchor) for page, target, anchor in targets if anchor and anchor not in anchors(target)
+    ] == []
 
 
 def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
