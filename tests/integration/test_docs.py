@@ -128,6 +128,7 @@ def test_the_readme_has_the_costs_of_the_cost_page() -> None:
     readme = (ROOT / "README.md").read_text()
     for label, row in (("idle, a month", "idle, a month"), ("a million payments", "1,000,000 payments")):
         assert f"| {label} | {figures('dev', row)} | {figures('prod', row)} |" in readme
+    assert f"[{float(figures('prod', '1,000,000 payments')):.0f} USD](docs/cost.md)" in readme
 
 
 def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list() -> None:
