@@ -81,10 +81,11 @@ locals {
       description = "Charges or refunds a payment through the gateway, once, and records the outcome."
       environment = {
         MAX_RECEIVE_COUNT = tostring(var.queues.max_receive_count)
+        RESTORED          = tostring(var.restored)
         TABLE_NAME        = local.table_name
       }
       statements = {
-        record = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
+        record = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
         key    = local.key_statements.dynamodb
       }
     }

@@ -32,8 +32,7 @@ locals {
         title         = basename(operation.requestBody.content["application/json"].schema["$ref"])
         type          = "object"
         minProperties = 1
-        # Twice as many as there are: a few wrong names are named, a flood of them is turned away.
-        maxProperties = 2 * length(local.openapi.components.schemas[basename(operation.requestBody.content["application/json"].schema["$ref"])].properties)
+        maxProperties = local.openapi.components.schemas[basename(operation.requestBody.content["application/json"].schema["$ref"])].maxProperties
       }), null)
     }
   }

@@ -340,6 +340,13 @@ variable "region" {
   }
 }
 
+variable "restored" {
+  description = "Whether the payments table was restored from a backup. While it is true, the gateway is asked before every charge and refund, since one that was lost may be requested again. Set it before the restored table is used (docs/operations.md says when it may be false again)."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "runtime" {
   description = "The functions' runtime and processor architecture. `make layer ENV=prod` builds the layer for those of env/prod.tfvars."
   type = object({
@@ -464,6 +471,7 @@ variable "thresholds" {
     concurrency_share      = optional(number, 0.8)
     contradictions         = optional(number, 1)
     dead_letters           = optional(number, 1)
+    disputes               = optional(number, 1)
     duration_share         = optional(number, 0.8)
     errors                 = optional(number, 1)
     gateway_differences    = optional(number, 1)

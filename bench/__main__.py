@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from bench import coldstart, cost, load, offline, package, report
+from bench import coldstart, cost, load, offline, package, report, texts
 from bench.stack import deployed
 from local import ROOT, LocalError
 from ops import interrupt
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.load import Measured
     from bench.stack import Bench
 
-PARTS = ("package", "start", "work", "load")
+PARTS = ("package", "start", "work", "texts", "load")
 # Fewer than this say little of a payment's cost: the clock of a process's time ticks every 10 ms.
 PROBE = 500
 _WARM_UP = 100
@@ -51,6 +51,9 @@ def run(
     if "work" in wanted:
         with display.step("The functions' own work"):
             found |= _work()
+    if "texts" in wanted:
+        with display.step("Short and long texts, wherever text is checked"):
+            found["texts"] = texts.measure()
     if "load" in wanted:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             found |= _load(Path(folder), sizes, clients, display)

@@ -56,6 +56,7 @@ ENVIRONMENT = {
     "PROCESSOR_QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/processor",
     "QUEUE_URL": "https://sqs.ap-southeast-1.amazonaws.com/000000000000/webhook",
     "RECONCILE_AFTER_SECONDS": "900",
+    "RESTORED": "false",
     "RETRY_DELAYS_SECONDS": "30 60",
     "SECRET_NAME": "webhook",
     "SECRET_TTL_SECONDS": "300",
@@ -93,6 +94,9 @@ class NoAws:
             return _response(request.url, "text/xml", _published(request.body))
         asked = json.loads(request.body)
         answers: dict[str, dict[str, Any]] = {"GetItem": {"Item": self.item}}
+        if operation == "BatchGetItem":
+            ((table, keys),) = asked["RequestItems"].items()
+            answers[operation] = {"Responses": {table: [self.item | key for key in keys["Keys"]]}}
         if operation == "PutItem":
             self.item = asked["Item"]
         if operation == "SendMessageBatch":
@@ -165,11 +169,11 @@ class Functions:
             "description": "Two tickets",
             "metadata": {"basket": "7"},
         }
-        return _api_event("/payments", body=json.dumps(body))
+        return api_event("/payments", body=json.dumps(body))
 
     def _question(self) -> dict[str, Any]:
         self._stored()
-        return _api_event("/payments/{transaction_id}", path={"transaction_id": "order-1"})
+        return api_event("/payments/{transaction_id}", path={"transaction_id": "order-1"})
 
     def _stored(self) -> dict[str, Any]:
         # Each time anew: what was accepted long ago takes another way.
@@ -182,7 +186,10 @@ class Functions:
         if status != "validated":
             change["OldImage"] = image
         name = "MODIFY" if "OldImage" in change else "INSERT"
-        records = [{"eventName": name, "dynamodb": change | {"SequenceNumber": str(number)}} for number in range(BATCH)]
+        records = []
+        for number in range(BATCH):
+            images = {which: item | {"transaction_id": {"S": f"order-{number}"}} for which, item in change.items()}
+            records.append({"eventName": name, "dynamodb": images | {"SequenceNumber": str(number)}})
         return {"Records": records}
 
     def _messages(self, status: str = "validated") -> dict[str, Any]:
@@ -203,12 +210,20 @@ class Functions:
         return self._messages("processed")
 
 
-def _api_event(resource: str, *, path: dict[str, str] | None = None, body: str | None = None) -> dict[str, Any]:
+def api_event(
+    resource: str,
+    *,
+    path: dict[str, str] | None = None,
+    body: str | None = None,
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return a request as API Gateway hands it over."""
     return {
         "resource": resource,
-        "headers": {},
+        "headers": headers or {},
         "pathParameters": path,
-        "queryStringParameters": None,
+        "queryStringParameters": query,
         "requestContext": {"requestId": "00000000-0000-0000-0000-000000000000"},
         "body": body,
         "isBase64Encoded": False,
@@ -251,7 +266,7 @@ def functions(charge_seconds: float = 0) -> Iterator[Functions]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """Let the functions log as they do, to nowhere."""
     from payments.telemetry import logger  # noqa: PLC0415
 
@@ -267,7 +282,7 @@ def _silent() -> Iterator[None]:
 
 def batch_ratio(runs: int = 5) -> float:
     """Return how long a batch of BATCH charges takes, in charges: 1 is one after another not at all."""
-    with functions(CHARGE_SECONDS) as wired, _silent():
+    with functions(CHARGE_SECONDS) as wired, silent():
         wired.call("processor")
         taken: list[float] = []
         for _ in range(runs):
@@ -297,7 +312,7 @@ def count_calls(function: str) -> Count:
             counts[1] += 1
             counts[0] += frame.f_code.co_filename.startswith(own_folder)
 
-    with functions() as wired, _silent():
+    with functions() as wired, silent():
         wired.call(function)
         wired.call(function)
         event = wired.event(function)
@@ -338,7 +353,7 @@ class Work(NamedTuple):
 
 def measure(function: str, runs: int = 200) -> Work:
     """Measure a warm function's own work for a payment."""
-    with functions() as wired, _silent():
+    with functions() as wired, silent():
         for _ in range(20):
             wired.call(function)
         events = [wired.event(function) for _ in range(runs)]

@@ -42,6 +42,8 @@ def _request(body: Body) -> dict[str, Any]:
         "properties": {name: field.schema for name, field in body.fields.items()},
         "required": [name for name, field in body.fields.items() if field.required],
         "additionalProperties": False,
+        # A few wrong names are all named, a flood is not. API Gateway refuses it before any code runs.
+        "maxProperties": contract.max_members(body.fields),
         "examples": [body.example],
     }
 
@@ -99,7 +101,11 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.body is not None:
         schema = {"$ref": _SCHEMA.format(name=operation.body.name)}
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        described["requestBody"] = {
+            "required": True,
+            "description": f"A JSON object of at most {contract.MAX_BODY} bytes.",
+            "content": {"application/json": {"schema": schema}},
+        }
     return described
 
 

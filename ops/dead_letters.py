@@ -92,8 +92,6 @@ class Letter:
         if payment:
             told |= {"transaction_id": payment.get("transaction_id"), "event": body.get("event")}
             told["detail"] = payment.get("status")
-            if body.get("refund_id"):
-                told["refund_id"] = body["refund_id"]
         elif "specversion" in body:
             # An announcement, as a subscriber's queue holds it.
             told |= {"transaction_id": body.get("subject"), "event": body.get("type"), "detail": body.get("id")}
@@ -103,8 +101,13 @@ class Letter:
         elif "sequence_number" in body:
             told |= {"transaction_id": body.get("transaction_id") or None, "event": "no payment"}
             told["detail"] = body.get("reason")
+        elif {"event", "transaction_id"} <= body.keys():
+            # The processor's queue holds names only; before schema 2 it held the payment, as the notifier's does.
+            told |= {"transaction_id": body["transaction_id"], "event": body["event"]}
         else:
             told |= {"event": "unreadable", "detail": self.body[:200]}
+        if body.get("refund_id"):
+            told["refund_id"] = body["refund_id"]
         return {name: redact(value) if isinstance(value, str) else value for name, value in told.items()}
 
 
@@ -396,7 +399,8 @@ def _last_change(item: dict[str, Any]) -> Record | None:
             old[parts] = {"M": {name: one for name, one in item[parts]["M"].items() if name not in newest}}
             break
     else:
-        if payment.version == 1:
+        # The latter: it was put back from a backup, which announces nothing.
+        if payment.version == 1 or payment.restored_at == payment.updated_at:
             return {"eventName": "INSERT", "dynamodb": {"Keys": _key(item), "NewImage": item}}
         if payment.redrives and (payment.status in OPEN or payment.open_refunds):
             # It may have been the step before: sent on its way once more, it comes to the same end.

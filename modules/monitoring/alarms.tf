@@ -123,7 +123,7 @@ locals {
 
   alarms = merge(
     local.function_alarms, local.concurrency_alarms, local.stream_alarms, local.queue_depth_alarms, local.queue_age_alarms,
-    local.dead_letter_alarms, local.api_alarms, local.table_alarms, local.reconciler_alarms, local.comparison_alarms,
+    local.dead_letter_alarms, local.api_alarms, local.table_alarms, local.reconciler_alarms, local.comparison_alarms, local.dispute_alarms,
   )
 }
 

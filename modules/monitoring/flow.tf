@@ -23,6 +23,13 @@ locals {
     threshold = var.thresholds.gateway_differences, when = local.at_once
   } }
 
+  # The relay counts them, by the table's stream: what it does not count, it is given again.
+  dispute_alarms = { for key, alarm in { "disputes" = {
+    runbook   = "disputes", text = "A customer disputes a charge. It must be answered within days."
+    metric    = merge(local.own[var.stream_function], { name = "Disputed", stat = "Sum" })
+    threshold = var.thresholds.disputes, when = local.at_once
+  } } : key => alarm if try(var.roles.hearing, null) != null }
+
   reconciler_alarms = { for key, alarm in {
     # The reconciler speaks at every run, so its silence is news. An old payment is seen at the runs that look at it, which
     # come ever more rarely: one in three is enough.

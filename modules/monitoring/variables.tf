@@ -110,8 +110,8 @@ variable "roles" {
     Which of functions write which payment metrics, by their keys; null if none does. accepting: Accepted. refunding:
     RefundAccepted. charging: Processed, Failed, Unknown, SecondsToFinal and Contradicted, and the same for refunds.
     announcing: Announced. reconciling: Reconciler*, OldestOpenSeconds, and the same as charging, every
-    reconcile_minutes. hearing: Contradicted, if the gateway sends events. comparing: ComparisonDifference, if the
-    gateway's records are compared. The relay's metrics are those of stream_function.
+    reconcile_minutes. hearing: Contradicted, if the gateway sends events; the relay then writes Disputed. comparing:
+    ComparisonDifference, if the gateway's records are compared. The relay's metrics are those of stream_function.
   EOT
   type = object({
     accepting         = string
@@ -191,6 +191,7 @@ variable "thresholds" {
     concurrency_share      = optional(number, 0.8)
     contradictions         = optional(number, 1)
     dead_letters           = optional(number, 1)
+    disputes               = optional(number, 1)
     duration_share         = optional(number, 0.8)
     errors                 = optional(number, 1)
     gateway_differences    = optional(number, 1)

@@ -125,7 +125,7 @@ def _until_done(there: target.Target, event: dict[str, Any]) -> Counter[str]:
         came = Counter(call(there.stack, there.stack.outputs["reconciler_function_name"], event))
         left = came.pop("left", 0)
         counts += came
-        if not left or not (came["settled"] or came["redriven"]):
+        if not left or not (came["settled"] or came["redriven"] or came["closed"]):
             counts["left"] = left
             break
     return +counts

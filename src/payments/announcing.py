@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 def cloud_event(message: Message, source: str) -> dict[str, Any]:
-    """Return the CloudEvent of a message.
-
-    Its id is made of the payment's id and version: every repeat of the announcement has the same one.
-    """
+    """Return the CloudEvent of a message."""
     payment = message.payment
     data = {
         "transaction_id": payment.transaction_id,
@@ -60,7 +57,7 @@ def cloud_event(message: Message, source: str) -> dict[str, Any]:
         }
     return {
         "specversion": "1.0",
-        "id": f"{payment.transaction_id}.{payment.version}",
+        "id": _event_id(message),
         "source": source,
         "type": message.event,
         "subject": payment.transaction_id,
@@ -68,6 +65,19 @@ def cloud_event(message: Message, source: str) -> dict[str, Any]:
         "datacontenttype": "application/json",
         "data": {name: value for name, value in data.items() if value is not None},
     }
+
+
+def _event_id(message: Message) -> str:
+    """Return the id of an announcement: every repeat has the same one, and no other announcement has it.
+
+    It is made of the payment's id and version, and, where a version has several announcements, of what each is about.
+    """
+    version = f"{message.payment.transaction_id}.{message.payment.version}"
+    if message.one_of_several and message.refund_id is not None:
+        return f"{version}-refund-{message.refund_id}"
+    if message.one_of_several and message.dispute_id is not None:
+        return f"{version}-dispute-{message.dispute_id}"
+    return version
 
 
 class Announcer:

@@ -1,17 +1,35 @@
 """Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
 
-Neighbouring groups of digits are joined across a few spaces, dots, hyphens and low lines, whatever other numbers stand
-before or after them: any number in the groups of a card, and in other groups what a card scheme issues. Of the order
-numbers that begin with a date, one in ten would else be taken for a card. The groups of a UUID are not joined, nor are
-those of a time: no colon sets apart.
+Unicode's categories decide: a digit is a character of category Nd, in any script; a separator is a space, a dash, a
+connector, a mark, an invisible character, or a dot or a line by its name. A colon, a comma or a slash separates no
+groups: times, lists and paths are not joined. Nor are the groups of a UUID.
+
+Groups with one to three separators between them are read as one number, whatever numbers stand before or after them.
+Grouped as on a card, any number that passes the check counts; grouped otherwise, only one that a card scheme issues.
+Otherwise one in ten order numbers that start with a date would be mistaken for a card number.
+
+The search takes time in proportion to the text: a number has 19 digits at most, so few numbers start with each group,
+and the sums of the Luhn check are computed once.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import accumulate
 
-_GROUP = re.compile(r"\d+")
-_GAP = re.compile(r"[\s._\u2010-\u2015-]{1,3}")
+# Most texts have fewer than 13 digits, and are done with this.
+_ENOUGH = re.compile(r"(?:\D*+\d){13}")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_GROUP = re.compile(r"[0-9]+")
+# The separators in ASCII; all others are spaces by then.
+_CHAIN = re.compile(r"[0-9]+(?:[\x00-\x20\x7f._-]{1,3}[0-9]+)*+")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
+_SEPARATING = ("Z", "M", "Cc", "Cf", "Pd", "Pc")
+# Punctuation and symbols by a word of their name, since Unicode has no category for these.
+_NAMED_SEPARATING = re.compile(r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MINUS|ELLIPSIS|LEADER|HORIZONTAL)\b")
+# These two are letters.
+_PROLONGED = "PROLONGED SOUND MARK"
 _LENGTHS = range(13, 20)
 # Seldom needed, and so compiled by whoever needs them first. How many digits each group has, on a card: fours and a
 # rest, American Express, Diners Club.
@@ -26,40 +44,9 @@ _ISSUED = (
     r"|(?:220[0-4]\d|8[12]\d{3}|9792\d)\d{11,14}"  # Mir, RuPay, Troy
     r"|(?:5[06-9]|6\d)\d{11,17}"  # Discover, Maestro, RuPay, UnionPay, Verve
 )
+# What a digit adds to the Luhn sum where it is doubled.
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 MASK = "[card number]"
-
-
-def luhn(digits: str) -> bool:
-    """Say whether a string of digits passes the Luhn check."""
-    total = 0
-    for position, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + position % 2)
-        total += value - 9 if value > 9 else value  # noqa: PLR2004 - the sum of a two-digit number's digits
-    return total % 10 == 0
-
-
-def _cards(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where card numbers begin and end, from left to right; they may overlap."""
-    if "-" in text:
-        # No run of digits in a UUID is as long as a card number.
-        text = _UUID.sub(lambda match: "x" * len(match[0]), text)
-    groups = [(match.start(), match.end()) for match in _GROUP.finditer(text)]
-    for first, (start, _) in enumerate(groups):
-        digits = ""
-        sizes: list[str] = []
-        end = start
-        for at, until in groups[first:]:
-            if digits and not _GAP.fullmatch(text, end, at):
-                break
-            digits += text[at:until]
-            sizes.append(str(until - at))
-            end = until
-            if len(digits) >= _LENGTHS.stop:
-                break
-            if len(digits) not in _LENGTHS or not luhn(digits):
-                continue
-            if len(sizes) == 1 or re.fullmatch(_PRINTED, ",".join(sizes)) or re.fullmatch(_ISSUED, digits):
-                yield start, end
 
 
 def has_card(text: str) -> bool:
@@ -76,3 +63,89 @@ def redact(text: str) -> str:
             kept += [text[done:start], MASK]
         done = max(done, end)
     return "".join(kept) + text[done:]
+
+
+def luhn(digits: str) -> bool:
+    """Say whether a string of digits passes the Luhn check."""
+    return _luhn_sums(digits)[len(digits) % 2][-1] == 0
+
+
+def _cards(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where card numbers begin and end, from left to right; they may overlap."""
+    if not _ENOUGH.match(text):
+        return
+    if "-" in text:
+        # No run of digits in a UUID is as long as a card number.
+        text = _UUID.sub(lambda match: "x" * len(match[0]), text)
+    if not text.isascii():
+        text = _BEYOND_ASCII.sub(lambda match: _to_ascii(match[0]), text)
+    for chain in _CHAIN.finditer(text):
+        if chain.end() - chain.start() >= _LENGTHS.start:
+            yield from _in_chain(text, [group.span() for group in _GROUP.finditer(text, *chain.span())])
+
+
+@lru_cache(maxsize=1024)
+def _to_ascii(character: str) -> str:
+    """Return what stands for a character beyond ASCII: a digit, a space for a separator, or a letter."""
+    # Seldom needed, so no start pays for it.
+    import unicodedata  # noqa: PLC0415
+
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    name = unicodedata.name(character, "")
+    named = _PROLONGED in name or (category[0] in "PS" and _NAMED_SEPARATING.search(name))
+    return " " if named or category.startswith(_SEPARATING) else "x"
+
+
+def _in_chain(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield where card numbers begin and end among groups that stand close together."""
+    digits = "".join([text[start:end] for start, end in groups])
+    if len(digits) < _LENGTHS.start:
+        return
+    sums = _luhn_sums(digits)
+    sizes = [end - start for start, end in groups]
+    # How many digits stand before each group, and before what follows the last.
+    before = list(accumulate(sizes, initial=0))
+    for first, last in _candidates(before):
+        begin, end = before[first], before[last]
+        # The last digit is not doubled, so a number of this end has its doubled digits where the end's parity says.
+        total = sums[end % 2]
+        if total[begin] == total[end] and _counts(digits[begin:end], sizes[first:last]):
+            yield groups[first][0], groups[last - 1][1]
+
+
+def _candidates(before: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the runs of groups, as a slice of them, that have as many digits as a card number."""
+    shortest, longest = _LENGTHS.start, _LENGTHS.stop - 1
+    for first, begin in enumerate(before):
+        # Each group has a digit at least.
+        near = min(first + longest + 1, len(before))
+        low = bisect_left(before, begin + shortest, first, near)
+        for last in range(low, bisect_right(before, begin + longest, low, near)):
+            yield first, last
+
+
+def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+    """Return the sums of a string's digits up to each place, with every even or with every odd place doubled.
+
+    Only their last digit counts, so the sums stay small.
+    """
+    even, odd = list(map(int, digits)), list(map(int, digits))
+    even[::2] = [_DOUBLED[value] for value in even[::2]]
+    odd[1::2] = [_DOUBLED[value] for value in odd[1::2]]
+    return _last_digits(even), _last_digits(odd)
+
+
+def _last_digits(values: list[int]) -> list[int]:
+    return list(accumulate(values, lambda total, value: (total + value) % 10, initial=0))
+
+
+def _counts(digits: str, sizes: list[int]) -> bool:
+    """Say whether digits that pass the Luhn check, in groups of these sizes, are taken for a card number."""
+    if digits == digits[0] * len(digits):
+        return False
+    if len(sizes) == 1:
+        return True
+    printed = re.fullmatch(_PRINTED, ",".join(map(str, sizes)))
+    return bool(printed or re.fullmatch(_ISSUED, digits))

@@ -3,6 +3,9 @@
 The functions read requests by it and write answers in its types; the OpenAPI document, and through it API Gateway's
 models and the tests, are made from it (``payments.operations``). A request is checked field by field, so that every
 wrong one is named at once, and no value is ever repeated.
+
+The bound comes before the work: a body's size before its JSON, an object's size before its names, a text's length
+before it is searched for card numbers.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -17,26 +21,34 @@ from msgspec import Meta, Struct
 
 from payments.cards import has_card
 from payments.currencies import EXPONENTS, WITHDRAWN
+from payments.model import ID
+from payments.money import MAX_TEXT as MAX_AMOUNT
 from payments.money import UNKNOWN_CURRENCY, Money, MoneyError
 from payments.transitions import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from payments.model import Payment, RefundRecord
 
 MAX_METADATA = 20
 MAX_METADATA_KEY = 40
 MAX_TEXT = 500
-# The errors that one answer names. A request with more has the rest named when these are mended.
-MAX_ERRORS = 50
+# Bytes of a body. The longest description and metadata have 11 300 characters, each at most two escapes of six bytes
+# (\ud83d\udcb3): 136 KB. The other fields and all names take 3 KB as escapes; the rest is for white space.
+MAX_BODY = 160 * 1024
+# Of a page's token; ours have 152 at most.
+MAX_TOKEN = 256
 # One refund an entry in its payment's item, which DynamoDB bounds to 400 KB.
 MAX_REFUNDS = 50
 
-TRANSACTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TRANSACTION_ID = re.compile(ID)
 REFUND_ID = TRANSACTION_ID
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")
+# Stripe's prefixes, which other gateways use too: secret, restricted and ephemeral keys, and the signing secrets of
+# webhooks (https://docs.stripe.com/keys). A publishable key (pk_) is no secret: the gateway declines it.
+SECRET_KEY = re.compile(r"(^|-)([SsRrEe][Kk]_|[Ww][Hh][Ss][Ee][Cc]_)")
 CURRENCY = re.compile(r"[A-Z]{3}")
 # No control character of either set (C0, C1), nor U+FFFE and U+FFFF, which SQS and SNS do not take: such a payment
 # would be stored, and could never be relayed.
@@ -58,16 +70,24 @@ class FieldError(Struct, frozen=True):
     detail: str
 
 
-class RequestError(Exception):
-    """A request that cannot be accepted, with every reason."""
+class RefusedError(Exception):
+    """A request that cannot be accepted. ``errors`` holds what is wrong with its fields, where they could be read."""
 
-    def __init__(self, errors: list[FieldError]) -> None:
-        super().__init__(", ".join(error.pointer for error in errors))
-        self.errors = sorted(errors, key=lambda error: error.pointer)[:MAX_ERRORS]
+    def __init__(self, errors: Iterable[FieldError] = ()) -> None:
+        self.errors = sorted(errors, key=lambda error: error.pointer)
+        super().__init__(", ".join(error.pointer for error in self.errors))
 
 
-class NotJsonError(Exception):
-    """A body that is not a JSON object in UTF-8."""
+class RequestError(RefusedError):
+    """Some fields are invalid."""
+
+
+class NotJsonError(RefusedError):
+    """The body is not a JSON object in UTF-8."""
+
+
+class TooLargeError(RefusedError):
+    """The body is larger than ``MAX_BODY``."""
 
 
 # --- Requests ---------------------------------------------------------------------------------------------------------
@@ -115,7 +135,7 @@ class RefundRequest(Struct, frozen=True):
     def money(self, payment: Payment) -> Money:
         """Return the amount to give back; raises RequestError where it is none of the payment's currency."""
         if self.currency not in (None, payment.currency):
-            raise RequestError([FieldError("/currency", "must be the payment's currency, where it is given")])
+            raise RequestError([FieldError("/currency", "must be the payment's currency, if you send it")])
         if self.amount is None:
             return payment.refundable
         try:
@@ -153,12 +173,17 @@ class _Number(str):
 
 
 class _Object(dict[str, Any]):
-    """A JSON object, and the names that it gives more than once."""
+    """A JSON object, how many members it was sent with, and the names that it gives more than once."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.repeated = {name for name in names if names.count(name) > 1} if len(self) < len(pairs) else set()
+        self.members = len(pairs)
+        counts = Counter(name for name, _ in pairs) if len(self) < len(pairs) else {}
+        self.repeated = {name for name, count in counts.items() if count > 1}
+
+    def check_size(self, most: int) -> None:
+        if self.members > most:
+            raise _InvalidError(f"must have at most {most} members")
 
 
 def _refuse(constant: str) -> Any:  # noqa: ANN401 - it never returns
@@ -168,13 +193,25 @@ def _refuse(constant: str) -> Any:  # noqa: ANN401 - it never returns
 def _text(value: object) -> str:
     if not isinstance(value, str) or isinstance(value, _Number):
         raise _InvalidError("must be a string")
-    _no_card(value)
     return value
 
 
 def _no_card(text: str) -> None:
     if has_card(text):
-        raise _InvalidError("holds a card number: send a token of the payment gateway, never the number itself")
+        raise _InvalidError("contains a card number: send a token from the payment gateway instead")
+
+
+def _wrong_name(name: str) -> str | None:
+    """Say why a name that a client chose must not be repeated, in an answer or in the log; None if it may be."""
+    if not METADATA_KEY.fullmatch(name) or not _is_unicode(name):
+        return f"must have 1 to {MAX_METADATA_KEY} characters and no control characters"
+    if has_card(name):
+        return "contains a card number"
+    return "looks like a secret key" if _is_secret(name) else None
+
+
+def _is_secret(text: str) -> bool:
+    return SECRET_KEY.search(text) is not None
 
 
 def _is_unicode(text: str) -> bool:
@@ -191,17 +228,31 @@ def _matching(pattern: re.Pattern[str], description: str, *, required: bool = Tr
         text = _text(value)
         if not pattern.fullmatch(text):
             raise _InvalidError(f"must match ^{pattern.pattern}$")
+        _no_card(text)
         return text
 
     schema = {"type": "string", "pattern": f"^{pattern.pattern}$", "description": description}
     return Field(schema, read, required)
 
 
+def _payment_method() -> Field:
+    token = _matching(PAYMENT_METHOD, "A token from the payment gateway; never a card number, never a secret key.")
+
+    def read(value: object) -> str:
+        text: str = token.read(value)
+        if _is_secret(text):
+            raise _InvalidError("looks like a secret key: send a token from the payment gateway, and replace the key")
+        return text
+
+    return Field(token.schema | {"not": {"pattern": SECRET_KEY.pattern}}, read)
+
+
 def _sentence(description: str) -> Field:
     def read(value: object) -> str:
         text = _text(value)
         if not DESCRIPTION.fullmatch(text) or not _is_unicode(text):
-            raise _InvalidError(f"must be 1 to {MAX_TEXT} characters, none of them a control character")
+            raise _InvalidError(f"must have 1 to {MAX_TEXT} characters and no control characters")
+        _no_card(text)
         return text
 
     schema = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": f"^{_PLAIN}*$"}
@@ -211,6 +262,8 @@ def _sentence(description: str) -> Field:
 def _read_amount(value: object) -> str:
     if not isinstance(value, str):
         raise _InvalidError("must be a number or a decimal string")
+    if len(value) > MAX_AMOUNT:
+        raise _InvalidError(f"must have at most {MAX_AMOUNT} characters")
     _no_card(value)
     return str(value)
 
@@ -220,7 +273,7 @@ def _amount(description: str, *, required: bool = True) -> Field:
         "description": description,
         "anyOf": [
             {"type": "number", "exclusiveMinimum": 0},
-            {"type": "string", "pattern": f"^{DECIMAL.pattern}$", "maxLength": 64},
+            {"type": "string", "pattern": f"^{DECIMAL.pattern}$", "maxLength": MAX_AMOUNT},
         ],
     }
     return Field(schema, _read_amount, required)
@@ -236,29 +289,29 @@ def _read_currency(value: object) -> str:
 def _read_metadata(value: object) -> dict[str, str] | None:
     if not isinstance(value, _Object):
         raise _InvalidError("must be an object of strings")
-    if len(value) > MAX_METADATA:
-        raise _InvalidError(f"must have at most {MAX_METADATA} members")
+    value.check_size(MAX_METADATA)
     errors: list[FieldError] = []
-    for number, (key, member) in enumerate(value.items()):
-        # By its place where the key must not be repeated.
-        nameless = f"the name of member {number + 1}"
-        if has_card(key):
-            errors.append(FieldError("/metadata", f"{nameless} holds a card number"))
-        elif not METADATA_KEY.fullmatch(key) or not _is_unicode(key):
-            detail = f"{nameless} must have 1 to {MAX_METADATA_KEY} characters, none of them a control character"
-            errors.append(FieldError("/metadata", detail))
+    for number, (key, member) in enumerate(value.items(), start=1):
+        if wrong := _wrong_name(key):
+            # By its place, since the name must not be repeated.
+            errors.append(FieldError("/metadata", f"the name of member {number} {wrong}"))
         elif key in value.repeated:
-            errors.append(FieldError(pointer("metadata", key), "is given more than once"))
+            errors.append(FieldError(pointer("metadata", key), "appears more than once"))
         else:
             try:
-                if not METADATA_VALUE.fullmatch(_text(member)) or not _is_unicode(member):
-                    detail = f"must be at most {MAX_TEXT} characters, none of them a control character"
-                    errors.append(FieldError(pointer("metadata", key), detail))
+                _check_metadata_value(member)
             except _InvalidError as error:
                 errors.append(FieldError(pointer("metadata", key), str(error)))
     if errors:
         raise _InvalidError(inside=errors)
     return dict(value) or None
+
+
+def _check_metadata_value(value: object) -> None:
+    text = _text(value)
+    if not METADATA_VALUE.fullmatch(text) or not _is_unicode(text):
+        raise _InvalidError(f"must have at most {MAX_TEXT} characters and no control characters")
+    _no_card(text)
 
 
 PAYMENT_FIELDS: dict[str, Field] = {
@@ -275,7 +328,7 @@ PAYMENT_FIELDS: dict[str, Field] = {
         _read_currency,
         required=False,
     ),
-    "payment_method": _matching(PAYMENT_METHOD, "A token of the payment gateway; never a card number."),
+    "payment_method": _payment_method(),
     "description": _sentence("What the payment is for."),
     "metadata": Field(
         {
@@ -303,6 +356,11 @@ REFUND_FIELDS: dict[str, Field] = {
 }
 
 
+def max_members(fields: dict[str, Field]) -> int:
+    """Return how many members a request may have: a few wrong names are all named, a flood is not."""
+    return 2 * len(fields)
+
+
 def _read(body: bytes, fields: dict[str, Field]) -> tuple[dict[str, Any], list[FieldError]]:
     """Return the members that are right, and what is wrong with the others. Raises NotJsonError."""
     try:
@@ -313,6 +371,10 @@ def _read(body: bytes, fields: dict[str, Field]) -> tuple[dict[str, Any], list[F
         raise NotJsonError from error
     if not isinstance(members, _Object):
         raise NotJsonError
+    try:
+        members.check_size(max_members(fields))
+    except _InvalidError as error:
+        raise RequestError([FieldError("", str(error))]) from error
     values: dict[str, Any] = {}
     errors = [
         FieldError(pointer(name), "is required")
@@ -322,10 +384,9 @@ def _read(body: bytes, fields: dict[str, Field]) -> tuple[dict[str, Any], list[F
     for name, value in members.items():
         field = fields.get(name)
         if field is None:
-            nameable = METADATA_KEY.fullmatch(name) and _is_unicode(name) and not has_card(name)
-            errors.append(FieldError(pointer(name) if nameable else "", "is not a field of this request"))
+            errors.append(FieldError("" if _wrong_name(name) else pointer(name), "is not a field of this request"))
         elif name in members.repeated:
-            errors.append(FieldError(pointer(name), "is given more than once"))
+            errors.append(FieldError(pointer(name), "appears more than once"))
         else:
             try:
                 values[name] = field.read(value)
@@ -337,7 +398,7 @@ def _read(body: bytes, fields: dict[str, Field]) -> tuple[dict[str, Any], list[F
 def _same_key(name: str, values: dict[str, Any], key: str | None) -> list[FieldError]:
     if key is None or name not in values or key == values[name]:
         return []
-    return [FieldError(pointer(name), "must equal the Idempotency-Key header, where that is sent")]
+    return [FieldError(pointer(name), "must equal the Idempotency-Key header, if you send it")]
 
 
 def parse_payment(
@@ -345,8 +406,8 @@ def parse_payment(
 ) -> PaymentRequest:
     """Read the body of ``POST /payments``, beside the Idempotency-Key header.
 
-    ``limits`` holds the largest amount by currency, in minor units. Raises NotJsonError where the body is no JSON
-    object, and RequestError, with every wrong field, where it asks for no payment that could be made.
+    ``limits`` holds the largest amount by currency, in minor units. Raises NotJsonError if the body is not
+    a JSON object, and RequestError, with every wrong field, if some are invalid.
     """
     values, errors = _read(body, PAYMENT_FIELDS)
     errors += _same_key("transaction_id", values, key)

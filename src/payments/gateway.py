@@ -21,14 +21,19 @@ class Approved(Struct, frozen=True):
 
 
 class Declined(Struct, frozen=True):
-    """The gateway has refused, for good; ``code`` says why, in a stable word."""
+    """The gateway has refused, and can move no money under this key any more; ``code`` says why, in a stable word.
+
+    A gateway whose customers may try again after a refusal cancels the charge first, and says this only when the
+    cancellation is sure.
+    """
 
     code: str
 
 
 class Pending(Struct, frozen=True):
-    """The gateway has begun, and will know the outcome later: a bank takes days, or the customer must act first.
+    """The gateway has begun, and can still move money: a bank takes days, or the customer must act first.
 
+    Whatever exists at the gateway and is not final is pending, whatever the gateway calls its state.
     ``next_action`` names what the customer must do, in the gateway's word; empty where there is nothing to do but wait.
     """
 
@@ -114,9 +119,10 @@ class Gateway(Protocol):
         """
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Return what became of a charge or a refund, or None where the gateway knows of none.
+        """Return what became of a charge or a refund, or None where the gateway surely has none.
 
-        Raises UnavailableError where the gateway does not answer.
+        After None, a charge is made. With a ``reference``, the gateway has one: the answer is never None. Raises
+        UnavailableError where the gateway does not answer.
         """
 
 

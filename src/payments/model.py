@@ -15,6 +15,9 @@ from payments.transitions import OPEN, REFUND_STATES, Status
 
 SCHEMA: Literal[1] = 1
 
+# The ids that clients give payments and refunds.
+ID = r"[A-Za-z0-9_-]{1,64}"
+
 # An index key takes 1 000 writes a second. A customer's payments are spread over this many keys of the customer index,
 # and the payments that are not final over that many of the open index. More can be had later, never fewer: what was
 # written under a key must still be read (docs/decisions/0006).
@@ -24,6 +27,7 @@ OPEN_SHARDS = 16
 CHARGED_SHARDS = 16
 
 Minor = Annotated[int, Meta(ge=1)]
+Id = Annotated[str, Meta(pattern=rf"\A{ID}\Z")]
 
 
 class RefundRecord(Struct, frozen=True, omit_defaults=True):
@@ -64,9 +68,11 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them. ``trace`` names the trace of
     the request, since the table's stream carries no trace header; it is empty where there was none. ``next_action`` is
     what the gateway waits for the customer to do, in its word; once the payment is final it says nothing.
+    ``restored_at`` says when the item was put back from a backup; it is empty where it never was. What happened after
+    the backup is not in it.
     """
 
-    transaction_id: str
+    transaction_id: Id
     customer_id: str
     amount_minor: Minor
     currency: str
@@ -80,11 +86,12 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, str] | None = None
     gateway_reference: str | None = None
     failure_code: str | None = None
-    refunds: dict[str, RefundRecord] = {}
+    refunds: dict[Id, RefundRecord] = {}
     redrives: int = 0
     trace: str = ""
     next_action: str = ""
     disputes: dict[str, DisputeRecord] = {}
+    restored_at: str = ""
 
     def __post_init__(self) -> None:
         if self.currency not in EXPONENTS:
@@ -113,15 +120,24 @@ class Payment(Struct, frozen=True, omit_defaults=True):
         """The refunds of which the gateway has not said its last word."""
         return [refund_id for refund_id, refund in self.refunds.items() if refund.status in OPEN]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a charge or a refund of which the gateway has not said its last word."""
+        return self.status in OPEN or bool(self.open_refunds)
+
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the relay puts on a queue: the event that happened, and the payment as it was then."""
+    """What the relay puts on the notifier's queue: the event that happened, and the payment as it was then.
+
+    ``one_of_several`` says that the same version of the payment is announced by other messages too.
+    """
 
     schema: Literal[1]
     event: str
     payment: Payment
     refund_id: str | None = None
     dispute_id: str | None = None
+    one_of_several: bool = False
 
     @classmethod
     def of(cls, event: str, payment: Payment, refund_id: str | None = None, dispute_id: str | None = None) -> Self:
@@ -148,6 +164,54 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def encode(self) -> str:
         """Write the message as JSON."""
         return msgspec.json.encode(self).decode()
+
+
+# What the processor works on; everything else is announced.
+WORK = frozenset({"payment.validated", "refund.validated"})
+_Work = Literal["payment.validated", "refund.validated"]
+
+
+class Task(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag=2):
+    """What the relay puts on the processor's queue: the name of a payment or refund to work on, and nothing else.
+
+    How much to charge, and whether to charge at all, is what the table says. So whoever can send to the queue can
+    waste a read, and no more.
+    """
+
+    event: _Work
+    transaction_id: Id
+    refund_id: Id | None = None
+
+    @classmethod
+    def decode(cls, body: str) -> Task:
+        """Read a task, of today's schema or the one before; raises PoisonError where it is none of ours."""
+        try:
+            task = msgspec.json.decode(body, type=Task | _PaymentCarried)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise PoisonError(f"not a task of ours: {error}") from error
+        if isinstance(task, _PaymentCarried):
+            return cls(event=task.event, transaction_id=task.payment.transaction_id, refund_id=task.refund_id)
+        return task
+
+    def named(self) -> dict[str, Any]:
+        """Return what the log says of the task."""
+        return {"transaction_id": self.transaction_id, "refund_id": self.refund_id, "event": self.event}
+
+    def encode(self) -> str:
+        """Write the task as JSON."""
+        return msgspec.json.encode(self).decode()
+
+
+class _Named(Struct, frozen=True):
+    transaction_id: Id
+
+
+class _PaymentCarried(Struct, frozen=True, kw_only=True, tag_field="schema", tag=1):
+    """A task of schema 1, which carried the payment as the relay saw it. Only its ids are used."""
+
+    event: _Work
+    payment: _Named
+    refund_id: Id | None = None
 
 
 class PoisonError(Exception):

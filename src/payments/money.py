@@ -13,6 +13,8 @@ from msgspec import Struct
 from payments.currencies import EXPONENTS
 
 MAX_DIGITS = 12
+# Of the text of an amount: far more than 12 digits need.
+MAX_TEXT = 64
 UNKNOWN_CURRENCY = "is not the code of an ISO 4217 currency"
 
 # JSON's grammar for a number.
@@ -43,7 +45,7 @@ class Money(Struct, frozen=True):
         exponent = EXPONENTS.get(currency)
         if exponent is None:
             raise CurrencyError(UNKNOWN_CURRENCY)
-        match = _NUMBER.fullmatch(text) if len(text) <= 64 else None  # noqa: PLR2004 - far beyond 12 digits
+        match = _NUMBER.fullmatch(text) if len(text) <= MAX_TEXT else None
         if match is None:
             raise MoneyError("must be a decimal number")
         sign, whole, fraction, power = match.groups(default="")

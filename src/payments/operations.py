@@ -9,6 +9,7 @@ from payments.contract import (
     CUSTOMER_ID,
     DEFAULT_LIMIT,
     MAX_LIMIT,
+    MAX_TOKEN,
     PAYMENT_FIELDS,
     REFUND_FIELDS,
     REFUND_ID,
@@ -66,13 +67,15 @@ _LIMIT = Parameter(
     "query",
     "limit",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    "How many payments a page holds at most.",
+    "How many payments a page holds at most. A page of large payments holds fewer.",
 )
-_NEXT = Parameter("query", "next_token", {"type": "string"}, "The next_token of the page before.")
+_NEXT = Parameter(
+    "query", "next_token", {"type": "string", "maxLength": MAX_TOKEN}, "The next_token of the page before."
+)
 
 
 def _key(name: str) -> Parameter:
-    description = f"Where it is sent, it must equal {name}."
+    description = f"If you send it, it must equal {name}."
     return Parameter(
         "header", "Idempotency-Key", {"type": "string", "pattern": f"^{TRANSACTION_ID.pattern}$"}, description
     )
@@ -99,7 +102,7 @@ OPERATIONS = (
                 "payment_method": "pm_sim_approved",
             },
         ),
-        problems=(problems.MALFORMED, problems.INVALID, problems.MISMATCH),
+        problems=(problems.MALFORMED, problems.INVALID, problems.TOO_LARGE, problems.MISMATCH),
     ),
     Operation(
         name="get_payment",
@@ -127,6 +130,7 @@ OPERATIONS = (
         problems=(
             problems.MALFORMED,
             problems.INVALID,
+            problems.TOO_LARGE,
             problems.NOT_FOUND,
             problems.NOT_REFUNDABLE,
             problems.TOO_MUCH,

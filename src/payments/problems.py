@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from payments.contract import FieldError, NotJsonError, Problem
+from payments.contract import MAX_BODY, FieldError, NotJsonError, Problem, RefusedError, RequestError, TooLargeError
 
 Response = dict[str, Any]
 
@@ -27,6 +27,7 @@ class Kind(Struct, frozen=True):
 
 MALFORMED = Kind("malformed-request", 400, "Malformed request")
 INVALID = Kind("invalid-request", 400, "Invalid request")
+TOO_LARGE = Kind("too-large", 413, "Too large")
 NOT_FOUND = Kind("not-found", 404, "Not found")
 MISMATCH = Kind("idempotency-mismatch", 422, "Idempotency mismatch")
 NOT_REFUNDABLE = Kind("not-refundable", 409, "Not refundable")
@@ -59,13 +60,34 @@ def problem(kind: Kind, detail: str, request_id: str, errors: list[FieldError] |
     return response(kind.status, body, headers)
 
 
-def body_of(event: dict[str, Any]) -> bytes:
-    """Return a request's body as it was sent; raises NotJsonError where API Gateway's form of it cannot be read."""
-    body = event.get("body") or ""
+def refusal(error: RefusedError, request_id: str) -> Response:
+    """Return what a client is told of a request that was not accepted."""
+    match error:
+        case RequestError():
+            return problem(INVALID, "Some fields are invalid.", request_id, error.errors)
+        case TooLargeError():
+            return problem(TOO_LARGE, f"The body must have at most {MAX_BODY} bytes.", request_id)
+        case _:
+            return problem(MALFORMED, "The body must be a JSON object in UTF-8.", request_id)
+
+
+def body_of(event: dict[str, Any], most: int | None = None) -> bytes:
+    """Return a request's body as it was sent.
+
+    Raises NotJsonError if API Gateway's form of it cannot be read, TooLargeError if it has more than ``most`` bytes.
+    """
+    body = str(event.get("body") or "")
+    encoded = event.get("isBase64Encoded")
+    # A character is a byte at least, and four characters of Base64 are three bytes.
+    if most is not None and len(body) > (most // 3 * 4 + 4 if encoded else most):
+        raise TooLargeError
     try:
-        return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else str(body).encode()
+        sent = base64.b64decode(body, validate=True) if encoded else body.encode()
     except ValueError as error:
         raise NotJsonError from error
+    if most is not None and len(sent) > most:
+        raise TooLargeError
+    return sent
 
 
 def header(event: dict[str, Any], name: str) -> str | None:

@@ -44,9 +44,9 @@ class Reconciler:
         """Reconcile payments until ``in_time`` says no, and count what came of it.
 
         The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
-        ``unanswered``, ``failed``, or ``left`` for want of time. How old the oldest of them was is measured, nought
-        where none was found: a run always says that it ran. What is pending at the gateway counts there only when even
-        a bank should have been done.
+        ``closed`` (final, and in the open index all the same), ``unanswered``, ``failed``, or ``left`` for want of
+        time. How old the oldest of them was is measured, nought where none was found: a run always says that it ran.
+        What is pending at the gateway counts there only when even a bank should have been done.
         """
         counts: Counter[str] = Counter()
         self._ages = [0.0]
@@ -75,6 +75,9 @@ class Reconciler:
         came: Counter[str] = Counter()
         if payment is None:
             return came
+        if self._table.close(payment):
+            logger.warning("closed", transaction_id=transaction_id)
+            came["closed"] += 1
         begun: list[str | None] = [None] if payment.status in OPEN else [*payment.open_refunds]
         lost = False
         for refund_id in begun:
@@ -87,7 +90,7 @@ class Reconciler:
             logger.info(came_of, transaction_id=transaction_id, refund_id=refund_id)
             came[came_of] += 1
         if lost:
-            # What was settled a moment ago has changed the payment.
+            # What was settled a moment ago has changed the payment, and what was lost may be settled by now.
             payment = (self._table.get(transaction_id) or payment) if came else payment
             if self._table.redrive(payment, self._clock()):
                 logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from payments.aws import available, refused
 from payments.cards import redact
-from payments.model import Message, PoisonError, from_item
-from payments.telemetry import logger, trace_header
+from payments.model import WORK, Message, PoisonError, Task, from_item
+from payments.telemetry import is_trace, logger, measure, trace_header
 from payments.transitions import OPEN, Status
 
 if TYPE_CHECKING:
@@ -41,18 +40,49 @@ def messages_of(record: dict[str, Any]) -> list[Message]:
     if "NewImage" not in images:
         raise PoisonError("the record has no NewImage: the stream must carry NEW_AND_OLD_IMAGES")
     new = from_item(images["NewImage"])
-    old = from_item(images["OldImage"]) if "OldImage" in images else None
+    old = _before(images)
     again = old is not None and new.redrives > old.redrives
-    messages: list[Message] = []
+    if record["eventName"] == "INSERT" and new.restored_at:
+        # It was announced when it happened. Only what is open has a way to go.
+        old, again = new, True
+    messages = [*_of_the_charge(new, old, again=again), *_of_refunds(new, old, again=again), *_of_disputes(new, old)]
+    if len(messages) > 1 and sum(message.event not in WORK for message in messages) > 1:
+        # Each version has one announcement, but for an item that could not be read before.
+        messages = [msgspec.structs.replace(message, one_of_several=True) for message in messages]
+    return messages
+
+
+def _before(images: dict[str, Any]) -> Payment | None:
+    if "OldImage" not in images:
+        return None
+    try:
+        return from_item(images["OldImage"])
+    except PoisonError as error:
+        # Somebody has mended the item. What it says now is news, whatever it said.
+        logger.warning("no payment before", reason=str(error))
+        return None
+
+
+def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> list[Message]:
     # A refund that changes its payment's status is news itself.
     asked = new.next_action != "" and old is not None and old.next_action != new.next_action
     news = old is None or old.status != new.status
     if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
-        messages.append(_message(new, "payment.validated" if again else f"payment.{new.status}"))
+        return [_message(new, "payment.validated" if again else f"payment.{new.status}")]
+    return []
+
+
+def _of_refunds(new: Payment, old: Payment | None, *, again: bool) -> list[Message]:
+    messages = []
     for refund_id, refund in new.refunds.items():
         before = old.refunds.get(refund_id) if old else None
         if before is None or before.status != refund.status or (again and refund.status in OPEN):
             messages.append(_message(new, _REFUND_VALIDATED if again else _OF_A_REFUND[refund.status], refund_id))
+    return messages
+
+
+def _of_disputes(new: Payment, old: Payment | None) -> list[Message]:
+    messages = []
     for dispute_id, dispute in new.disputes.items():
         if old is None or old.disputes.get(dispute_id) != dispute:
             event = "payment.dispute_closed" if dispute.closed else "payment.disputed"
@@ -61,7 +91,7 @@ def messages_of(record: dict[str, Any]) -> list[Message]:
 
 
 def _message(payment: Payment, event: str, refund_id: str | None = None, dispute_id: str | None = None) -> Message:
-    if event not in _WORK:
+    if event not in WORK:
         # Who announces an outcome needs no means to charge.
         payment = msgspec.structs.replace(payment, payment_method="", fingerprint="")
     return Message.of(event, payment, refund_id, dispute_id)
@@ -75,10 +105,6 @@ _OF_A_REFUND = {
     Status.FAILED: "payment.refund_failed",
     Status.UNKNOWN: "payment.refund_unknown",
 }
-# What the processor works on; everything else is announced.
-_WORK = {"payment.validated", _REFUND_VALIDATED}
-# SQS refuses what is no trace header, and with it a batch that would come again for ever.
-_TRACE = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?")
 
 
 class _Letter(NamedTuple):
@@ -93,13 +119,16 @@ class _Letter(NamedTuple):
         payment = message.payment
         # The trace of the request that began it: this call's is of a batch, in which many payments meet.
         trace = payment.trace if message.refund_id is None else payment.refunds[message.refund_id].trace
-        return cls(message.encode(), trace, message.named())
+        named = message.named()
+        body = Task(**named).encode() if message.event in WORK else message.encode()
+        return cls(body, trace, named)
 
     def entry(self, number: int, otherwise: str) -> dict[str, Any]:
         """Return the entry of a batch; ``otherwise`` is the trace of a message that has none of its own."""
         entry: dict[str, Any] = {"Id": str(number), "MessageBody": self.body}
         trace = self.trace or otherwise
-        if trace and _TRACE.fullmatch(trace):
+        # What older payments hold was not checked when it was stored.
+        if is_trace(trace):
             entry["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
         return entry
 
@@ -127,7 +156,7 @@ class Relay:
         for record in records:
             try:
                 for message in messages_of(record):
-                    queue = self._processor_queue if message.event in _WORK else self._notifier_queue
+                    queue = self._processor_queue if message.event in WORK else self._notifier_queue
                     queues[queue].append(_Letter.of(message))
             except PoisonError as error:
                 # A stream waits for its oldest record: no retry mends this one, and all behind it would wait for a day.
@@ -151,6 +180,10 @@ class Relay:
             for number, letter in enumerate(sent):
                 if number not in failed:
                     logger.info("relayed", **letter.named)
+                    if letter.named.get("event") == "payment.disputed":
+                        # Here and not where it is written: what fails here comes again, what was written does not.
+                        measure("Disputed")
+                        logger.warning("a charge is disputed", **letter.named)
             yield from failed.values()
 
 

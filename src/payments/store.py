@@ -35,7 +35,7 @@ from payments.model import (
 from payments.transitions import OPEN, TRANSITIONS, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
@@ -64,6 +64,23 @@ class Word(Struct, frozen=True):
 
 
 SILENCE = Word()
+
+
+class Batch(Struct, frozen=True):
+    """Payments that were read together: the items that are there, and why any id could not be read."""
+
+    items: dict[str, dict[str, Any]]
+    unread: dict[str, str]
+
+    def get(self, transaction_id: str) -> Payment | None:
+        """Return a payment of the batch, or None where the table has none.
+
+        Raises UnavailableError where it could not be read, and PoisonError where the item is no payment.
+        """
+        if transaction_id in self.unread:
+            raise UnavailableError(self.unread[transaction_id])
+        item = self.items.get(transaction_id)
+        return None if item is None else from_item(item)
 
 
 class Page(Struct, frozen=True):
@@ -108,6 +125,10 @@ class Table:
                 TableName=self._name, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
             )
         return from_item(found["Item"]) if "Item" in found else None
+
+    def get_batch(self, transaction_ids: Iterable[str]) -> Batch:
+        """Read payments as they are now, up to 100, in one call; what DynamoDB leaves out is asked for again."""
+        return _get_batch(self._client, self._name, transaction_ids)
 
     def record(
         self,
@@ -200,20 +221,38 @@ class Table:
     def redrive(self, payment: Payment, at: datetime) -> bool:
         """Send a payment that is not final on its way again, through the stream; say whether it was sent.
 
-        It changes no state: the relay takes a greater ``redrives`` for news. False means that the payment has changed
-        since it was read.
+        It changes no state: the relay takes a greater ``redrives`` for news. False means that the payment is final, or
+        has changed since it was read.
         """
+        if not payment.is_open:
+            return False
         wait = min(FIRST_REDRIVE * 2 ** min(payment.redrives, 10), SLOWEST_REDRIVE)
         update = _Update(at).version(payment).set(redrives=payment.redrives + 1)
         update.open(payment.transaction_id, timestamp(at + wait))
         return self._write(payment.transaction_id, update)
 
+    def close(self, payment: Payment) -> bool:
+        """Take a final payment out of the open index; say whether it was in there, and is final still.
+
+        An earlier version could leave one there. Nothing of the payment changes, so its version does not either.
+        """
+        if payment.is_open:
+            return False
+        request = {
+            "UpdateExpression": "REMOVE open_shard, open_from",
+            "ConditionExpression": "#version = :version AND attribute_exists(open_shard)",
+            "ExpressionAttributeNames": {"#version": "version"},
+            "ExpressionAttributeValues": {":version": {"N": str(payment.version)}},
+        }
+        return self._update(payment.transaction_id, request)
+
     def _write(self, transaction_id: str, update: _Update) -> bool:
+        return self._update(transaction_id, update.request())
+
+    def _update(self, transaction_id: str, request: dict[str, Any]) -> bool:
         try:
             with available():
-                self._client.update_item(
-                    TableName=self._name, Key={"transaction_id": {"S": transaction_id}}, **update.request()
-                )
+                self._client.update_item(TableName=self._name, Key={"transaction_id": {"S": transaction_id}}, **request)
         except ClientError as error:
             if error.response["Error"]["Code"] != _CONDITION_FAILED:
                 raise
@@ -329,8 +368,14 @@ class CustomerIndex:
         self._index = index
         self._secret = secret.encode()
 
-    def page(self, customer_id: str, limit: int, next_token: str | None) -> Page:
-        """Return a page of a customer's payments. Raises TokenError where ``next_token`` is none of this list."""
+    def page(
+        self, customer_id: str, limit: int, next_token: str | None, fits: Callable[[Payment], bool] = lambda _: True
+    ) -> Page:
+        """Return a page of a customer's payments. Raises TokenError where ``next_token`` is none of this list.
+
+        ``fits`` says whether one more payment fits on the page. The first one always goes on it, so that each page is a
+        step; the next page begins with what did not fit.
+        """
         after = None if next_token is None else self._read_token(next_token, customer_id)
 
         def of_shard(shard: int) -> list[tuple[str, str]]:
@@ -339,13 +384,18 @@ class CustomerIndex:
         with ThreadPoolExecutor(CUSTOMER_SHARDS) as pool:
             shards = list(pool.map(of_shard, range(CUSTOMER_SHARDS)))
         keys = sorted((key for shard in shards for key in shard), reverse=True)
-        shown = keys[:limit]
-        payments = self._get_all([transaction_id for _, transaction_id in shown])
-        return Page(
+        found = self._get_all([transaction_id for _, transaction_id in keys[:limit]])
+        shown: list[Payment] = []
+        done = 0
+        for _, transaction_id in keys[:limit]:
+            payment = found.get(transaction_id)
             # A payment that was deleted a moment ago can still be in the index.
-            [payments[transaction_id] for _, transaction_id in shown if transaction_id in payments],
-            self._write_token(customer_id, *shown[-1]) if len(keys) > limit else None,
-        )
+            if payment is not None:
+                if not fits(payment) and shown:
+                    break
+                shown.append(payment)
+            done += 1
+        return Page(shown, self._write_token(customer_id, *keys[done - 1]) if len(keys) > done else None)
 
     def _keys(self, key: str, after: tuple[str, str] | None, limit: int) -> Iterator[tuple[str, str]]:
         """Yield when and as what the payments of one key of the index were accepted, newest first."""
@@ -373,24 +423,8 @@ class CustomerIndex:
         yield from sorted(tied, reverse=True)
 
     def _get_all(self, ids: list[str]) -> dict[str, Payment]:
-        found: dict[str, Payment] = {}
-        wanted = [{"transaction_id": {"S": transaction_id}} for transaction_id in ids]
-        for attempt in range(_TRIES):
-            if not wanted:
-                return found
-            if attempt:
-                time.sleep(_PAUSE_SECONDS * attempt)
-            with available():
-                answer = self._client.batch_get_item(
-                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
-                )
-            for item in answer["Responses"].get(self._table, []):
-                payment = from_item(item)
-                found[payment.transaction_id] = payment
-            wanted = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
-        if wanted:
-            raise UnavailableError("UnprocessedKeys")
-        return found
+        batch = _get_batch(self._client, self._table, ids)
+        return {transaction_id: payment for transaction_id in ids if (payment := batch.get(transaction_id))}
 
     def _seal(self, position: bytes, customer_id: str) -> bytes:
         return hmac.digest(self._secret, customer_id.encode() + b"\0" + position, hashlib.sha256)[:_SEAL]
@@ -412,6 +446,29 @@ class CustomerIndex:
 
 # Bytes of the seal: 128 bits.
 _SEAL = 16
+
+
+def _get_batch(client: Any, table: str, transaction_ids: Iterable[str]) -> Batch:  # noqa: ANN401 - botocore's
+    items: dict[str, dict[str, Any]] = {}
+    # DynamoDB refuses a call that names a key twice.
+    left = list(dict.fromkeys(transaction_ids))
+    why = "UnprocessedKeys"
+    for attempt in range(_TRIES):
+        if not left:
+            break
+        if attempt:
+            time.sleep(_PAUSE_SECONDS * attempt)
+        keys = [{"transaction_id": {"S": transaction_id}} for transaction_id in left]
+        try:
+            with available():
+                answer = client.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
+        except UnavailableError as error:
+            why = str(error)
+            break
+        items |= {item["transaction_id"]["S"]: item for item in answer["Responses"].get(table, [])}
+        unprocessed = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        left = [key["transaction_id"]["S"] for key in unprocessed]
+    return Batch(items, dict.fromkeys(left, why))
 
 
 def _pages(client: Any, query: dict[str, Any]) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - botocore's

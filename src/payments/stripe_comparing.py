@@ -88,8 +88,11 @@ class Books(Protocol):
     def booked(self, since: datetime, until: datetime) -> Iterator[Booked]:
         """Yield the charges and refunds of a time. Raises UnavailableError where the gateway does not answer."""
 
-    def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Return what became of a charge. Raises UnavailableError where the gateway does not answer."""
+    def read(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
+        """Return what became of a charge, and change nothing.
+
+        Raises UnavailableError where the gateway does not answer.
+        """
 
 
 class Comparison:
@@ -201,7 +204,7 @@ class Comparison:
         if payment is None or payment.status not in _CHARGED:
             return None
         try:
-            outcome = self._books.lookup(request_of(payment, None))
+            outcome = self._books.read(request_of(payment, None))
         except NoSuchReferenceError:
             outcome = None
         if isinstance(outcome, Approved):

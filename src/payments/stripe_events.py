@@ -1,7 +1,8 @@
 """What Stripe tells by itself: signed events, of what was pending, or was done at Stripe by someone else.
 
-An event may come twice, late, or before an older one. The payment's own transitions see to that, as they do for
-messages: a repeat changes nothing, and no event reopens a payment that is final. So an event's id need not be kept.
+An event may come twice, late, or before an older one. So it is a hint: what is final at Stripe settles the payment, and
+anything else makes the processor ask Stripe for what is true now. A repeat changes nothing, no event reopens a payment
+that is final, and no clock of ours is compared with Stripe's to tell what came first. An event's id need not be kept.
 A dispute's events carry no metadata of the payment's: it is found by the charge that they name.
 Stripe's package is not needed to read one, and this module does without.
 """
@@ -11,26 +12,28 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from payments.aws import UnavailableError
 from payments.contract import REFUND_ID, TRANSACTION_ID
 from payments.gateway import Approved, Declined, Pending
 from payments.model import DisputeRecord, timestamp
 from payments.money import Money
 from payments.stripe_money import AmountError, from_stripe
-from payments.stripe_outcomes import charged, given_back, word
+from payments.stripe_outcomes import Amount, Intent, RefundObject, charged, given_back, word
 from payments.telemetry import logger, measure
 from payments.transitions import OPEN, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from payments.charging import Settling
-    from payments.model import Payment
+    from payments.model import Payment, RefundRecord
     from payments.store import GatewayIndex, Table
 
 # How old a signature may be, as Stripe recommends: it cannot be played again later.
@@ -38,8 +41,11 @@ TOLERANCE_SECONDS = 300
 _MOST_SECRETS = 2
 _MOST_SIGNATURES = 10
 _DISPUTE_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+# How long a dispute may wait for its charge to be written down. Stripe sends again for three days, a few times in the
+# first hour (https://docs.stripe.com/webhooks#retries).
+DISPUTE_PATIENCE = timedelta(hours=1)
 
-# A charge's last words, and what the customer must do. ``processing`` adds nothing, and could come late.
+# A charge's last words, and what the customer must do. ``processing`` adds nothing.
 CHARGE_EVENTS = frozenset(
     {
         "payment_intent.succeeded",
@@ -68,7 +74,19 @@ class _Secrets(Struct, frozen=True):
 
 
 class _Data(Struct, frozen=True):
-    object: dict[str, Any]
+    object: msgspec.Raw
+
+
+class _Dispute(Struct, frozen=True):
+    id: str
+    amount: Amount
+    currency: str
+    payment_intent: str | None = None
+    reason: str | None = None
+    status: str | None = None
+
+
+T = TypeVar("T")
 
 
 class Event(Struct, frozen=True):
@@ -77,7 +95,7 @@ class Event(Struct, frozen=True):
     id: str
     type: str
     data: _Data
-    created: int = 0
+    created: Annotated[int, Meta(ge=0, le=2**40)] = 0
 
 
 def signing_secrets(text: str) -> list[str]:
@@ -117,6 +135,14 @@ def event_of(body: bytes) -> Event:
         raise EventError("the body is no event") from error
 
 
+def _read(event: Event, kind: type[T]) -> T:
+    """Return what an event is about; raises EventError where it is none of the kind."""
+    try:
+        return msgspec.json.decode(event.data.object, type=kind)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise EventError("the event is about something else than its type says") from error
+
+
 class Events:
     """Takes Stripe's events to the payments of one stack, which ``scope`` names."""
 
@@ -141,101 +167,138 @@ class Events:
         return came
 
     def _take(self, event: Event) -> str:
-        thing = event.data.object
         if event.type in DISPUTE_EVENTS:
-            return self._dispute(event)
-        if event.type not in CHARGE_EVENTS | REFUND_EVENTS:
-            return "not ours to know"
-        metadata = thing.get("metadata") or {}
-        transaction_id = str(metadata.get("transaction_id", ""))
-        refund_id = str(metadata.get("refund_id", "")) if event.type in REFUND_EVENTS else None
-        if metadata.get("environment") != self._scope or not TRANSACTION_ID.fullmatch(transaction_id):
-            return self._foreign(event)
-        payment = self._table.get(transaction_id)
-        if payment is None or (
-            refund_id is not None and (not REFUND_ID.fullmatch(refund_id) or refund_id not in payment.refunds)
-        ):
-            logger.error("the gateway tells of what is not in the table", transaction_id=transaction_id)
-            return "unknown"
-        return self._settle(payment, refund_id, event)
+            return self._dispute(event, _read(event, _Dispute))
+        if event.type in REFUND_EVENTS:
+            return self._refund(event, _read(event, RefundObject))
+        if event.type in CHARGE_EVENTS:
+            return self._charge(_read(event, Intent))
+        return "not ours to know"
 
-    def _dispute(self, event: Event) -> str:
-        thing = event.data.object
-        reference = str(thing.get("payment_intent") or "")
+    def _named(self, thing: Intent | RefundObject) -> str | None:
+        """Return the transaction that a charge or a refund names, where it is one of this stack's."""
+        metadata = thing.metadata or {}
+        transaction_id = metadata.get("transaction_id", "")
+        ours = metadata.get("environment") == self._scope and TRANSACTION_ID.fullmatch(transaction_id)
+        return transaction_id if ours else None
+
+    def _charge(self, intent: Intent) -> str:
+        transaction_id = self._named(intent)
+        if transaction_id is None:
+            return "not ours"
+        payment = self._table.get(transaction_id)
+        if payment is None:
+            return _unknown(transaction_id)
+        outcome = charged(intent)
+        surprise = _contradiction(payment, payment, intent, outcome)
+        if surprise:
+            return _contradicted(payment, surprise)
+        if isinstance(outcome, Approved) and payment.gateway_reference in {None, intent.id}:
+            self._settling.settle(payment, None, outcome)
+            return "settled"
+        return self._hint(payment, intent, outcome)
+
+    def _hint(self, payment: Payment, intent: Intent, outcome: Approved | Declined | Pending) -> str:
+        """Take what is not the last word of a charge, or may not be the last word of this payment's."""
+        if payment.status not in OPEN:
+            return "late"
+        if payment.status is Status.VALIDATED:
+            # The processor is charging it, or will repeat the call under the same key: its answer tells.
+            return "under way"
+        if payment.gateway_reference not in {None, intent.id}:
+            return "another charge's"
+        if isinstance(outcome, Declined) and payment.gateway_reference == intent.id:
+            # Canceled: Stripe charges nothing by this PaymentIntent any more, and there is no other.
+            self._settling.settle(payment, None, outcome)
+            return "settled"
+        if isinstance(outcome, Pending) and outcome.next_action and outcome.next_action == payment.next_action:
+            return "late"
+        # The processor asks Stripe what is true now, and cancels what has failed.
+        if not self._table.redrive(payment, self._clock()):
+            raise UnavailableError("the payment has changed meanwhile")
+        return "asked"
+
+    def _refund(self, event: Event, thing: RefundObject) -> str:
+        transaction_id, refund_id = self._named(thing), (thing.metadata or {}).get("refund_id", "")
+        if transaction_id is None:
+            # By hand, in Stripe's dashboard: the payment does not know, and could be refunded once more.
+            measure("ForeignRefund")
+            logger.warning("a refund that was not asked for here", event_id=event.id)
+            return "not ours"
+        payment = self._table.get(transaction_id)
+        refund = payment.refunds.get(refund_id) if payment and REFUND_ID.fullmatch(refund_id) else None
+        if payment is None or refund is None:
+            return _unknown(transaction_id)
+        outcome = given_back(thing)
+        surprise = _contradiction(payment, refund, thing, outcome)
+        if surprise:
+            return _contradicted(payment, surprise)
+        if refund.gateway_reference not in {None, thing.id}:
+            return "another refund's"
+        if isinstance(outcome, Pending) and refund.gateway_reference == thing.id:
+            return "late"
+        self._settling.settle(payment, refund_id, outcome)
+        return "settled"
+
+    def _dispute(self, event: Event, thing: _Dispute) -> str:
+        reference = thing.payment_intent or ""
         transaction_id = self._charges.find(reference) if reference else None
         payment = self._table.get(transaction_id) if transaction_id else None
         if payment is None:
-            # Of another stack on the same account, or of a charge that was made by hand.
-            logger.warning(
-                "a dispute of a charge that was not made here", event_id=event.id, gateway_reference=reference
-            )
-            return "not ours"
+            return self._stray_dispute(event, reference)
         try:
-            disputed = from_stripe(int(thing["amount"]), str(thing["currency"]))
-            dispute_id = _DISPUTE_ID.fullmatch(str(thing["id"]))
-        except (AmountError, KeyError, TypeError, ValueError):
+            disputed = from_stripe(thing.amount, thing.currency)
+        except AmountError:
             raise EventError("the body is no dispute") from None
-        if dispute_id is None or disputed.currency != payment.currency or disputed.minor < 1:
-            return self._contradicted(payment)
+        if not _DISPUTE_ID.fullmatch(thing.id) or disputed.currency != payment.currency or disputed.minor < 1:
+            return _contradicted(payment, "the gateway tells of another amount")
         closed = event.type == "charge.dispute.closed"
         at = self._clock()
         dispute = DisputeRecord(
             amount_minor=disputed.minor,
-            status=word(thing.get("status"), "unknown"),
-            reason=word(thing.get("reason"), "general"),
+            status=word(thing.status, "unknown"),
+            reason=word(thing.reason, "general"),
             # Both may be of the same second.
             told=2 * event.created + closed,
             updated_at=timestamp(at),
             closed=closed,
         )
-        if not self._table.record_dispute(payment.transaction_id, dispute_id[0], dispute, at):
-            return "late"
-        if not closed:
-            measure("Disputed")
-        # Who opens one has to be answered within days, by a person.
-        (logger.info if closed else logger.error)(
-            "a dispute is closed" if closed else "a charge is disputed",
-            transaction_id=payment.transaction_id,
-            event_type=event.type,
-            status=dispute.status,
-            reason=dispute.reason,
-        )
-        return "noted"
+        # The relay counts it, from the table's stream: the answer to this write may be lost.
+        noted = self._table.record_dispute(payment.transaction_id, thing.id, dispute, at)
+        return "noted" if noted else "late"
 
-    def _foreign(self, event: Event) -> str:
-        if event.type in REFUND_EVENTS:
-            # By hand, in Stripe's dashboard: the payment does not know, and could be refunded once more.
-            measure("ForeignRefund")
-            logger.warning("a refund that was not asked for here", event_id=event.id)
+    def _stray_dispute(self, event: Event, reference: str) -> str:
+        """Take a dispute of a charge that no payment has: one of another stack's, by hand, or not written down yet."""
+        if reference and self._clock().timestamp() - event.created < DISPUTE_PATIENCE.total_seconds():
+            raise UnavailableError("no payment has the disputed charge yet")
+        logger.warning("a dispute of a charge that was not made here", event_id=event.id, gateway_reference=reference)
         return "not ours"
 
-    def _contradicted(self, payment: Payment) -> str:
-        measure("Contradicted")
-        logger.error("the gateway tells of another amount", transaction_id=payment.transaction_id)
-        return "contradicted"
 
-    def _settle(self, payment: Payment, refund_id: str | None, event: Event) -> str:
-        thing = event.data.object
-        part = payment if refund_id is None else payment.refunds[refund_id]
-        try:
-            found = from_stripe(int(thing["amount"]), str(thing["currency"]))
-        except (AmountError, KeyError, TypeError, ValueError):
-            found = None
-        if found != Money(part.amount_minor, payment.currency):
-            return self._contradicted(payment)
-        outcome = charged(thing) if refund_id is None else given_back(thing)
-        if not isinstance(outcome, (Approved, Declined, Pending)):
-            return "undecided"
-        if isinstance(outcome, Declined) and refund_id is None and payment.status not in OPEN:
-            # An attempt that failed, told of after the one that did not.
-            return "late"
-        if isinstance(outcome, Pending) and part.status is Status.UNKNOWN:
-            # Told once more, or after what has happened since: what it waits for may be done.
-            known = (part.gateway_reference, getattr(part, "next_action", "")) == (
-                outcome.reference,
-                outcome.next_action,
-            )
-            if known or event.created < int(datetime.fromisoformat(part.updated_at).timestamp()):
-                return "late"
-        self._settling.settle(payment, refund_id, outcome)
-        return "settled"
+def _unknown(transaction_id: str) -> str:
+    logger.error("the gateway tells of what is not in the table", transaction_id=transaction_id)
+    return "unknown"
+
+
+def _contradiction(
+    payment: Payment,
+    part: Payment | RefundRecord,
+    thing: Intent | RefundObject,
+    outcome: Approved | Declined | Pending,
+) -> str | None:
+    """Return what is wrong with what Stripe tells of a payment, or of its refund; None where nothing is."""
+    try:
+        money = from_stripe(thing.amount or 0, thing.currency or "")
+    except AmountError:
+        money = None
+    if money != Money(part.amount_minor, payment.currency):
+        return "the gateway tells of another amount"
+    if isinstance(outcome, Approved) and part.gateway_reference not in {None, thing.id}:
+        return "the gateway has moved the money twice"
+    return None
+
+
+def _contradicted(payment: Payment, reason: str) -> str:
+    measure("Contradicted")
+    logger.error(reason, transaction_id=payment.transaction_id)
+    return "contradicted"

@@ -4,6 +4,10 @@ Each call carries our idempotency key, names the payment in its metadata, is mad
 answers is read by its documented meaning; what it leaves open is unknown, and never a failure. Its words about a
 request stay out of our logs and errors, since they may repeat what was sent: codes and request ids are enough.
 
+A decline is for good: the PaymentIntent that was declined is canceled. Otherwise the customer, whose page may still
+show the card form, could pay with it after all. A cancellation has no key of ours, since it is safe to repeat, and
+Stripe would keep an error for the key for a day.
+
 A charge is made off-session with a payment method that was set up before: ``pm_…``, or ``cus_…-pm_…`` where it belongs
 to a customer at Stripe.
 """
@@ -12,8 +16,9 @@ from __future__ import annotations
 
 import http.cookiejar
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import msgspec
 import requests
 import stripe
 import urllib3.exceptions
@@ -34,14 +39,18 @@ from payments.gateway import (
     Unknown,
 )
 from payments.stripe_money import AmountError, from_stripe, to_stripe
-from payments.stripe_outcomes import charged, declined, given_back, word
+from payments.stripe_outcomes import Intent, RefundObject, charged, declined, given_back, refused, word
 from payments.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from payments.secrets import Secret
+
+    _OutcomeOf = Callable[[stripe.StripeClient, Intent], Approved | Declined | Pending]
+
+T = TypeVar("T")
 
 # The version that this module was written against, whatever the account's default is.
 API_VERSION = "2026-10-28.endive"
@@ -132,11 +141,7 @@ class StripeGateway:
         }
         if customer:
             params["customer"] = customer
-        return self._send(
-            lambda client: charged(
-                client.v1.payment_intents.create(cast("Any", params), options=self._options(charge.key)).to_dict()
-            )
-        )
+        return self._send(lambda client: self._create(client, params, charge.key))
 
     def refund(self, refund: Refund) -> Outcome:
         """Give back a part of what a PaymentIntent has charged, or all of it."""
@@ -151,21 +156,28 @@ class StripeGateway:
         }
         return self._send(
             lambda client: given_back(
-                client.v1.refunds.create(cast("Any", params), options=self._options(refund.key)).to_dict()
+                _read(client.v1.refunds.create(cast("Any", params), options=self._options(refund.key)), RefundObject)
             )
         )
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what became of a charge or a refund: by its id where we have it, by our own names of it elsewhere.
 
-        Raises UnavailableError where Stripe does not answer, and where what it found is not what was asked for;
-        NoSuchReferenceError where it does not know its own name of it.
+        A charge that has failed is canceled. Raises UnavailableError where Stripe does not answer, and where what it
+        found is not what was asked for; NoSuchReferenceError where it does not know its own name of it.
         """
+        return self._ask(request, self._final)
+
+    def read(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
+        """Return what ``lookup`` does, and cancel nothing: a charge that has failed is pending."""
+        return self._ask(request, lambda _, intent: charged(intent))
+
+    def _ask(self, request: Charge | Refund, outcome_of: _OutcomeOf) -> Approved | Declined | Pending | None:
         try:
             client = self._client()
             if isinstance(request, Refund):
                 return self._find_refund(client, request)
-            return self._find_charge(client, request)
+            return self._find_charge(client, request, outcome_of)
         except stripe.StripeError as error:
             self._heed(error)
             if isinstance(error, stripe.InvalidRequestError) and error.http_status == _MISSING:
@@ -194,33 +206,68 @@ class StripeGateway:
             self._heed(error)
             raise UnavailableError(_reason(error)) from None
 
-    def _find_charge(self, client: stripe.StripeClient, charge: Charge) -> Approved | Declined | Pending | None:
+    def _create(self, client: stripe.StripeClient, params: dict[str, Any], key: str) -> Outcome:
+        try:
+            made = client.v1.payment_intents.create(cast("Any", params), options=self._options(key))
+            return charged(_read(made, Intent))
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            refusal, name = _failed(error), _intent_of(error)
+            if not isinstance(refusal, Declined) or (name is None and isinstance(error, stripe.InvalidRequestError)):
+                return refusal
+            if name is None:
+                # A card was asked, so there is a PaymentIntent: a question will find it by its metadata.
+                return Unknown(_reason(error))
+        try:
+            return self._cancel(client, name, refusal)
+        except stripe.StripeError as error:
+            self._heed(error)
+            # Whatever it says of the cancellation, the charge may still be made.
+            return Unknown(_reason(error))
+
+    def _final(self, client: stripe.StripeClient, intent: Intent) -> Approved | Declined | Pending:
+        refusal = refused(intent)
+        return charged(intent) if refusal is None else self._cancel(client, intent.id, refusal)
+
+    def _cancel(self, client: stripe.StripeClient, name: str, refusal: Declined) -> Approved | Declined | Pending:
+        """Cancel a PaymentIntent that was refused, and return what has become of it.
+
+        It may have been charged or canceled meanwhile, or be with a bank: Stripe then refuses to cancel it.
+        """
+        try:
+            answer = client.v1.payment_intents.cancel(name)
+        except stripe.InvalidRequestError:
+            answer = client.v1.payment_intents.retrieve(name)
+        outcome = charged(_read(answer, Intent))
+        return refusal if isinstance(outcome, Declined) else outcome
+
+    def _find_charge(
+        self, client: stripe.StripeClient, charge: Charge, outcome_of: _OutcomeOf
+    ) -> Approved | Declined | Pending | None:
         ours = self._metadata(charge)
         if charge.reference is not None:
             found = [client.v1.payment_intents.retrieve(charge.reference)]
         else:
             named = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in ours.items())
             found = client.v1.payment_intents.search({"query": named, "limit": 100}).data
-        outcomes: dict[type, Approved | Declined | Pending] = {}
-        for intent in (one.to_dict() for one in found):
+        intents = [_read(one, Intent) for one in found]
+        if charge.reference is None:
             # Stripe's search does not tell order-1 from Order-1; we do.
-            if charge.reference is None and not ours.items() <= (intent.get("metadata") or {}).items():
-                continue
+            intents = [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
+        for intent in intents:
             self._match(intent, charge)
-            outcome = charged(intent)
-            if isinstance(outcome, (Approved, Declined, Pending)):
-                outcomes[type(outcome)] = outcome
-        # After a day, a payment that Stripe had lost sight of may have a second one. What was charged counts.
-        return outcomes.get(Approved) or outcomes.get(Pending) or outcomes.get(Declined)
+        return _foremost(outcome_of(client, intent) for intent in intents)
 
     def _find_refund(self, client: stripe.StripeClient, refund: Refund) -> Approved | Declined | Pending | None:
         ours = self._metadata(refund)
-        listed = client.v1.refunds.list({"payment_intent": refund.charge_reference, "limit": 100})
-        for one in (each.to_dict() for each in listed.auto_paging_iter()):
-            if ours.items() <= (one.get("metadata") or {}).items():
-                self._match(one, refund)
-                return given_back(one)
-        return None
+        if refund.reference is not None:
+            refunds = [_read(client.v1.refunds.retrieve(refund.reference), RefundObject)]
+        else:
+            listed = client.v1.refunds.list({"payment_intent": refund.charge_reference, "limit": 100})
+            found = (_read(one, RefundObject) for one in listed.auto_paging_iter())
+            refunds = [one for one in found if ours.items() <= (one.metadata or {}).items()]
+        for one in refunds:
+            self._match(one, refund)
+        return _foremost(given_back(one) for one in refunds)
 
     def _metadata(self, request: Charge | Refund) -> dict[str, str]:
         named = {"transaction_id": request.transaction_id, "environment": self._scope}
@@ -230,14 +277,14 @@ class StripeGateway:
         # Keys are one space for all that share an account.
         return {"idempotency_key": f"{self._scope}.{key}"}
 
-    def _match(self, found: dict[str, Any], request: Charge | Refund) -> None:
+    def _match(self, found: Intent | RefundObject, request: Charge | Refund) -> None:
         """Raise UnavailableError where Stripe has found another amount than ours, which nobody may take for it."""
         try:
             expected = (to_stripe(request.money), request.money.currency.lower())
         except AmountError:
             expected = (0, "")
-        if (found.get("amount"), found.get("currency")) != expected:
-            logger.error("the gateway holds another amount", transaction_id=request.transaction_id, found=found["id"])
+        if (found.amount, found.currency) != expected:
+            logger.error("the gateway holds another amount", transaction_id=request.transaction_id, found=found.id)
             raise UnavailableError("the gateway holds another amount under this name")
 
     def _client(self) -> stripe.StripeClient:
@@ -276,6 +323,26 @@ class StripeGateway:
             # It may have been rolled: the next call reads the new one.
             logger.error("the gateway refuses the API key", request_id=error.request_id)
             self._key.forget()
+
+
+def _read(answer: stripe.StripeObject, kind: type[T]) -> T:
+    """Read an object of Stripe's; raises UnavailableError where it is none of the kind."""
+    try:
+        return msgspec.convert(answer.to_dict(), kind)
+    except msgspec.ValidationError as error:
+        raise UnavailableError(f"the gateway has answered with no {kind.__name__}") from error
+
+
+def _foremost(outcomes: Iterable[Approved | Declined | Pending]) -> Approved | Declined | Pending | None:
+    """Return the outcome that counts of several, as there may be after a day: what moved money, then what still may."""
+    found = {type(outcome): outcome for outcome in outcomes}
+    return found.get(Approved) or found.get(Pending) or found.get(Declined)
+
+
+def _intent_of(error: stripe.StripeError) -> str | None:
+    """Return the id of the PaymentIntent that an error is about, where it names one."""
+    made = error.error.to_dict().get("payment_intent") if error.error else None
+    return str(made["id"]) if made else None
 
 
 def _booked(source: dict[str, Any], refund: bool) -> Booked:  # noqa: FBT001 - the kind of the entry

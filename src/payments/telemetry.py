@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from functools import cache
 from typing import Any
@@ -48,7 +49,7 @@ def _masked(value: Any) -> Any:  # noqa: ANN401 - whatever is logged
             return {redact(str(name)): _masked(part) for name, part in value.items()}
         case list() | tuple():
             return [_masked(part) for part in value]
-        case int() if not isinstance(value, bool) and value >= _SHORTEST_CARD:
+        case int() | float() if not isinstance(value, bool) and abs(value) >= _SHORTEST_CARD:
             text = redact(str(value))
             return value if text == str(value) else text
         case _:
@@ -122,10 +123,21 @@ def flush() -> None:
             chosen.flush_metrics()
 
 
+# As X-Ray writes it. SQS refuses a message with anything else, and with it a batch that would come again for ever.
+_TRACE = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?")
+
+
+def is_trace(header: str) -> bool:
+    """Say whether a text is a trace header and nothing else."""
+    return _TRACE.fullmatch(header) is not None
+
+
 def trace_header() -> str:
     """Return the trace header of this call, as Lambda's active tracing sets it; empty where there is none.
 
-    Only what names the trace is kept: what else stands in it (Lineage) is about this call alone.
+    Only what names the trace is kept: what else stands in it (Lineage) is about this call alone. A client may send a
+    trace header of its own, and it is stored with the payment: one of any other form counts as none.
     """
     parts = os.environ.get("_X_AMZN_TRACE_ID", "").split(";")
-    return ";".join(part for part in parts if part.startswith(("Root=", "Parent=", "Sampled=")))
+    header = ";".join(part for part in parts if part.startswith(("Root=", "Parent=", "Sampled=")))
+    return header if is_trace(header) else ""

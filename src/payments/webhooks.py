@@ -53,8 +53,10 @@ _GONE = 410
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 _SECRET_BYTES = range(24, 65)
 # What the scheme joins by full stops must not be confused: the id's own one stands before digits only.
-# Of a payment, and of a difference between the gateway's books and the table.
-_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\.[0-9]{1,10}|difference\.[A-Za-z0-9_.-]{1,245}")
+# Of a payment, of its refund or dispute, and of a difference between the gateway's books and the table.
+_EVENT_ID = re.compile(
+    r"[A-Za-z0-9_-]{1,64}\.[0-9]{1,10}(-(refund|dispute)-[A-Za-z0-9_-]{1,64})?|difference\.[A-Za-z0-9_.-]{1,245}"
+)
 
 _PUBLIC_V6 = ipaddress.ip_network("2000::/3")
 # Reached through a translator or a relay, they lead to an IPv4 address that nobody would have checked; or they are

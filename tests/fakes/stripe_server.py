@@ -52,6 +52,8 @@ DECLINES = {
     "pm_card_authenticationRequired": ("authentication_required", "authentication_required"),
 }
 SUCCEEDS = {"pm_card_visa", "pm_card_mastercard", "pm_card_amex"}
+# Nothing more happens to a PaymentIntent that is one of these.
+FINAL = frozenset({"succeeded", "canceled"})
 FAULTS = ("timeout_after_charge", "timeout_before_charge", "rate_limited", "unavailable")
 
 
@@ -159,10 +161,12 @@ class FakeStripe:
         """Let a PaymentIntent that waits come to its end, and return the event that tells of it."""
         with self._lock:
             intent = self.intents[intent_id]
+            if intent["status"] in FINAL:
+                raise _unexpected(intent)
             intent["next_action"] = None
             match status:
                 case "succeeded":
-                    intent |= {"status": status, "amount_received": intent["amount"]}
+                    intent |= {"status": status, "amount_received": intent["amount"], "last_payment_error": None}
                     self._book("charge", self._charge_of(intent))
                     return self._event("payment_intent.succeeded", intent)
                 case "canceled":
@@ -172,7 +176,8 @@ class FakeStripe:
                     intent |= {"status": "requires_payment_method", "last_payment_error": _card_error(code, None)}
                     return self._event("payment_intent.payment_failed", intent)
                 case _:
-                    intent["status"] = status
+                    # As on the page, where the customer has chosen another card: the error is that of the last one.
+                    intent |= {"status": status, "last_payment_error": None}
                     return self._event(f"payment_intent.{status}", intent)
 
     def finish_refund(self, refund_id: str, status: str, reason: str | None = None) -> dict[str, Any]:
@@ -271,23 +276,31 @@ class FakeStripe:
 
     def _answer(self, call: Call) -> tuple[int, dict[str, Any]]:
         try:
-            match call.method, call.path.removeprefix("/v1/").split("/"):
-                case "POST", ["payment_intents"]:
-                    return 200, self._create_intent(call)
-                case "GET", ["payment_intents", "search"]:
-                    return 200, self._search(call.params["query"])
-                case "GET", ["payment_intents", name]:
-                    return 200, self._get(self.intents, "payment_intent", name)
-                case "POST", ["refunds"]:
-                    return 200, self._create_refund(call)
-                case "GET", ["refunds" | "balance_transactions" as books]:
-                    return 200, self._list_refunds(call.params) if books == "refunds" else self._list_balance(
-                        call.params
-                    )
-                case _:
-                    raise refused("Unrecognized request URL", status=404)
+            return 200, self._do(call)
         except Answer as answer:
             return answer.status, answer.body
+
+    def _do(self, call: Call) -> dict[str, Any]:
+        match call.method, call.path.removeprefix("/v1/").split("/"):
+            case "POST", ["payment_intents"]:
+                done = self._create_intent(call)
+            case "GET", ["payment_intents", "search"]:
+                done = self._search(call.params["query"])
+            case "GET", ["payment_intents", name]:
+                done = self._get(self.intents, "payment_intent", name)
+            case "POST", ["payment_intents", name, "cancel"]:
+                done = self._cancel(name)
+            case "POST", ["refunds"]:
+                done = self._create_refund(call)
+            case "GET", ["refunds"]:
+                done = self._list_refunds(call.params)
+            case "GET", ["refunds", name]:
+                done = self._get(self.refunds, "refund", name)
+            case "GET", ["balance_transactions"]:
+                done = self._list_balance(call.params)
+            case _:
+                raise refused("Unrecognized request URL", status=404)
+        return done
 
     def _create_intent(self, call: Call) -> dict[str, Any]:
         params = call.params
@@ -322,8 +335,9 @@ class FakeStripe:
         if method in DECLINES:
             error = _card_error(*DECLINES[method])
             intent |= {"status": "requires_payment_method", "last_payment_error": error, "payment_method": None}
+            answer = Answer(402, {"error": error | {"payment_intent": dict(intent)}})
             self._event("payment_intent.payment_failed", intent)
-            raise Answer(402, {"error": error | {"payment_intent": dict(intent)}})
+            raise answer
         if method == "pm_usBankAccount":
             intent["status"] = "processing"
             self._event("payment_intent.processing", intent)
@@ -338,6 +352,20 @@ class FakeStripe:
             self._event("payment_intent.succeeded", intent)
         self._disturb("" if refund_behaviour else behaviour, call, before=False, body=dict(intent))
         return dict(intent)
+
+    def _cancel(self, name: str) -> dict[str, Any]:
+        """Cancel a PaymentIntent, as https://docs.stripe.com/api/payment_intents/cancel has it.
+
+        One that is final, or with the bank, is not canceled. What it was declined for stays in it.
+        """
+        with self._lock:
+            self._get(self.intents, "payment_intent", name)
+            intent = self.intents[name]
+            if intent["status"] in FINAL | {"processing"}:
+                raise _unexpected(intent)
+            intent |= {"status": "canceled", "next_action": None}
+            self._event("payment_intent.canceled", intent)
+            return dict(intent)
 
     def _create_refund(self, call: Call) -> dict[str, Any]:
         params = call.params
@@ -509,6 +537,12 @@ def signed(event: dict[str, Any], *secrets: str, at: float | None = None) -> tup
 def _card_error(code: str, decline_code: str | None) -> dict[str, Any]:
     error = {"type": "card_error", "code": code, "decline_code": decline_code, "message": "Your card was declined."}
     return {name: value for name, value in error.items() if value is not None}
+
+
+def _unexpected(intent: dict[str, Any]) -> Answer:
+    answer = refused("the PaymentIntent has another status", code="payment_intent_unexpected_state")
+    answer.body["error"]["payment_intent"] = dict(intent)
+    return answer
 
 
 def _parts(answer: Answer) -> tuple[int, dict[str, Any]]:

@@ -28,9 +28,11 @@ from hypothesis.stateful import (
 
 from payments import batch, charging, contract
 from payments.gateway import Approved, Charge, Refund
+from payments.model import Message
 from payments.store import Word
 from payments.telemetry import logger
 from tests.faults.world import FATES, Task, World
+from tests.unit.conftest import payment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +53,14 @@ PLANTED = settings(RUNS, phases=[Phase.generate], derandomize=True, report_multi
 CURRENCIES = [("12.50", "EUR", 1250), ("500", "JPY", 500), ("1.234", "KWD", 1234), ("0.1", "USD", 10)]
 SKEWS = st.sampled_from([0, 0, 0, -600, 600]).map(lambda seconds: timedelta(seconds=seconds))
 SOME = st.integers(0, 9)
-POISON = ["", "{", '{"schema": 2}', "[]"]
+POISON = ["", "{", '{"schema": 2}', "[]", '{"schema": 2, "event": "payment.validated", "transaction_id": "nobody"}']
+# Of the first payment, as somebody who may send to the queue would have it.
+FORGED = Message.of(
+    "payment.validated",
+    payment(
+        transaction_id="t0", amount_minor=10**7, payment_method="pm_good", created_at="2026-01-01T00:00:00.000000Z"
+    ),
+).encode()
 FATE = st.sampled_from(["well", "well", "well", "lost", *FATES])
 # How the calls of a handler end that is started now; None leaves it standing before its first one.
 FATES_LEFT: st.SearchStrategy[list[str] | None] = st.one_of(st.just([]), st.lists(FATE, max_size=3), st.none())
@@ -198,7 +207,8 @@ class Pipeline(RuleBasedStateMachine):
         if what == "reconcile":
             self.drive(self.world.reconcile(skew), fates)
         elif what == "poison":
-            self.world.send_poison(POISON[len(self.world.answers) % len(POISON)])
+            bodies = [*POISON, FORGED]
+            self.world.send_poison(bodies[len(self.world.answers) % len(bodies)])
         else:
             self.world.redrive(what[-1])
 

@@ -21,6 +21,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
+from ops.restoring import marked
 from payments import batch, reconciling
 from payments.announcing import Announcer
 from payments.aws import UnavailableError
@@ -197,6 +198,7 @@ class World:
         self.answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         self.faults: Counter[str] = Counter()
         self.contexts: dict[int, Task] = {}
+        self.restored = False
         self._numbers = iter(range(10**9))
         self._backend = DynamoDBBackend("ap-southeast-1", "000000000000")
         self._backend.create_table(
@@ -224,12 +226,15 @@ class World:
         patch.setattr(validator, "now", self.now)
         patch.setattr(refunder, "wired", lambda: Refunding(table, self.now))
         patch.setattr(relay, "wired", lambda: Relay(self, "p", "n", "dead"))
-        patch.setattr(processor, "wired", lambda: (charging, MAX_RECEIVE_COUNT))
+        patch.setattr(processor, "wired", lambda: (self._charging(table), MAX_RECEIVE_COUNT))
         patch.setattr(notifier, "wired", lambda: Announcer(self, "topic", "/payments/test"))
         index = OpenIndex(self, TABLE, "open-index")
         after = timedelta(minutes=15)
         patch.setattr(reconciler, "wired", lambda: (Reconciler(table, charging, self.now), index, after))
         patch.setattr(reconciler, "now", self.now)
+
+    def _charging(self, table: Table) -> Charging:
+        return Charging(table, self.gateway, self.now, restored=self.restored)
 
     def now(self) -> datetime:
         """The time as the handler that asks has it."""
@@ -286,6 +291,24 @@ class World:
         names = [item.hash_key.value for item in self._backend.tables[TABLE].all_items()]
         return [item for name in names if (item := self.item(name))]
 
+    def lose(self, item: dict[str, Any]) -> None:
+        """An item is deleted by mistake."""
+        self._backend.delete_item(TABLE, {"transaction_id": item["transaction_id"]})
+
+    def put_back(self, item: dict[str, Any]) -> None:
+        """An operator puts a backup's item back."""
+        put_back = marked(item, self.clock, self.item(item["transaction_id"]["S"]))
+        self.start("put back", lambda: self.put_item(TableName=TABLE, Item=put_back))
+
+    def restore(self, items: list[dict[str, Any]]) -> None:
+        """The table is as a backup has it, and its stream is new; the operator has said so to the functions."""
+        for item in self.items():
+            self.lose(item)
+        for item in items:
+            self._backend.put_item(TABLE, copy.deepcopy(item))
+        self.stream.clear()
+        self.restored = True
+
     def _change(self, transaction_id: str, change: Callable[[], Any], *, wants_old: bool) -> dict[str, Any]:
         old = self.item(transaction_id)
         try:
@@ -321,6 +344,16 @@ class World:
             return {"Item": item} if item else {}
 
         return self.io("dynamodb.get_item", get)
+
+    def batch_get_item(self, **request: Any) -> Any:
+        ((name, asked),) = request["RequestItems"].items()
+        assert (name, asked["ConsistentRead"]) == (TABLE, True)
+
+        def get() -> dict[str, Any]:
+            found = [self.item(key["transaction_id"]["S"]) for key in asked["Keys"]]
+            return {"Responses": {TABLE: [item for item in found if item]}}
+
+        return self.io("dynamodb.batch_get_item", get)
 
     def update_item(self, **request: Any) -> Any:
         def update() -> dict[str, Any]:
@@ -489,12 +522,9 @@ class World:
 
     def dead_ids(self) -> set[str]:
         """The payments of which a message sits in a dead-letter queue."""
-        return {
-            json.loads(message.body)["payment"]["transaction_id"]
-            for queue in self.queues.values()
-            for message in queue.dead
-            if '"payment"' in message.body
-        }
+        bodies = [message.body for queue in self.queues.values() for message in queue.dead]
+        named = [json.loads(body) for body in bodies if '"transaction_id"' in body]
+        return {one.get("payment", one)["transaction_id"] for one in named}
 
     def open_ids(self) -> set[str]:
         """The payments that are not final, or have a refund that is not."""

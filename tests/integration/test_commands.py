@@ -30,7 +30,7 @@ from ops.doctor import NEEDED, examine
 from ops.failures import explain
 from ops.output import Output, printable
 from ops.stream import Feed, GoneError, records_between
-from payments.model import Message, to_item
+from payments.model import Message, Task, to_item
 from payments.relaying import messages_of
 from tests.commands import Ran, runner
 from tests.unit.conftest import payment
@@ -542,6 +542,12 @@ def test_a_letter_shows_its_payment_and_no_means_to_pay() -> None:
     assert "pm_secret" not in json.dumps(shown)
 
 
+def test_a_letter_of_the_processor_shows_what_it_names() -> None:
+    task = Task(event="refund.validated", transaction_id="order-1", refund_id="r1")
+    shown = Letter.of(message(1, task.encode())).summary()
+    assert (shown["transaction_id"], shown["event"], shown["refund_id"]) == ("order-1", "refund.validated", "r1")
+
+
 def test_a_letter_that_cannot_be_read_shows_no_card() -> None:
     shown = Letter.of(message(1, "card 4111 1111 1111 1111")).summary()
     assert shown["event"] == "unreadable"
@@ -659,6 +665,9 @@ DISPUTE = {
             ["refund.validated"],
         ),
         ({"status": "unknown", "version": 3, "redrives": 1}, ["payment.validated"]),
+        # It was put back from a backup: what is final was announced when it happened.
+        ({"status": "processed", "version": 1767225600, "restored_at": "2026-01-01T00:00:00.000000Z"}, []),
+        ({"version": 1767225600, "restored_at": "2026-01-01T00:00:00.000000Z"}, ["payment.validated"]),
     ],
 )
 def test_of_what_the_stream_has_forgotten_the_last_change_is_told(

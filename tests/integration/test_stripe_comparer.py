@@ -84,7 +84,7 @@ def charge(fake: FakeStripe, table: Table, transaction_id: str = "order-1", meth
     moment = timestamp(now())
     accepted = payment(transaction_id=transaction_id, payment_method=method, created_at=moment, updated_at=moment)
     table.accept(accepted)
-    Charging(table, gateway_to(fake), now).work(accepted, deliveries=1, last=False)
+    Charging(table, gateway_to(fake), now).work(accepted, last=False)
     return next(reversed(fake.intents))
 
 
@@ -96,7 +96,7 @@ def give_back(fake: FakeStripe, table: Table, refund_id: str = "r1") -> dict[str
     assert table.add_refund(found, refund_id, refund)
     found = table.get("order-1")
     assert found
-    Charging(table, gateway_to(fake), now).work(found, refund_id, deliveries=1, last=False)
+    Charging(table, gateway_to(fake), now).work(found, refund_id, last=False)
     return next(reversed(fake.refunds.values()))
 
 

@@ -20,7 +20,7 @@ from payments.money import Money
 from payments.secrets import Secret
 from payments.stripe_gateway import StripeGateway
 from payments.stripe_money import SUPPORTED, AmountError, from_stripe, to_stripe
-from tests.fakes.stripe_server import KEY, ZERO_DECIMAL, Entry, FakeStripe
+from tests.fakes.stripe_server import KEY, ZERO_DECIMAL, Answer, Entry, FakeStripe
 from tests.integration.stripe_support import Vault, gateway_to
 
 TEN = Money(1000, "EUR")
@@ -230,19 +230,155 @@ def test_a_pending_refund_comes_to_its_end(fake: FakeStripe) -> None:
     assert gateway.lookup(refund) == Declined("refund_canceled")
 
 
-def test_a_payment_intent_that_was_never_confirmed_is_no_charge(fake: FakeStripe) -> None:
+def test_a_refund_that_has_a_name_is_found_by_it(fake: FakeStripe) -> None:
+    """None would give back a second time."""
     gateway = gateway_to(fake)
+    made = charge(fake, payment_method="pm_fake_refund_pending")
+    assert isinstance(made, Approved)
+    refund = Refund("refund-order-1.r1", Money(300, "EUR"), made.reference, "order-1", "r1")
+    pending = gateway.refund(refund)
+    assert isinstance(pending, Pending)
+    # Someone has edited it in the dashboard.
+    fake.refunds[pending.reference]["metadata"] = {}
+    assert gateway.lookup(msgspec.structs.replace(refund, reference=pending.reference)) == pending
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["requires_confirmation", "requires_payment_method", "requires_capture", "processing", "a_state_of_tomorrow"],
+)
+@pytest.mark.parametrize("by_reference", [False, True])
+def test_whatever_is_not_final_is_pending(fake: FakeStripe, status: str, *, by_reference: bool) -> None:
+    """It can still charge, whatever its state is called: None would make a second PaymentIntent beside it."""
+    gateway = gateway_to(fake)
+    begun = msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_action")
+    pending = gateway.charge(begun)
+    assert isinstance(pending, Pending)
+    fake.finish(pending.reference, status)
+    asked = msgspec.structs.replace(begun, reference=pending.reference if by_reference else None)
+    assert gateway.lookup(asked) == Pending(pending.reference)
+
+
+def test_a_payment_intent_that_is_not_confirmed_yet_is_pending(fake: FakeStripe) -> None:
     made = msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_confirmation")
-    assert isinstance(gateway.charge(made), Unknown)
-    assert gateway.lookup(made) is None
+    assert isinstance(gateway_to(fake).charge(made), Pending)
 
 
-def test_of_several_the_one_that_charged_counts(fake: FakeStripe) -> None:
+LATER = msgspec.structs.replace(CHARGE, key="later")
+LATEST = msgspec.structs.replace(CHARGE, key="latest")
+
+
+@pytest.mark.parametrize(
+    ("methods", "kind", "which"),
+    [
+        (("pm_card_visa_chargeDeclined", "pm_card_visa", "pm_fake_requires_action"), Approved, 1),
+        (("pm_card_visa_chargeDeclined", "pm_fake_requires_confirmation", "pm_card_visa_chargeDeclined"), Pending, 1),
+        (("pm_card_visa_chargeDeclined", "pm_card_visa_chargeDeclined", "pm_card_visa_chargeDeclined"), Declined, 2),
+    ],
+)
+def test_of_several_the_one_that_charged_counts_and_then_the_one_that_may(
+    fake: FakeStripe, methods: tuple[str, ...], kind: type, which: int
+) -> None:
     gateway = gateway_to(fake)
-    gateway.charge(msgspec.structs.replace(CHARGE, payment_method="pm_card_visa_chargeDeclined"))
-    second = gateway.charge(msgspec.structs.replace(CHARGE, key="later"))
-    gateway.charge(msgspec.structs.replace(CHARGE, key="latest", payment_method="pm_card_visa_chargeDeclined"))
-    assert gateway.lookup(CHARGE) == second
+    made = [
+        gateway.charge(msgspec.structs.replace(one, payment_method=method))
+        for one, method in zip((CHARGE, LATER, LATEST), methods, strict=True)
+    ]
+    assert isinstance(made[which], kind)
+    assert gateway.lookup(CHARGE) == made[which]
+
+
+# What is declined is canceled, so that a decline is for good.
+
+
+DECLINED = msgspec.structs.replace(CHARGE, payment_method="pm_card_visa_chargeDeclinedInsufficientFunds")
+
+
+def only(fake: FakeStripe) -> dict[str, Any]:
+    (intent,) = fake.intents.values()
+    return intent
+
+
+def test_a_decline_is_for_good(fake: FakeStripe) -> None:
+    """The customer, whose page still shows the card form, can do nothing with it any more."""
+    assert gateway_to(fake).charge(DECLINED) == Declined("insufficient_funds")
+    with pytest.raises(Answer, match="400"):
+        fake.finish(only(fake)["id"], "succeeded")
+    assert fake.charged() == 0
+
+
+def test_a_customer_who_was_faster_has_paid(fake: FakeStripe) -> None:
+    def another_card(event: dict[str, Any]) -> None:
+        if event["type"] == "payment_intent.payment_failed":
+            fake.finish(event["data"]["object"]["id"], "succeeded")
+
+    fake.told = another_card
+    gateway = gateway_to(fake)
+    outcome = gateway.charge(DECLINED)
+    assert outcome == Approved(only(fake)["id"])
+    # The key repeats the decline for a day; it is not taken for the last word.
+    assert gateway.charge(DECLINED) == gateway.lookup(DECLINED) == outcome
+    assert fake.charged() == 1000
+
+
+@pytest.mark.parametrize("status", ["processing", "requires_action"])
+def test_a_customer_who_is_about_to_pay_is_waited_for_or_stopped(fake: FakeStripe, status: str) -> None:
+    def another_card(event: dict[str, Any]) -> None:
+        if event["type"] == "payment_intent.payment_failed":
+            fake.finish(event["data"]["object"]["id"], status)
+
+    fake.told = another_card
+    # What is with the bank is not canceled; what waits for the customer is.
+    expected = Pending(f"pi_{1:024d}") if status == "processing" else Declined("insufficient_funds")
+    assert gateway_to(fake).charge(DECLINED) == expected
+
+
+@pytest.mark.parametrize("fault", ["silence_before", "silence_after", "reset_after", "500_before", "500", "429"])
+@pytest.mark.parametrize("asked_by", ["charge", "name", "reference"])
+def test_a_cancellation_without_an_answer_is_no_decline_and_is_made_again(
+    fake: FakeStripe, fault: str, asked_by: str
+) -> None:
+    fake.fail_next = ["", fault]
+    gateway = gateway_to(fake, seconds=0.4 if fault.startswith("silence") else 5.0)
+    assert isinstance(gateway.charge(DECLINED), Unknown)
+    named = {"reference": only(fake)["id"]} if asked_by == "reference" else {}
+    again = gateway.charge if asked_by == "charge" else gateway.lookup
+    # A server's error is kept for an idempotency key: the next cancellation has another one.
+    assert again(msgspec.structs.replace(DECLINED, **named)) == Declined("insufficient_funds")
+    assert only(fake)["status"] == "canceled"
+
+
+@pytest.mark.parametrize("by_reference", [False, True])
+def test_who_asks_cancels_what_has_failed(fake: FakeStripe, *, by_reference: bool) -> None:
+    gateway = gateway_to(fake)
+    begun = msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_action")
+    pending = gateway.charge(begun)
+    assert isinstance(pending, Pending)
+    fake.finish(pending.reference, "failed", "expired_card")
+    asked = msgspec.structs.replace(begun, reference=pending.reference if by_reference else None)
+    fake.fail_next = ["", "500_before"]
+    with pytest.raises(UnavailableError):
+        gateway.lookup(asked)
+    assert [gateway.lookup(asked), gateway.lookup(asked)] == [Declined("expired_card")] * 2
+    assert only(fake)["status"] == "canceled"
+
+
+def test_a_decline_whose_charge_is_not_named_is_not_sure(fake: FakeStripe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless(_: Any) -> None:
+        raise Answer(402, {"error": {"type": "card_error", "code": "card_declined", "message": "No"}})
+
+    monkeypatch.setattr(fake, "_create_intent", nameless)
+    assert isinstance(charge(fake), Unknown)
+
+
+def test_the_comparison_reads_and_cancels_nothing(fake: FakeStripe) -> None:
+    gateway = gateway_to(fake)
+    pending = gateway.charge(msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_action"))
+    assert isinstance(pending, Pending)
+    fake.finish(pending.reference, "failed")
+    asked = msgspec.structs.replace(CHARGE, reference=pending.reference)
+    assert gateway.read(asked) == Pending(pending.reference)
+    assert [call.method for call in fake.calls] == ["POST", "GET"]
 
 
 def test_another_amount_under_our_name_is_not_taken_for_ours(fake: FakeStripe) -> None:

@@ -27,7 +27,7 @@ from moto import mock_aws
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from local import ROOT
-from payments import relaying, webhooks
+from payments import model, relaying, webhooks
 from payments.handlers import deliverer
 from payments.settings import words
 from payments.stripe_comparing import Difference, Kind
@@ -757,7 +757,7 @@ def test_the_events_that_an_endpoint_may_ask_for_are_those_that_are_announced() 
     block = re.search(r"webhook_events\s*=\s*\[(.*?)\]", (ROOT / "webhooks.tf").read_text(), re.DOTALL)
     assert block is not None
     of_a_charge = {f"payment.{status}" for status in relaying._OF_A_CHARGE}  # noqa: SLF001
-    announced = (of_a_charge | set(relaying._OF_A_REFUND.values())) - relaying._WORK  # noqa: SLF001
+    announced = (of_a_charge | set(relaying._OF_A_REFUND.values())) - model.WORK  # noqa: SLF001
     announced |= {"payment.disputed", "payment.dispute_closed", "gateway.difference"}
     assert set(re.findall(r'"([a-z_.]+)"', block.group(1))) == announced
 

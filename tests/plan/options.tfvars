@@ -21,6 +21,8 @@ function_starts = {
 
 gradual_deployment = { functions = ["validator", "processor"] }
 
+restored = true
+
 route_throttles = {
   create_payment = { rate_limit = 50, burst_limit = 100 }
 }

@@ -211,7 +211,7 @@ ALLOWED = {
     "validator": {"dynamodb:PutItem"},
     "relay": {"sqs:SendMessage"},
     "refunder": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
-    "processor": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    "processor": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
     "reconciler": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
     "notifier": {"sns:Publish"},
     "reader": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
@@ -296,6 +296,13 @@ def test_the_options_reach_what_they_are_for(root_plan: Any) -> None:
     )
     ready = named['module.function["validator"].aws_lambda_provisioned_concurrency_config.live[0]']
     assert ready["provisioned_concurrent_executions"] == 5
+    told = {
+        environment: resource["values"]["environment"][0]["variables"]["RESTORED"]
+        for environment in ("prod", "options")
+        for resource in resources(root_plan(environment), "aws_lambda_function")
+        if "RESTORED" in resource["values"]["environment"][0]["variables"]
+    }
+    assert told == {"prod": "false", "options": "true"}
     (rule,) = named["module.backup[0].aws_backup_plan.this"]["rule"]
     assert rule["copy_action"][0]["destination_vault_arn"].endswith(":away")
     assert plan["planned_values"]["outputs"]["api_gateway_url"]["value"] == "https://pay.example.com"

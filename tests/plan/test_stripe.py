@@ -172,6 +172,24 @@ def test_the_comparison_runs_daily_and_may_only_look_and_tell(root: Plan) -> Non
     assert alarm["alarm_description"].endswith("docs/runbooks/gateway-differences.md")
 
 
+def test_a_dispute_raises_an_alarm_of_its_own(root: Plan, root_plan: Callable[[str], Plan]) -> None:
+    """By the metric that the relay writes from the stream: no lost answer and no dead process loses it."""
+    (alarm,) = [
+        r["values"]
+        for r in resources(root, "aws_cloudwatch_metric_alarm")
+        if r["values"]["alarm_name"] == "payment-disputes-pay"
+    ]
+    assert (alarm["namespace"], alarm["metric_name"], alarm["threshold"]) == ("Payments/pay", "Disputed", 1)
+    assert alarm["dimensions"] == {"service": "relay"}
+    assert (alarm["evaluation_periods"], alarm["treat_missing_data"]) == (1, "notBreaching")
+    assert alarm["alarm_description"].endswith("docs/runbooks/disputes.md")
+    # The relay's own environment holds the queues' URLs, so it is not known at plan; the processor's is made alike.
+    alike = functions(root)["processor"]["values"]["environment"][0]["variables"]
+    assert (alike["POWERTOOLS_METRICS_NAMESPACE"], alike["POWERTOOLS_SERVICE_NAME"]) == ("Payments/pay", "processor")
+    names = [r["values"]["alarm_name"] for r in resources(root_plan("prod"), "aws_cloudwatch_metric_alarm")]
+    assert not [name for name in names if "disputes" in name]
+
+
 def test_what_an_event_contradicts_raises_the_alarm_too(root: Plan) -> None:
     (alarm,) = [
         r["values"]

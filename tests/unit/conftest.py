@@ -77,6 +77,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "GATEWAY_INDEX_NAME": GATEWAY_INDEX,
         "CHARGED_INDEX_NAME": CHARGED_INDEX,
         "PAGE_TOKEN_SEAL": "seal",
+        "RESTORED": "false",
         "RECONCILE_AFTER_SECONDS": "900",
         "DEFAULT_CURRENCY": "USD",
         "GATEWAY": "simulator",

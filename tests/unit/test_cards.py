@@ -1,11 +1,17 @@
 import re
-from datetime import date
+import sys
+import unicodedata
+import uuid
+from datetime import date, datetime
 from itertools import pairwise
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from payments import cards as cards_module
 from payments.cards import MASK, has_card, luhn, redact
 
 
@@ -13,7 +19,8 @@ def with_check_digit(digits: str) -> str:
     return next(digits + check for check in "0123456789" if luhn(digits + check))
 
 
-cards = st.text("0123456789", min_size=12, max_size=18).map(with_check_digit)
+# A number of one digit throughout is no card: that of thirteen zeros passes the check.
+cards = st.text("0123456789", min_size=12, max_size=18).map(with_check_digit).filter(lambda card: len(set(card)) > 1)
 
 
 @given(cards, st.sampled_from(["", " ", "-", ".", "_", " - "]))
@@ -71,6 +78,119 @@ def test_one_wrong_digit_is_no_card(card: str) -> None:
     wrong = card[:-1] + str((int(card[-1]) + 1) % 10)
     assert not has_card(wrong)
     assert redact(wrong) == wrong
+
+
+# Each decimal digit of Unicode, by what it stands for, in every script.
+DIGITS: dict[int, list[str]] = {}
+# What the rule calls a separator: by category, and the others by a sample.
+SEPARATORS = [*"\u30fc\uff70\u2212\u00b7\u2027\u2022\u2024\u2026\u2500\u22c5\u3002\u30fb\uff0e\uff65."]
+for code in range(sys.maxunicode + 1):
+    category = unicodedata.category(chr(code))
+    if category == "Nd":
+        DIGITS.setdefault(unicodedata.decimal(chr(code)), []).append(chr(code))
+    elif category in {"Zs", "Zl", "Zp", "Pd", "Pc", "Cf", "Cc"} or category[0] == "M":
+        SEPARATORS.append(chr(code))
+WORDS = st.sampled_from(
+    ["", "order-1001 ", "am 2026-11-23 um ", "\u30ab\u30fc\u30c9: ", "caf\u00e9 ", "7, ", "(", "\U0001f4b3 "]
+)
+
+
+@st.composite
+def written_cards(draw: st.DrawFn) -> str:
+    """A scheme's number, each digit in any script, in any groups, with up to three separators between two of them."""
+    number = draw(st.sampled_from(ISSUED))
+    cuts = draw(st.sets(st.integers(1, len(number) - 1), max_size=8))
+    separators = st.lists(st.sampled_from(SEPARATORS), min_size=1, max_size=3).map("".join)
+    return "".join(
+        (draw(separators) if place in cuts else "") + draw(st.sampled_from(DIGITS[int(digit)]))
+        for place, digit in enumerate(number)
+    )
+
+
+@given(before=WORDS, card=written_cards(), after=WORDS)
+def test_a_card_is_found_in_any_script_with_any_separators_at_any_place(before: str, card: str, after: str) -> None:
+    text = f"{before}{card} x {after}"
+    assert has_card(text)
+    masked = redact(text)
+    assert not has_card(masked)
+    # Digits that stand right before the number may be masked with it.
+    assert masked.endswith(f"{MASK} x {after}")
+    assert before.startswith(masked.removesuffix(f"{MASK} x {after}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\uff14\uff12\uff14\uff12\uff14-\uff12\uff14\uff12\uff14\uff12-\uff14\uff12\uff14\uff12\uff14\uff12",
+        "4242\uff0d4242\uff0d4242\uff0d4242",
+        "4242\u30fc4242\u30fc4242\u30fc4242",
+        "4242\uff704242\uff704242\uff704242",
+        "4242\u22124242\u22124242\u22124242",
+        "4242\u00b74242\u00b74242\u00b74242",
+        "4242\u200b4242\u200b4242\u200b4242",
+        "4242\u20104242\u30fb4242\u203f4242",
+        "\u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662",
+    ],
+)
+def test_what_was_missed_once(text: str) -> None:
+    assert has_card(text)
+    assert redact(f"a {text} b") == f"a {MASK} b"
+
+
+@given(
+    st.lists(st.sampled_from([*ISSUED, "4", "42", "1 ", "- ", " x ", "\uff14", "\u30fc", str(uuid.UUID(int=4**60))]))
+)
+def test_a_masked_text_stays_as_it_is(parts: list[str]) -> None:
+    masked = redact("".join(parts))
+    assert redact(masked) == masked
+
+
+@given(st.text())
+def test_any_text_can_be_masked(text: str) -> None:
+    masked = redact(text)
+    assert has_card(text) == (masked != text)
+    assert redact(masked) == masked
+
+
+@pytest.mark.parametrize("digit", "0123456789")
+@pytest.mark.parametrize("length", range(13, 20))
+def test_one_digit_over_and_over_is_no_card(digit: str, length: int) -> None:
+    assert not has_card(digit * length)
+    assert not has_card(" ".join(digit * length))
+
+
+@given(st.uuids(), st.integers(0, 10**9), st.datetimes(min_value=datetime(1990, 1, 1)))  # noqa: DTZ001 - any clock's
+def test_ids_and_times_are_no_cards(random: uuid.UUID, number: int, moment: datetime) -> None:
+    for text in (str(random), f"order-{number}", f"order {number}, {number} pieces", moment.isoformat(" ")):
+        assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "pattern", ["1 ", "1-1-1 - ", "4444 ", "4242424242424242 ", "0 1 0 0 ", "4\u200b2\ufe0f", "4..."]
+)
+def test_the_steps_grow_as_the_text_does(pattern: str) -> None:
+    """Counted, not timed. What a step takes, tests/integration/test_bench.py measures."""
+
+    def steps(length: int) -> int:
+        text = (pattern * length)[:length]
+        counted = 0
+
+        def count(frame: FrameType, _event: str, _: object) -> Any:
+            nonlocal counted
+            if frame.f_code.co_filename != cards_module.__file__:
+                return None
+            counted += 1
+            return count
+
+        before = sys.gettrace()
+        sys.settrace(count)
+        try:
+            redact(text)
+        finally:
+            sys.settrace(before)
+        return counted
+
+    assert steps(8_000) <= 4.2 * steps(2_000)
 
 
 @pytest.mark.parametrize(

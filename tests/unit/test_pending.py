@@ -23,7 +23,7 @@ WAIT = Pending("pi_1")
 
 
 def charge(table: Table, outcome: Outcome, at: datetime = NOW) -> None:
-    Charging(table, Scripted(outcome), lambda: at).work(payment(), deliveries=1, last=True)
+    Charging(table, Scripted(outcome), lambda: at).work(payment(), last=True)
 
 
 def state(table: Table) -> Payment:
@@ -123,7 +123,7 @@ def refunded(**changes: Any) -> Payment:
 def test_a_pending_refund_stays_open_too(table: Table, dynamodb: Any) -> None:
     accepted = from_item(to_item(refunded()))
     table.accept(accepted)
-    Charging(table, Scripted(Pending("re_1")), lambda: NOW).work(accepted, "r", deliveries=1, last=True)
+    Charging(table, Scripted(Pending("re_1")), lambda: NOW).work(accepted, "r", last=True)
     refund = state(table).refunds["r"]
     assert (refund.status, refund.gateway_reference) == ("unknown", "re_1")
     assert due(dynamodb, NOW + timedelta(minutes=15)) == ["order-1"]

@@ -15,14 +15,15 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments import batch
+from payments import aws, batch, gateways, store
 from payments.aws import UnavailableError
-from payments.charging import Charging, RetryError, Settling
+from payments.charging import Charging, NotStoredError, RetryError, Settling
 from payments.gateway import Approved, Charge, Declined, NotSent, Outcome, RateLimited, Refund, Unknown
 from payments.handlers import processor
-from payments.model import Message, Payment, timestamp
+from payments.model import Message, Payment, PoisonError, RefundRecord, Task, timestamp
 from payments.money import Money
 from payments.simulator import Simulator
+from payments.transitions import Status
 from tests.unit.conftest import LEDGER, TABLE, Context, payment, queue_event
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def state(table: Table) -> Payment:
 
 
 def body(accepted: Payment) -> str:
-    return Message.of("payment.validated", accepted).encode()
+    return Task(event="payment.validated", transaction_id=accepted.transaction_id).encode()
 
 
 def live(table: Table, *methods: str, **changes: Any) -> list[str]:
@@ -107,7 +108,7 @@ def statuses(dynamodb: Any) -> dict[str, str]:
 def test_a_final_answer_is_recorded(table: Table, outcome: Outcome, status: str, field: str, value: str) -> None:
     table.accept(payment())
     gateway = Scripted(outcome)
-    charging(table, gateway).work(payment(), deliveries=1, last=False)
+    charging(table, gateway).work(payment(), last=False)
     assert (state(table).status, getattr(state(table), field)) == (status, value)
     assert state(table).version == 2
     assert gateway.charges == [Charge("payment-order-1", Money(1250, "EUR"), "pm_sim_approved", "order-1")]
@@ -118,30 +119,39 @@ def test_a_final_answer_is_recorded(table: Table, outcome: Outcome, status: str,
 def test_no_answer_is_never_a_failure(table: Table, outcome: Outcome, *, last: bool) -> None:
     table.accept(payment())
     with pytest.raises(RetryError):
-        charging(table, Scripted(outcome)).work(payment(), deliveries=1, last=last)
+        charging(table, Scripted(outcome)).work(payment(), last=last)
     assert state(table).status == ("unknown" if last else "validated")
 
 
 def test_what_was_unknown_is_mended_by_a_redrive(table: Table) -> None:
     table.accept(payment(status="unknown"))
-    charging(table, Scripted(Approved("ref"))).work(payment(), deliveries=2, last=False)
+    charging(table, Scripted(Approved("ref"))).work(payment(), last=False)
     assert state(table).status == "processed"
 
 
 @pytest.mark.parametrize("status", ["processed", "failed"])
 def test_a_final_payment_is_never_charged_again(table: Table, status: str) -> None:
-    """A redrive comes with a new message id and a count that starts anew: age tells that it is not the first."""
     table.accept(payment(status=status))
     gateway = Scripted()
-    charging(table, gateway).work(payment(), deliveries=2, last=False)
-    charging(table, gateway, NOW + timedelta(hours=1)).work(payment(), deliveries=1, last=False)
+    charging(table, gateway).work(state(table), last=False)
+    charging(table, gateway, NOW + timedelta(hours=1)).work(state(table), last=False)
     assert gateway.charges == []
+
+
+def test_what_has_a_name_at_the_gateway_is_asked_about_first(table: Table) -> None:
+    """Its key would only get the first answer again, which may not be the last one."""
+    pending = payment(status="unknown", gateway_reference="ref")
+    table.accept(pending)
+    gateway = Scripted(known=Declined("expired_card"))
+    charging(table, gateway).work(state(table), last=False)
+    assert (gateway.charges, gateway.lookups) == ([], 1)
+    assert state(table).failure_code == "expired_card"
 
 
 def test_after_23_hours_the_gateway_is_asked_before_it_is_charged(table: Table) -> None:
     table.accept(payment())
     gateway = Scripted(known=Approved("earlier"))
-    charging(table, gateway, NOW + timedelta(hours=23)).work(payment(), deliveries=1, last=False)
+    charging(table, gateway, NOW + timedelta(hours=23)).work(payment(), last=False)
     assert (gateway.charges, gateway.lookups) == ([], 1)
     assert state(table).gateway_reference == "earlier"
 
@@ -149,14 +159,14 @@ def test_after_23_hours_the_gateway_is_asked_before_it_is_charged(table: Table) 
 def test_after_23_hours_what_the_gateway_does_not_know_is_charged(table: Table) -> None:
     table.accept(payment())
     gateway = Scripted(Approved("ref"))
-    charging(table, gateway, NOW + timedelta(days=2)).work(payment(), deliveries=1, last=False)
+    charging(table, gateway, NOW + timedelta(days=2)).work(payment(), last=False)
     assert (len(gateway.charges), gateway.lookups) == (1, 1)
 
 
 def test_before_23_hours_the_key_is_enough(table: Table) -> None:
     table.accept(payment())
     gateway = Scripted(Approved("ref"))
-    charging(table, gateway, NOW + timedelta(hours=22)).work(payment(), deliveries=3, last=False)
+    charging(table, gateway, NOW + timedelta(hours=22)).work(payment(), last=False)
     assert (len(gateway.charges), gateway.lookups) == (1, 0)
 
 
@@ -254,15 +264,16 @@ def test_a_gateway_that_cannot_be_reached_leaves_the_payment_unknown(table: Tabl
     for now in (NOW, NOW + timedelta(days=2)):
         table.accept(payment())
         with pytest.raises(RetryError):
-            charging(table, Silent(), now).work(payment(), deliveries=3, last=True)
+            charging(table, Silent(), now).work(payment(), last=True)
         assert state(table).status == "unknown"
 
 
-def test_a_repeat_of_a_payment_that_is_not_in_the_table_is_not_dropped(table: Table) -> None:
+def test_what_is_not_in_the_table_is_neither_charged_nor_refunded(table: Table) -> None:
     gateway = Scripted()
-    with pytest.raises(RetryError):
-        charging(table, gateway).work(payment(), deliveries=2, last=False)
-    assert gateway.charges == []
+    for stored, refund_id in ((table.get("order-1"), None), (payment(status="processed"), "r1")):
+        with pytest.raises(NotStoredError):
+            charging(table, gateway).work(stored, refund_id, last=True)
+    assert (gateway.charges, gateway.refunds) == ([], [])
 
 
 def never(record: Any) -> None:
@@ -324,7 +335,7 @@ def test_a_second_charge_is_an_error_in_the_log(table: Table, log: io.StringIO) 
     assert state(table).gateway_reference == "first"
 
 
-def test_a_message_from_before_the_gateway_named_its_charge_is_asked_about_by_that_name(table: Table) -> None:
+def test_a_charge_that_the_gateway_has_named_is_asked_about_by_that_name(table: Table) -> None:
     """A search may not find it yet, or anywhere."""
     table.accept(payment(status="unknown", gateway_reference="pi_1"))
     asked: list[str | None] = []
@@ -335,14 +346,14 @@ def test_a_message_from_before_the_gateway_named_its_charge_is_asked_about_by_th
             return super().lookup(charge)
 
     late = NOW + timedelta(days=2)
-    charging(table, Named(known=Approved("pi_1")), late).work(payment(), deliveries=2, last=False)
+    charging(table, Named(known=Approved("pi_1")), late).work(state(table), last=False)
     assert asked == ["pi_1"]
     assert state(table).status == "processed"
 
 
 def test_a_gateway_that_contradicts_the_table_is_an_error_in_the_log(table: Table, log: io.StringIO) -> None:
     table.accept(payment(status="failed", failure_code="stolen_card"))
-    charging(table, Scripted(Approved("ref"))).work(payment(), deliveries=1, last=False)
+    charging(table, Scripted(Approved("ref"))).work(payment(), last=False)
     assert state(table).status == "failed"
     line = next(line for line in map(json.loads, log.getvalue().splitlines()) if "contradicts" in line["message"])
     assert (line["level"], line["transaction_id"]) == ("ERROR", "order-1")
@@ -385,7 +396,207 @@ def test_a_busy_table_is_a_retry(
     processor.wired.cache_clear()  # type: ignore[attr-defined]
     assert statuses(dynamodb) == {"order-0": "validated"}
     charging(table, Simulator(dynamodb, LEDGER, lambda: datetime.now(UTC)), datetime.now(UTC)).work(
-        Message.decode(message).payment, deliveries=2, last=False
+        table.get(Task.decode(message).transaction_id), last=False
     )
     assert statuses(dynamodb) == {"order-0": "processed"}
     assert len(ledger(dynamodb)) == 1
+
+
+# --- The table decides, whatever a message says -----------------------------------------------------------------------
+
+
+def run(*bodies: str, deliveries: int = 1) -> set[str]:
+    """Hand a batch to the processor, and return the messages that it reports as failed."""
+    result = processor.handler(queue_event(list(bodies), deliveries), Context())  # type: ignore[arg-type]
+    return {one["itemIdentifier"] for one in result["batchItemFailures"]}
+
+
+def forged(**changes: Any) -> str:
+    """A message in the form that carried the payment, with another payment in it than the table's."""
+    accepted = payment(transaction_id="order-0", created_at=timestamp(datetime.now(UTC)), **changes)
+    return Message.of("payment.validated", accepted).encode()
+
+
+@pytest.mark.parametrize("changes", [{"amount_minor": 1}, {"amount_minor": 10**9}, {"currency": "JPY"}])
+def test_a_message_with_another_amount_charges_the_tables(dynamodb: Any, table: Table, changes: dict[str, Any]) -> None:
+    live(table, "pm_sim_approved")
+    assert run(forged(**changes)) == set()
+    entry = ledger(dynamodb)["payment-order-0"]
+    assert (entry["amount_minor"], entry["currency"]) == ({"N": "1250"}, {"S": "EUR"})
+
+
+def test_a_message_with_another_payment_method_charges_the_tables(dynamodb: Any, table: Table) -> None:
+    live(table, "pm_sim_declined_stolen_card")
+    assert run(forged(payment_method="pm_sim_approved")) == set()
+    assert statuses(dynamodb) == {"order-0": "failed"}
+
+
+@pytest.mark.parametrize("deliveries", [1, 2, 3])
+def test_a_message_without_a_payment_charges_nothing_writes_nothing_and_is_an_error(
+    dynamodb: Any, table: Table, log: io.StringIO, deliveries: int
+) -> None:
+    (neighbour,) = live(table, "pm_sim_approved")
+    stray = Message.of("payment.validated", payment(transaction_id="stray", amount_minor=10**9)).encode()
+    assert run(stray, neighbour, deliveries=deliveries) == {"m0"}
+    assert ledger(dynamodb).keys() == {"payment-order-0"}
+    assert statuses(dynamodb) == {"order-0": "processed"}
+    lines = [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("transaction_id") == "stray"]
+    assert "ERROR" in {line["level"] for line in lines}
+    assert "given up" not in {line["message"] for line in lines}
+
+
+def test_a_message_of_a_refund_that_the_payment_does_not_have_refunds_nothing(dynamodb: Any, table: Table) -> None:
+    (message,) = live(table, "pm_sim_approved")
+    run(message)
+    stored = table.get("order-0")
+    assert stored
+    asked = RefundRecord(1250, Status.VALIDATED, stored.created_at, stored.created_at, "f")
+    with_refund = msgspec.structs.replace(stored, refunds={"r1": asked})
+    assert run(Message.of("refund.validated", with_refund, "r1").encode()) == {"m0"}
+    assert ledger(dynamodb).keys() == {"payment-order-0"}
+    assert table.get("order-0") == stored
+
+
+def test_what_is_final_is_not_sent_to_the_gateway_again_at_the_first_delivery_either(
+    dynamodb: Any, table: Table
+) -> None:
+    """Two messages of one payment, as after a redrive: the second one is a first delivery too."""
+    (message,) = live(table, "pm_sim_approved")
+    assert run(message) == set()
+    assert run(message) == set()
+    assert ledger(dynamodb)["payment-order-0"]["attempts"] == {"N": "1"}
+
+
+class Reads:
+    """A DynamoDB client whose batch reads are remembered, and answered in part or not at all."""
+
+    def __init__(self, client: Any, unprocessed: str = "", *, busy: bool = False) -> None:
+        self._client = client
+        self.unprocessed = unprocessed
+        self.busy = busy
+        self.calls: list[str] = []
+        self.keys: list[list[str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.append(name)
+        return getattr(self._client, name)
+
+    def batch_get_item(self, **request: Any) -> Any:
+        (asked,) = request["RequestItems"].values()
+        assert asked["ConsistentRead"] is True
+        self.keys.append([key["transaction_id"]["S"] for key in asked["Keys"]])
+        if self.busy:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchGetItem")
+        left = [key for key in asked["Keys"] if key["transaction_id"]["S"] == self.unprocessed]
+        found = [self._client.get_item(TableName=TABLE, Key=key) for key in asked["Keys"] if key not in left]
+        answer: dict[str, Any] = {"Responses": {TABLE: [one["Item"] for one in found if "Item" in one]}}
+        return answer | ({"UnprocessedKeys": {TABLE: {"Keys": left}}} if left else {})
+
+
+@pytest.fixture
+def reads(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Reads:
+    made = Reads(dynamodb)
+    monkeypatch.setattr(store, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(aws, "client", lambda _: made)
+    monkeypatch.setattr(gateways, "chosen", lambda _: Scripted(*[Approved("ref")] * 10))
+    return made
+
+
+def test_a_payment_costs_its_write_and_its_share_of_one_read(reads: Reads, table: Table) -> None:
+    messages = live(table, *["pm_sim_approved"] * 10)
+    assert run(*messages) == set()
+    assert (len(reads.keys), reads.calls) == (1, ["update_item"] * 10)
+
+
+def test_a_read_names_no_payment_twice(reads: Reads, table: Table) -> None:
+    messages = live(table, "pm_sim_approved", "pm_sim_approved")
+    assert run(*messages, messages[0], "{") == {"m3"}
+    assert reads.keys == [["order-0", "order-1"]]
+
+
+def test_what_could_not_be_read_fails_alone(dynamodb: Any, reads: Reads, table: Table) -> None:
+    messages = live(table, "pm_sim_approved", "pm_sim_approved")
+    reads.unprocessed = "order-1"
+    assert run(*messages) == {"m1"}
+    assert statuses(dynamodb) == {"order-0": "processed", "order-1": "validated"}
+    assert 1 < len(reads.keys) <= 20
+    assert reads.keys[1:] == [["order-1"]] * (len(reads.keys) - 1)
+    reads.unprocessed = ""
+    assert run(*messages) == set()
+    assert statuses(dynamodb) == {"order-0": "processed", "order-1": "processed"}
+
+
+@pytest.mark.parametrize("deliveries", [2, 3])
+def test_a_batch_that_could_not_be_read_comes_again_and_is_unknown_at_the_last_delivery(
+    dynamodb: Any, reads: Reads, table: Table, deliveries: int
+) -> None:
+    messages = live(table, "pm_sim_approved")
+    reads.busy = True
+    assert run(*messages, deliveries=deliveries) == {"m0"}
+    assert statuses(dynamodb) == {"order-0": "unknown" if deliveries == 3 else "validated"}
+
+
+def test_an_item_that_is_no_payment_fails_alone(dynamodb: Any, table: Table) -> None:
+    messages = live(table, "pm_sim_approved", "pm_sim_approved")
+    key = {"transaction_id": {"S": "order-1"}}
+    dynamodb.update_item(TableName=TABLE, Key=key, UpdateExpression="REMOVE amount_minor")
+    assert run(*messages) == {"m1"}
+    assert ledger(dynamodb).keys() == {"payment-order-0"}
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "x" * 65, "order-0\n", "\u00e9", "a.b"])
+def test_a_name_that_no_payment_can_have_does_not_spoil_the_read_of_its_neighbours(
+    dynamodb: Any, table: Table, name: str
+) -> None:
+    (message,) = live(table, "pm_sim_approved")
+    bodies = [json.dumps({"schema": 2, "event": "payment.validated", "transaction_id": name})]
+    bodies.append(Message.of("payment.validated", payment(transaction_id=name)).encode())
+    assert run(*bodies, message) == {"m0", "m1"}
+    assert statuses(dynamodb) == {"order-0": "processed"}
+
+
+def test_a_task_holds_names_only_and_the_earlier_form_is_read_as_the_same() -> None:
+    task = Task(event="refund.validated", transaction_id="order-1", refund_id="r1")
+    assert json.loads(task.encode()) == {
+        "schema": 2, "event": "refund.validated", "transaction_id": "order-1", "refund_id": "r1",
+    }  # fmt: skip
+    moment = "2026-01-01T00:00:00.000000Z"
+    with_refund = payment(refunds={"r1": RefundRecord(1, Status.VALIDATED, moment, moment, "f")})
+    for body_of_either in (task.encode(), Message.of("refund.validated", with_refund, "r1").encode()):
+        assert Task.decode(body_of_either) == task
+    with pytest.raises(PoisonError):
+        # An announcement that somebody has sent to the wrong queue.
+        Task.decode(Message.of("payment.processed", payment()).encode())
+
+
+@pytest.mark.parametrize(
+    ("hours", "changes", "restored", "asked_first"),
+    [
+        (22, {}, False, False),
+        (23, {}, False, True),
+        (0, {"gateway_reference": "pi_1"}, False, True),
+        (0, {}, True, True),
+        (0, {"restored_at": "2026-01-01T00:00:00.000000Z"}, False, True),
+    ],
+)
+def test_the_gateway_is_called_without_a_question_only_where_its_key_surely_holds(
+    table: Table, hours: int, changes: dict[str, Any], *, restored: bool, asked_first: bool
+) -> None:
+    accepted = table.accept(payment(**changes))
+    gateway = Scripted(Approved("ref"))
+    at = NOW + timedelta(hours=hours)
+    Charging(table, gateway, lambda: at, restored=restored).work(accepted, last=False)
+    assert (gateway.lookups > 0) is asked_first
+    assert len(gateway.charges) == 1
+
+
+@pytest.mark.parametrize("setting", ["false", "true"])
+def test_the_processor_is_told_of_a_restore(
+    dynamodb: Any, table: Table, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv("RESTORED", setting)
+    gateway = Scripted(Approved("ref"))
+    monkeypatch.setattr(gateways, "chosen", lambda _: gateway)
+    assert run(*live(table, "pm_sim_approved")) == set()
+    assert gateway.lookups == (setting == "true")
+    assert statuses(dynamodb) == {"order-0": "processed"}

@@ -12,10 +12,10 @@ from payments.charging import Charging
 from payments.gateway import Approved, Charge, Declined, Outcome, Pending, Refund
 from payments.handlers import reconciler
 from payments.handling import FunctionError
-from payments.model import RefundRecord, timestamp
+from payments.model import Payment, RefundRecord, open_key, timestamp
 from payments.reconciling import Reconciler
 from payments.relaying import messages_of
-from payments.store import OpenIndex
+from payments.store import OpenIndex, Word
 from payments.transitions import Status
 from tests.unit.conftest import OPEN_INDEX, TABLE, Context, item, payment
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from payments.store import Table
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
+LONG = timedelta(minutes=30)
 
 
 class Answering:
@@ -133,6 +134,82 @@ def test_one_payment_that_fails_does_not_hold_up_the_others(
     )
     known = dict.fromkeys(("a", "bad", "z"), outcome)
     assert run(dynamodb, table, known) == {came: 2, "failed": 1}
+
+
+def two_refunds(table: Table) -> Payment:
+    """A charged payment with two refunds, of which the gateway has not said its last word."""
+    moment = "2026-01-01T00:00:01.000000Z"
+    table.accept(payment(status="processed", gateway_reference="charge"))
+    for refund_id in ("r1", "r2"):
+        stored = table.get("order-1")
+        assert stored
+        assert table.add_refund(stored, refund_id, RefundRecord(250, Status.VALIDATED, moment, moment, "f"))
+    stored = table.get("order-1")
+    assert stored
+    return stored
+
+
+def test_what_became_final_meanwhile_is_not_sent_on_its_way_again(dynamodb: Any, table: Table) -> None:
+    """Of two refunds it settles one and does not find the other, which the processor settles at that moment."""
+
+    class Overtaken(Answering):
+        def lookup(self, request: Charge | Refund) -> Approved | None:
+            assert isinstance(request, Refund)
+            if request.refund_id == "r1":
+                return Approved("back-1")
+            table.record_refund("order-1", "r2", "approve", NOW, Word(gateway_reference="back-2"))
+            return None
+
+    two_refunds(table)
+    charging = Charging(table, Overtaken({}), lambda: NOW)
+    counts = Reconciler(table, charging, lambda: NOW).run(["order-1"], in_time=lambda: True)
+    assert dict(counts) == {"settled": 1}
+    assert "open_shard" not in item(dynamodb)
+    assert item(dynamodb)["redrives"] == {"N": "0"}
+
+
+def test_what_is_final_cannot_be_redriven(dynamodb: Any, table: Table) -> None:
+    table.accept(payment(status="processed"))
+    stored = table.get("order-1")
+    assert stored
+    before = item(dynamodb)
+    assert not table.redrive(stored, NOW)
+    assert item(dynamodb) == before
+
+
+def leaked(dynamodb: Any, table: Table, **changes: Any) -> None:
+    """A payment in the open index, whatever its status, as an earlier version left some there."""
+    table.accept(payment(**changes))
+    dynamodb.update_item(
+        TableName=TABLE,
+        Key={"transaction_id": {"S": "order-1"}},
+        UpdateExpression="SET open_shard = :shard, open_from = :moment",
+        ExpressionAttributeValues={":shard": {"S": open_key("order-1")}, ":moment": {"S": timestamp(NOW - LONG)}},
+    )
+
+
+@pytest.mark.parametrize("status", ["processed", "failed", "partially_refunded", "refunded"])
+def test_what_is_final_is_taken_out_of_the_open_index(dynamodb: Any, table: Table, status: str) -> None:
+    leaked(dynamodb, table, status=status)
+    before = item(dynamodb)
+    assert run(dynamodb, table, {}) == {"closed": 1}
+    # Nothing that a client sees has changed.
+    assert item(dynamodb) == {name: before[name] for name in before.keys() - {"open_shard", "open_from"}}
+    assert run(dynamodb, table, {}) == {}
+
+
+def test_what_was_opened_again_meanwhile_stays_in_the_open_index(dynamodb: Any, table: Table) -> None:
+    leaked(dynamodb, table, status="processed", gateway_reference="charge")
+    final = table.get("order-1")
+    assert final
+    moment = timestamp(NOW)
+    assert table.add_refund(final, "r1", RefundRecord(250, Status.VALIDATED, moment, moment, "f"))
+    assert not table.close(final)
+    assert "open_shard" in item(dynamodb)
+    opened = table.get("order-1")
+    assert opened
+    assert not table.close(opened)
+    assert "open_shard" in item(dynamodb)
 
 
 def test_with_no_time_left_nothing_more_is_begun(dynamodb: Any, table: Table) -> None:

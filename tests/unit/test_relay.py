@@ -3,13 +3,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments.announcing import cloud_event
 from payments.handlers import relay
-from payments.model import Message
-from payments.relaying import MAX_BYTES, Relay, RelayError, batches
+from payments.model import WORK, DisputeRecord, Message, Payment, RefundRecord
+from payments.relaying import MAX_BYTES, Relay, RelayError, batches, messages_of
+from payments.transitions import REFUND_STATES, Status
+from payments.webhooks import _EVENT_ID
 from tests.unit.conftest import Context, payment, stream_record
 
 
@@ -42,13 +46,11 @@ def test_each_news_goes_to_its_queue() -> None:
             stream_record(None, old),
         ]
     )
-    sent = {name: [Message.decode(body) for body in bodies] for name, bodies in queue.sent.items()}
-    assert [(m.event, m.payment.transaction_id) for m in sent["to-processor"]] == [("payment.validated", "order-1")]
-    assert [(m.event, m.payment.transaction_id) for m in sent["to-notifier"]] == [
-        ("payment.processed", "b"),
-        ("payment.unknown", "c"),
-    ]
-    assert sent["to-processor"][0].payment == payment()
+    (task,) = queue.sent["to-processor"]
+    # Nothing to charge by, and nothing to believe.
+    assert json.loads(task) == {"schema": 2, "event": "payment.validated", "transaction_id": "order-1"}
+    told = [Message.decode(body) for body in queue.sent["to-notifier"]]
+    assert [(m.event, m.payment.transaction_id) for m in told] == [("payment.processed", "b"), ("payment.unknown", "c")]
     assert queue.calls == 2
     assert "pm_sim_approved" not in "".join(queue.sent["to-notifier"])
 
@@ -100,3 +102,92 @@ class Cut(Queue):
 def test_what_is_not_said_to_be_taken_is_relayed_again() -> None:
     with pytest.raises(RelayError, match=r"^1 records were not relayed: \['NoAnswer'\]$"):
         Relay(Cut(), "to-processor", "to-notifier", "dead").send([stream_record(payment())])
+
+
+# --- Items that were mended, or put back ------------------------------------------------------------------------------
+
+MOMENT = "2026-01-01T00:00:00.000000Z"
+LIVED = payment(
+    status="partially_refunded",
+    version=7,
+    gateway_reference="ref",
+    refunds={
+        "r1": RefundRecord(100, Status.PROCESSED, MOMENT, MOMENT, "f"),
+        "r2": RefundRecord(100, Status.FAILED, MOMENT, MOMENT, "f", failure_code="expired_card"),
+        "r3": RefundRecord(100, Status.VALIDATED, MOMENT, MOMENT, "f"),
+    },
+    disputes={"du_1": DisputeRecord(1250, "needs_response", "fraudulent", 1, MOMENT)},
+)
+
+
+def mended(new: Payment) -> dict[str, Any]:
+    """A record of an item that could not be read before."""
+    record = stream_record(new, new)
+    del record["dynamodb"]["OldImage"]["amount_minor"]
+    return record
+
+
+def ids(messages: list[Message]) -> list[str]:
+    return [cloud_event(message, "/test")["id"] for message in messages if message.event not in WORK]
+
+
+def test_an_item_that_is_mended_goes_on_its_way() -> None:
+    queue = Queue()
+    assert Relay(queue, "p", "n", "dead").send([mended(payment(version=2)), stream_record(payment())]) == 2
+    assert len(queue.sent["p"]) == 2
+    assert "dead" not in queue.sent
+
+
+def test_announcements_of_one_record_have_an_id_each() -> None:
+    told = messages_of(mended(LIVED))
+    assert {message.event for message in told} == {
+        "refund.validated", "payment.refunded", "payment.refund_failed", "payment.disputed",
+    }  # fmt: skip
+    assert ids(told) == ["order-1.7-refund-r1", "order-1.7-refund-r2", "order-1.7-dispute-du_1"]
+    # They are the same when the record comes again, and through the queue.
+    assert ids([Message.decode(message.encode()) for message in messages_of(mended(LIVED))]) == ids(told)
+
+
+def test_what_is_put_back_goes_to_the_processor_where_it_is_open_and_is_announced_no_more() -> None:
+    put_back = msgspec.structs.replace(LIVED, restored_at=MOMENT)
+    (message,) = messages_of(stream_record(put_back))
+    assert (message.event, message.refund_id) == ("refund.validated", "r3")
+    for status, events in (("validated", ["payment.validated"]), ("unknown", ["payment.validated"]), ("failed", [])):
+        put_back = payment(status=status, restored_at=MOMENT)
+        assert [message.event for message in messages_of(stream_record(put_back))] == events
+    # What happens to it later is news as ever.
+    was, done = payment(status="unknown", restored_at=MOMENT), payment(status="processed", restored_at=MOMENT)
+    assert [message.event for message in messages_of(stream_record(done, was))] == ["payment.processed"]
+
+
+_states = st.sampled_from(sorted(Status))
+_refunds = st.builds(
+    lambda status: RefundRecord(1, status, MOMENT, MOMENT, "f"), st.sampled_from(sorted(REFUND_STATES))
+)
+_disputes = st.builds(
+    lambda told, closed: DisputeRecord(1, "lost", "fraudulent", told, MOMENT, closed), st.integers(1, 2), st.booleans()
+)
+# The same names for both: a refund and a dispute may be called alike.
+_names = st.sampled_from(["a", "b", "refund-a"])
+_images = st.builds(
+    payment,
+    status=_states,
+    version=st.integers(1, 2),
+    refunds=st.dictionaries(_names, _refunds, max_size=3),
+    disputes=st.dictionaries(_names, _disputes, max_size=2),
+    redrives=st.integers(0, 1),
+    next_action=st.sampled_from(["", "use_stripe_sdk"]),
+    restored_at=st.sampled_from(["", MOMENT]),
+)
+
+
+@given(new=_images, old=st.none() | _images, readable=st.booleans())
+def test_no_two_announcements_of_a_record_share_an_id(new: Payment, old: Payment | None, *, readable: bool) -> None:
+    record = stream_record(new, old)
+    if old is not None and not readable:
+        del record["dynamodb"]["OldImage"]["currency"]
+    told = ids(messages_of(record))
+    assert len(set(told)) == len(told)
+    assert all(_EVENT_ID.fullmatch(one) for one in told)
+    if len(told) == 1:
+        assert told == [f"{new.transaction_id}.{new.version}"]

@@ -95,7 +95,7 @@ class Gateway:
 
 def work(table: Table, accepted: Payment, outcome: Outcome, refund_id: str | None = None) -> None:
     table.accept(accepted)
-    Charging(table, Gateway(outcome), lambda: NOW).work(accepted, refund_id, deliveries=1, last=True)
+    Charging(table, Gateway(outcome), lambda: NOW).work(accepted, refund_id, last=True)
 
 
 def refunding() -> Payment:
@@ -114,6 +114,12 @@ def test_a_card_number_never_reaches_a_log(log: io.StringIO) -> None:
         logger.exception("failed on 4242424242424242", extra={"field": ["4242 4242 4242 4242"]})
     assert "[card number]" in log.getvalue()
     assert "4242" not in log.getvalue()
+
+
+@pytest.mark.parametrize("number", [-4242424242424242, 4242424242424242.0, "\uff14\uff12" * 8])
+def test_a_number_of_any_form_is_masked_or_written(log: io.StringIO, number: Any) -> None:
+    logger.info("numbers", extra={"number": number})
+    assert "[card number]" in json.loads(log.getvalue())["number"]
 
 
 def test_a_masked_line_is_still_json(log: io.StringIO) -> None:
@@ -335,6 +341,10 @@ def test_threads_lose_no_count(printed: Callable[[], Printed]) -> None:
     ("given", "kept"),
     [
         (f"{TRACE};Lineage=1:a87bd80c:0", TRACE),
+        ("Root=4242424242424242", ""),
+        ("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=4242 4242 4242 4242", ""),
+        (f"{TRACE}, a client's own words", ""),
+        (f"{TRACE};Root=whatever a client likes", ""),
         ("", ""),
         ("Root=1-5759e988-bd862e3fe1be46a994272793", "Root=1-5759e988-bd862e3fe1be46a994272793"),
     ],

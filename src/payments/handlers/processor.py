@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, batch, gateways, settings
-from payments.charging import Charging, RetryError
+from payments.charging import Charging, NotStoredError, RetryError
 from payments.handling import function
-from payments.model import Message, PoisonError, now
+from payments.model import PoisonError, Task, now
 from payments.once import once
 from payments.store import Table
+from payments.telemetry import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -23,39 +26,54 @@ CHARGE_SECONDS = 3.0
 def wired() -> tuple[Charging, int]:
     """Return what charges, and after how many deliveries a message is given up."""
     client = aws.client("dynamodb")
-    charging = Charging(Table(client, settings.text("TABLE_NAME")), gateways.chosen(client), now)
-    return charging, settings.count("MAX_RECEIVE_COUNT")
+    table, gateway = Table(client, settings.text("TABLE_NAME")), gateways.chosen(client)
+    restored = settings.choice("RESTORED", ("false", "true")) == "true"
+    return Charging(table, gateway, now, restored=restored), settings.count("MAX_RECEIVE_COUNT")
 
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Charge a batch and return the records that must come again."""
     charging, most = wired()
+    stored = charging.read(_named_in(event))
 
     def charge(record: SQSRecord) -> None:
-        message = Message.decode(record.body)
-        deliveries = int(record.attributes.approximate_receive_count)
-        last = deliveries >= most
+        task = Task.decode(record.body)
+        last = _is_last(record)
         try:
-            charging.work(message.payment, message.refund_id, deliveries=deliveries, last=last)
+            charging.work(stored.get(task.transaction_id), task.refund_id, last=last)
         except RetryError:
+            raise
+        except NotStoredError as error:
+            logger.error("not stored", **task.named(), reason=str(error))
             raise
         except Exception as error:
             # Whatever nobody foresaw: the last delivery leaves no payment of which nothing is told.
             if last:
-                charging.give_up(message.payment, message.refund_id, type(error).__name__)
+                charging.give_up(task.transaction_id, task.refund_id, type(error).__name__)
             raise
 
     def skip(record: SQSRecord) -> None:
-        if int(record.attributes.approximate_receive_count) >= most:
-            message = Message.decode(record.body)
-            charging.give_up(message.payment, message.refund_id, "no time was left")
+        if _is_last(record):
+            task = Task.decode(record.body)
+            charging.give_up(task.transaction_id, task.refund_id, "no time was left")
+
+    def _is_last(record: SQSRecord) -> bool:
+        return int(record.attributes.approximate_receive_count) >= most
 
     return batch.work(event, context, batch.Worker(charge, skip, _named), seconds=CHARGE_SECONDS)
 
 
+def _named_in(event: dict[str, Any]) -> Iterator[str]:
+    """Yield the ids of the payments that a batch names; what cannot be read fails later, by itself."""
+    for record in event["Records"]:
+        named = _named(str(record.get("body")))
+        if named:
+            yield named["transaction_id"]
+
+
 def _named(body: str) -> dict[str, Any]:
     try:
-        return Message.decode(body).named()
+        return Task.decode(body).named()
     except PoisonError:
         return {}

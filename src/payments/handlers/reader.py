@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from payments import aws, settings
 from payments.contract import (
     CUSTOMER_ID,
     DEFAULT_LIMIT,
     MAX_LIMIT,
+    MAX_TOKEN,
+    REFUND_ID,
     TRANSACTION_ID,
     FieldError,
     PaymentList,
@@ -25,7 +30,11 @@ from payments.telemetry import logger
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from payments.model import Payment
+
 _LIMIT = re.compile(r"[0-9]{1,3}")
+# Bytes of a page's payments. Lambda takes 6 MiB of an answer, and one payment with 50 refunds can have half a MiB.
+MAX_PAGE = 5 * 1024 * 1024
 
 
 @once
@@ -54,7 +63,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
                 return _list(index, path["customer_id"], query, request_id)
     except aws.UnavailableError as error:
         logger.warning("the table did not answer", reason=str(error))
-        return problem(UNAVAILABLE, "The answer could not be read now. Repeat the request.", request_id)
+        return problem(UNAVAILABLE, "The table did not answer. Repeat the request.", request_id)
 
 
 def _payment(table: Table, transaction_id: str, request_id: str) -> Response:
@@ -65,7 +74,8 @@ def _payment(table: Table, transaction_id: str, request_id: str) -> Response:
 
 
 def _refund(table: Table, transaction_id: str, refund_id: str, request_id: str) -> Response:
-    payment = table.get(transaction_id) if TRANSACTION_ID.fullmatch(transaction_id) else None
+    nameable = TRANSACTION_ID.fullmatch(transaction_id) and REFUND_ID.fullmatch(refund_id)
+    payment = table.get(transaction_id) if nameable else None
     if payment is None or refund_id not in payment.refunds:
         return problem(NOT_FOUND, "There is no refund with this refund_id of this payment.", request_id)
     return response(200, RefundView.of(payment, refund_id))
@@ -76,13 +86,33 @@ def _list(index: CustomerIndex, customer_id: str, query: dict[str, str], request
     if not CUSTOMER_ID.fullmatch(customer_id):
         errors.append(FieldError("/customer_id", f"must match ^{CUSTOMER_ID.pattern}$"))
     limit = query.get("limit", str(DEFAULT_LIMIT))
+    next_token = query.get("next_token")
     if not _LIMIT.fullmatch(limit) or not 1 <= int(limit) <= MAX_LIMIT:
         errors.append(FieldError("/limit", f"must be a whole number from 1 to {MAX_LIMIT}"))
+    if next_token is not None and len(next_token) > MAX_TOKEN:
+        errors.append(_NOT_A_TOKEN)
     if not errors:
         try:
-            page = index.page(customer_id, int(limit), query.get("next_token"))
+            page = index.page(customer_id, int(limit), next_token, _Room().takes)
         except TokenError:
-            errors.append(FieldError("/next_token", "must be the next_token of an earlier page of this list"))
+            errors.append(_NOT_A_TOKEN)
     if errors:
-        return problem(INVALID, "A parameter is wrong.", request_id, errors)
+        return problem(INVALID, "Some parameters are invalid.", request_id, errors)
     return response(200, PaymentList([PaymentView.of(payment) for payment in page.payments], page.next_token))
+
+
+_NOT_A_TOKEN = FieldError("/next_token", "must be the next_token of an earlier page of this list")
+
+
+class _Room:
+    """Room for payments in one answer."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PAGE
+
+    def takes(self, payment: Payment) -> bool:
+        """Take up a payment's room; say whether there was enough of it."""
+        # Lambda's runtime writes the body as a string inside JSON, and escapes what is not ASCII or does not, as its
+        # version has it: this is the longer of the two.
+        self._left -= len(json.dumps(msgspec.json.encode(PaymentView.of(payment)).decode()))
+        return self._left >= 0

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
-from payments.contract import TRANSACTION_ID, NotJsonError, RefundAccepted, RequestError, parse_refund
+from payments.contract import MAX_BODY, TRANSACTION_ID, RefundAccepted, RefusedError, parse_refund
 from payments.handling import function
 from payments.model import now
 from payments.once import once
 from payments.problems import (
-    INVALID,
-    MALFORMED,
     MISMATCH,
     NOT_FOUND,
     NOT_REFUNDABLE,
@@ -21,6 +19,7 @@ from payments.problems import (
     body_of,
     header,
     problem,
+    refusal,
     response,
 )
 from payments.refunding import MismatchError, NoPaymentError, NotRefundableError, Refunding, TooMuchError
@@ -44,19 +43,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
     refunding = wired()
     try:
         return _accept(event, refunding)
-    except NotJsonError:
+    except RefusedError as error:
         measure("Refused")
-        return problem(MALFORMED, "The body must be a JSON object in UTF-8.", request_id)
-    except RequestError as error:
-        measure("Refused")
-        logger.info("refused", fields=[wrong.pointer for wrong in error.errors])
-        return problem(INVALID, "The request asks for no refund that could be made.", request_id, error.errors)
+        logger.info("refused", fields=[wrong.pointer for wrong in error.errors], reason=type(error).__name__)
+        return refusal(error, request_id)
     except NoPaymentError:
         return problem(NOT_FOUND, "There is no payment with this transaction_id.", request_id)
     except MismatchError:
         measure("Mismatched")
         logger.info("mismatched", transaction_id=event["pathParameters"]["transaction_id"])
-        detail = "This refund_id belongs to a refund that was asked for differently. Use a new one for a new refund."
+        detail = "A different refund has this refund_id. Use a new refund_id for a new refund."
         return problem(MISMATCH, detail, request_id)
     except NotRefundableError as error:
         return problem(NOT_REFUNDABLE, str(error), request_id)
@@ -65,13 +61,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
     except aws.UnavailableError as error:
         named = event["pathParameters"]["transaction_id"]
         logger.warning("the table did not answer", transaction_id=named, reason=str(error))
-        detail = "The refund could not be stored now. It is safe to repeat the request."
+        detail = "The refund could not be stored. It is safe to repeat the request."
         return problem(UNAVAILABLE, detail, request_id)
 
 
 def _accept(event: dict[str, Any], refunding: Refunding) -> Response:
     transaction_id = event["pathParameters"]["transaction_id"]
-    request = parse_refund(body_of(event), header(event, "Idempotency-Key"))
+    request = parse_refund(body_of(event, MAX_BODY), header(event, "Idempotency-Key"))
     if not TRANSACTION_ID.fullmatch(transaction_id):
         raise NoPaymentError
     accepted = refunding.accept(transaction_id, request)

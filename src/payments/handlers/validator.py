@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
-from payments.contract import NotJsonError, PaymentAccepted, PaymentRequest, RequestError, parse_payment
+from payments.contract import MAX_BODY, PaymentAccepted, PaymentRequest, RefusedError, parse_payment
 from payments.handling import function
 from payments.model import Payment, now, timestamp
 from payments.once import once
 from payments.problems import (
-    INVALID,
-    MALFORMED,
     MISMATCH,
     UNAVAILABLE,
     Response,
     body_of,
     header,
     problem,
+    refusal,
     response,
 )
 from payments.store import Table
@@ -42,31 +41,28 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
     table, default_currency, limits = wired()
     try:
         return _accept(event, table, default_currency, limits)
-    except NotJsonError:
+    except RefusedError as error:
         measure("Refused")
-        return problem(MALFORMED, "The body must be a JSON object in UTF-8.", request_id)
-    except RequestError as error:
-        measure("Refused")
-        logger.info("refused", fields=[wrong.pointer for wrong in error.errors])
-        return problem(INVALID, "The request asks for no payment that could be made.", request_id, error.errors)
+        logger.info("refused", fields=[wrong.pointer for wrong in error.errors], reason=type(error).__name__)
+        return refusal(error, request_id)
 
 
 def _accept(event: dict[str, Any], table: Table, default_currency: str, limits: dict[str, int]) -> Response:
-    request = parse_payment(body_of(event), header(event, "Idempotency-Key"), default_currency, limits)
+    request = parse_payment(body_of(event, MAX_BODY), header(event, "Idempotency-Key"), default_currency, limits)
     payment = _payment(request)
     request_id = event["requestContext"]["requestId"]
     try:
         stored = table.accept(payment)
     except aws.UnavailableError as error:
         logger.warning("the table did not answer", transaction_id=payment.transaction_id, reason=str(error))
-        detail = "The payment could not be stored now. It is safe to repeat the request."
+        detail = "The payment could not be stored. It is safe to repeat the request."
         return problem(UNAVAILABLE, detail, request_id)
     if stored.fingerprint != payment.fingerprint:
         measure("Mismatched")
         logger.info("mismatched", transaction_id=payment.transaction_id)
         return problem(
             MISMATCH,
-            "This transaction_id belongs to a payment that was asked for differently. Use a new one for a new payment.",
+            "A different payment has this transaction_id. Use a new transaction_id for a new payment.",
             request_id,
         )
     # A put whose answer was lost, and which the SDK repeated, meets its own item: that is no replay.

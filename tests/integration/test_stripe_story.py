@@ -1,0 +1,190 @@
+"""What banks, customers and networks do to a payment at Stripe, told to the end, through the real handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from payments import charging, relaying, stripe_events
+from payments.handling import FunctionError
+from tests.fakes.stripe_server import Answer, FakeStripe
+from tests.integration.stripe_support import Stack
+
+AT_A_PAGE = "pm_fake_requires_action"
+DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
+
+
+@pytest.fixture
+def stack(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    with FakeStripe() as fake:
+        yield Stack(dynamodb, fake, monkeypatch)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what was counted."""
+    names: list[str] = []
+    for module in (stripe_events, charging, relaying):
+        monkeypatch.setattr(module, "measure", names.append)
+    return names
+
+
+def intent(stack: Stack) -> str:
+    """The one PaymentIntent that there is."""
+    (found,) = stack.fake.intents
+    return found
+
+
+def test_a_customer_who_swaps_the_card_is_charged_once(stack: Stack) -> None:
+    """A day is over before they confirm. It was 2 500 for 1 250: a second PaymentIntent was made beside the first."""
+    stack.pay(AT_A_PAGE)
+    first = intent(stack)
+    stack.fake.finish(first, "requires_confirmation")
+    for _ in range(6):
+        stack.wait(hours=6)
+        stack.reconcile()
+    # The customer confirms whatever waits for them.
+    for waiting in list(stack.fake.intents):
+        stack.tell(stack.fake.finish(waiting, "succeeded"))
+    stack.run()
+    assert stack.fake.charged() == 1250
+    assert (stack.payment.status, stack.payment.gateway_reference) == ("processed", first)
+
+
+def test_a_lost_charge_that_waits_for_a_confirmation_is_found_by_its_name(stack: Stack) -> None:
+    """Nobody has its reference: the answers were lost. A day later the search finds it, and it is waited for."""
+    stack.fake.fail_next = ["500"] * 3
+    stack.pay(AT_A_PAGE)
+    assert (stack.payment.status, stack.payment.gateway_reference) == ("unknown", None)
+    stack.fake.finish(intent(stack), "requires_confirmation")
+    stack.wait(hours=25)
+    assert stack.reconcile() == {"pending": 1}
+    assert stack.payment.gateway_reference == intent(stack)
+    stack.tell(stack.fake.finish(intent(stack), "succeeded"))
+    assert (stack.payment.status, stack.fake.charged()) == ("processed", 1250)
+
+
+def test_a_customer_who_succeeds_after_a_decline_has_paid_and_can_be_refunded(stack: Stack) -> None:
+    stack.pay(AT_A_PAGE)
+    failed = stack.fake.finish(intent(stack), "failed")
+    succeeded = stack.fake.finish(intent(stack), "succeeded")
+    assert stack.tell(failed) == "asked"
+    stack.run()
+    assert stack.payment.status == "processed"
+    assert stack.tell(succeeded) == "settled"
+    assert stack.refund() == 202
+    assert (stack.payment.status, stack.fake.charged(), stack.fake.given_back()) == ("refunded", 1250, 1250)
+
+
+@pytest.mark.parametrize("method", [AT_A_PAGE, DECLINED])
+def test_once_a_payment_has_failed_stripe_charges_nothing(stack: Stack, method: str) -> None:
+    stack.pay(method)
+    if method == AT_A_PAGE:
+        stack.tell(stack.fake.finish(intent(stack), "failed", "insufficient_funds"))
+        stack.run()
+    assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
+    with pytest.raises(Answer, match="400"):
+        stack.fake.finish(intent(stack), "succeeded")
+    # Whatever Stripe has told meanwhile, in any order.
+    for event in reversed(stack.fake.events):
+        assert stack.tell(event) in {"late", "not ours to know"}
+    assert [one["type"] for one in stack.announced if one["type"] == "payment.failed"] == ["payment.failed"]
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after", "500", "500_before"])
+def test_a_cancellation_whose_answer_is_lost_ends_in_the_first_decline(stack: Stack, fault: str) -> None:
+    stack.fake.fail_next = ["", fault]
+    stack.pay(DECLINED)
+    assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
+    assert stack.fake.charged() == 0
+
+
+def test_a_cancellation_that_never_gets_an_answer_leaves_the_payment_to_the_reconciler(stack: Stack) -> None:
+    stack.fake.fail_next = ["", "reset_after", "", "500_before", "", "429"]
+    stack.pay(DECLINED)
+    assert (stack.payment.status, stack.payment.failure_code) == ("unknown", None)
+    stack.wait(minutes=16)
+    assert stack.reconcile() == {"settled": 1}
+    assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
+
+
+def test_another_charges_end_is_not_the_payments(stack: Stack, counted: list[str]) -> None:
+    stack.pay(AT_A_PAGE)
+    first = intent(stack)
+    stack.fake.intents["pi_other"] = stack.fake.intents[first] | {"id": "pi_other"}
+    assert stack.tell(stack.fake.finish("pi_other", "canceled")) == "another charge's"
+    stack.run()
+    assert stack.payment.status == "unknown"
+    assert stack.tell(stack.fake.finish(first, "succeeded")) == "settled"
+    assert "Contradicted" not in counted
+    assert (stack.payment.status, stack.payment.gateway_reference) == ("processed", first)
+
+
+def test_what_the_customer_must_do_next_is_announced_in_the_second_in_which_it_is_known(stack: Stack) -> None:
+    """Stripe counts in whole seconds, and its clock is not ours."""
+    stack.pay("pm_usBankAccount")
+    event = stack.fake.finish(intent(stack), "requires_action")
+    action = {"type": "verify_with_microdeposits"}
+    stack.fake.intents[intent(stack)]["next_action"] = event["data"]["object"]["next_action"] = action
+    event["created"] -= 1
+    assert stack.tell(event) == "asked"
+    stack.run()
+    assert stack.announced[-1]["data"]["next_action"] == "verify_with_microdeposits"
+    told = len(stack.announced)
+    assert stack.tell(event) == "late"
+    stack.run()
+    assert len(stack.announced) == told
+
+
+def test_a_dispute_is_counted_from_the_stream_whatever_becomes_of_who_wrote_it(
+    stack: Stack, counted: list[str]
+) -> None:
+    stack.pay("pm_card_visa")
+    event = stack.fake.dispute(intent(stack))
+    stack.lose_replies = 1
+    assert stack.tell(event) == 503
+    # Stripe sends it again: it is there already.
+    assert stack.tell(event) == "late"
+    assert "Disputed" not in counted
+    stack.run()
+    assert counted.count("Disputed") == 1
+    assert [one["type"] for one in stack.announced].count("payment.disputed") == 1
+
+
+def test_a_dispute_that_the_relay_cannot_send_is_counted_when_it_can(
+    stack: Stack, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.pay("pm_card_visa")
+    stack.tell(stack.fake.dispute(intent(stack)))
+    with monkeypatch.context() as patch:
+        patch.setattr(stack, "send_message_batch", lambda **_: {"Failed": [{"Id": "0", "Code": "InternalError"}]})
+        with pytest.raises(FunctionError):
+            stack.relay()
+    assert "Disputed" not in counted
+    stack.run()
+    assert counted.count("Disputed") == 1
+
+
+def test_a_dispute_that_comes_before_its_charge_is_written_down_is_sent_again(stack: Stack) -> None:
+    stack.fake.fail_next = ["reset_after"] * 3
+    stack.pay("pm_card_visa")
+    assert stack.payment.gateway_reference is None
+    event = stack.fake.dispute(intent(stack))
+    assert stack.tell(event) == 503
+    stack.wait(minutes=16)
+    stack.reconcile()
+    assert stack.tell(event) == "noted"
+    assert len(stack.payment.disputes) == 1
+
+
+def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: Stack) -> None:
+    stack.pay("pm_card_visa")
+    event = stack.fake.dispute(intent(stack))
+    event["data"]["object"]["payment_intent"] = "pi_of_another_stack"
+    assert stack.tell(event) == 503
+    stack.wait(minutes=59)
+    assert stack.tell(event) == 503
+    stack.wait(minutes=2)
+    assert stack.tell(event) == "not ours"
