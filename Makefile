@@ -58,6 +58,7 @@ test: layer check ## Run every check; pytest's summary comes last
 
 check: layer
 	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && .venv/bin/python docs/prose.py
+	@PYTHONPATH=src .venv/bin/lint-imports --no-logo --no-cache
 	@build/venv-scan/bin/checkov --config-file .checkov.yaml
 
 fmt: setup ## Format the HCL and the Python, and write the generated files

@@ -20,20 +20,33 @@ locals {
     payments = "relay"
   }
 
+  # What each function calls: the services whose actions it is allowed, and the internet for a gateway or a webhook. KMS is
+  # called by the service whose data it protects, and Lambda itself reads the queues and the stream.
+  function_calls = merge(
+    {
+      for function, spec in merge(local.functions, local.stripe_functions) : function => concat(
+        [for action in flatten([for statement in merge(spec.statements, lookup(local.gateway_statements, function, {})) : statement.actions]) : split(":", action)[0] if !startswith(action, "kms:")],
+        local.stripe && contains(local.stripe_callers, function) ? ["internet"] : [],
+      )
+    },
+    { for function in ["webhooks"] : function => ["internet"] if length(var.webhooks) > 0 },
+  )
+
   # Who speaks to the payment gateway: what that takes is in stripe.tf.
   gateway_callers = ["processor", "reconciler"]
 
   # A key is allowed by its alias, since its id is known only after the first apply, and through one service only.
   key_statements = {
     for use, grant in {
-      dynamodb = { service = "dynamodb", actions = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"] }
-      sns      = { service = "sns", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
-      sqs      = { service = "sqs", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+      dynamodb      = { service = "dynamodb", actions = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"] }
+      dynamodb_read = { service = "dynamodb", actions = ["kms:Decrypt", "kms:DescribeKey"] }
+      sns           = { service = "sns", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
+      sqs           = { service = "sqs", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
       } : use => {
       actions   = grant.actions
       resources = ["arn:${local.context.partition}:kms:${var.region}:${local.context.account_id}:key/*"]
       conditions = [
-        { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${local.key_aliases[use]}"] },
+        { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${local.key_aliases[grant.service]}"] },
         { test = "StringEquals", variable = "kms:ViaService", values = ["${grant.service}.${var.region}.amazonaws.com"] },
       ]
     }
@@ -113,7 +126,7 @@ locals {
       statements = {
         read = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem"], resources = [local.table_arn] }
         list = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.customer_index_name}"] }
-        key  = local.key_statements.dynamodb
+        key  = local.key_statements.dynamodb_read
       }
     }
 

@@ -24,7 +24,7 @@ module "keys" {
         conditions = [{
           test     = "ArnLike"
           variable = "kms:EncryptionContext:aws:logs:arn"
-          values   = [for prefix in ["/aws/lambda/payment-", "/aws/apigateway/payment-", "/aws/vpc/payment-", "aws-waf-logs-payment-"] : "${local.arn_base.logs}:log-group:${prefix}*"]
+          values   = [for pattern in local.log_group_patterns : "${local.arn_base.logs}:log-group:${pattern}"]
         }]
       }]
     }
@@ -33,12 +33,12 @@ module "keys" {
       description          = "The announcements and the alarms"
       deletion_window_days = var.key_deletion_window_days
       grants = [{
-        sid      = "AlarmsOfThisAccount"
+        sid      = "AlarmsOfThisStack"
         services = ["cloudwatch.amazonaws.com"]
         actions  = ["kms:Decrypt", "kms:GenerateDataKey*"]
         conditions = [
           { test = "StringEquals", variable = "aws:SourceAccount", values = [local.context.account_id] },
-          { test = "ArnLike", variable = "aws:SourceArn", values = ["${local.arn_base.cloudwatch}:alarm:payment-*"] },
+          { test = "ArnLike", variable = "aws:SourceArn", values = ["${local.arn_base.cloudwatch}:alarm:${local.alarm_pattern}"] },
         ]
       }]
     }
@@ -54,11 +54,12 @@ module "network" {
   source = "./modules/network"
 
   context               = local.context
-  name                  = "payment-${var.environment_suffix}"
+  name                  = local.network_name
   cidr_block            = var.network.cidr_block
   az_count              = var.network.availability_zone_count
   availability_zone_ids = var.network.availability_zone_ids
   nat                   = var.network.nat
+  functions             = local.function_calls
   gateway_endpoints     = var.network.gateway_endpoints
   interface_endpoints   = var.network.interface_endpoints
   flow_logs = {
@@ -193,7 +194,7 @@ module "function" {
   }
   network = {
     subnet_ids         = module.network.private_subnet_ids
-    security_group_ids = [module.network.function_security_group_id]
+    security_group_ids = [module.network.function_security_group_ids[each.key]]
   }
   statements = merge(each.value.statements, lookup(local.gateway_statements, each.key, {}))
   schedule   = try(each.value.schedule, null)

@@ -11,6 +11,12 @@ locals {
     partition  = data.aws_partition.current.partition
     region     = var.region
   }
+
+  # The credentials say where a stack is, not its name: no AWS account has this id.
+  embedded = local.context.account_id == "000000000000"
+
+  production = startswith(var.environment_suffix, "prod")
+
   arn_base = {
     for service in ["dynamodb", "logs", "sns", "sqs", "cloudwatch"] :
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
@@ -49,7 +55,17 @@ locals {
     for use in ["dynamodb", "lambda", "logs", "sns", "sqs"] : use => "payment-${use}-${var.environment_suffix}"
   }
 
-  api_name = "payment-api-${var.environment_suffix}"
+  api_name     = "payment-api-${var.environment_suffix}"
+  network_name = "payment-${var.environment_suffix}"
+
+  # What of this stack CloudWatch may use the stack's keys for.
+  alarm_pattern = "payment-*-${var.environment_suffix}"
+  log_group_patterns = [
+    "/aws/lambda/payment-*-${var.environment_suffix}",
+    "/aws/apigateway/${local.api_name}",
+    "/aws/vpc/${local.network_name}",
+    "aws-waf-logs-${local.api_name}",
+  ]
 
   table_arn         = "${local.arn_base.dynamodb}:table/${local.table_name}"
   ledger_arn        = "${local.arn_base.dynamodb}:table/${local.simulator_ledger_name}"

@@ -43,6 +43,11 @@ output "function_names" {
   value       = { for function, instance in module.function : function => instance.name }
 }
 
+output "internet_functions" {
+  description = "The functions that reach the internet, by what they do (webhooks: those that deliver them). Every other reaches the VPC's endpoints alone."
+  value       = module.network.internet_functions
+}
+
 output "processor_dlq_url" {
   description = "The dead-letter queue of announcements that could not be made."
   value       = module.queue["processor_to_notifier"].dead_letter.url

@@ -117,7 +117,7 @@ locals {
             resources = [for index in [local.gateway_index_name, local.charged_index_name] : "${local.table_arn}/index/${index}"]
           }
           announce  = { actions = ["sns:Publish"], resources = [local.announcements_arn] }
-          key       = local.key_statements.dynamodb
+          key       = local.key_statements.dynamodb_read
           topic-key = local.key_statements.sns
         }
       }
@@ -174,13 +174,6 @@ resource "aws_lambda_layer_version" "stripe" {
   source_code_hash         = data.archive_file.stripe_layer[0].output_base64sha256
   compatible_architectures = [var.runtime.architecture]
   compatible_runtimes      = [var.runtime.name]
-
-  lifecycle {
-    precondition {
-      condition     = var.network.nat.mode != "none"
-      error_message = "gateway is stripe, and network.nat.mode is none: the functions could reach neither Stripe nor Secrets Manager. Choose a NAT mode."
-    }
-  }
 }
 
 output "stripe" {

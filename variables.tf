@@ -44,12 +44,29 @@ variable "announcement_subscriptions" {
   nullable = false
 }
 
+variable "anyone_may_pay" {
+  description = "Whether api.authorization may be NONE: anyone who finds the API's address may then pay, refund and read payments. Never where environment_suffix begins with prod."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = var.anyone_may_pay || var.api.authorization != "NONE"
+    error_message = "api.authorization is NONE, so anyone who finds the address may pay, refund and read payments. Choose AWS_IAM, COGNITO_USER_POOLS or API_KEY, or, where environment_suffix does not begin with prod, set anyone_may_pay to true."
+  }
+
+  validation {
+    condition     = !(var.anyone_may_pay && local.production) || var.api.authorization != "NONE"
+    error_message = "api.authorization must not be NONE where environment_suffix begins with prod. Choose AWS_IAM, COGNITO_USER_POOLS or API_KEY, or another environment_suffix."
+  }
+}
+
 variable "api" {
   description = <<-EOT
     The API: who may call it (authorization: AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE), the stage's name, the
     steady rate and the burst of requests per second over all callers, the usage plan's quota, and whether this
     stack sets the role by which API Gateway logs, of which an account has one in a region (leave false where another
-    stack has set it: without any, API Gateway refuses the stage).
+    stack has set it: without any, API Gateway refuses the stage). NONE needs anyone_may_pay too.
   EOT
   type = object({
     authorization          = optional(string, "AWS_IAM")
@@ -225,13 +242,14 @@ variable "network" {
   description = <<-EOT
     The VPC: its CIDR block, in how many availability zones (pin them by availability_zone_ids), the way out to the
     internet (nat.mode: none, instance, gateway, gateway_per_az), and the AWS services that get an interface endpoint.
-    The functions must reach SQS and SNS, by an endpoint or by NAT; DynamoDB is reached by a gateway endpoint, which is free.
+    A function reaches the services that it calls by their endpoints. Only one that calls something without an endpoint
+    reaches the internet, by NAT. DynamoDB has a gateway endpoint, which is free.
   EOT
   type = object({
     availability_zone_count = optional(number, 3)
     availability_zone_ids   = optional(list(string), [])
     cidr_block              = optional(string, "10.0.0.0/16")
-    gateway_endpoints       = optional(set(string), ["dynamodb", "s3"])
+    gateway_endpoints       = optional(set(string), ["dynamodb"])
     interface_endpoints     = optional(set(string), ["sns", "sqs"])
     nat = optional(object({
       mode          = optional(string, "none")
@@ -250,16 +268,6 @@ variable "network" {
     condition     = contains(["none", "instance", "gateway", "gateway_per_az"], var.network.nat.mode)
     error_message = "network.nat.mode must be none, instance, gateway or gateway_per_az."
   }
-
-  validation {
-    condition     = var.network.nat.mode != "none" || contains(var.network.gateway_endpoints, "dynamodb")
-    error_message = "network.nat.mode is none, so the functions reach DynamoDB by its gateway endpoint only: add dynamodb to network.gateway_endpoints, or choose a NAT mode."
-  }
-
-  validation {
-    condition     = var.network.nat.mode != "none" || length(setsubtract(["sns", "sqs"], var.network.interface_endpoints)) == 0
-    error_message = "network.nat.mode is none, so the relay and the notifier reach SQS and SNS by interface endpoints only: add sns and sqs to network.interface_endpoints, or choose a NAT mode."
-  }
 }
 
 variable "objectives" {
@@ -272,6 +280,18 @@ variable "objectives" {
   })
   default  = {}
   nullable = false
+}
+
+variable "production_moves_no_money" {
+  description = "Whether the simulator may be the gateway where environment_suffix begins with prod: payments are then reported as processed, and nobody is charged."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = var.production_moves_no_money || var.gateway != "simulator" || !local.production
+    error_message = "gateway is simulator, which moves no money, and environment_suffix begins with prod. Set gateway to \"stripe\", choose another environment_suffix, or set production_moves_no_money to true."
+  }
 }
 
 variable "project" {
@@ -390,14 +410,14 @@ variable "table" {
 }
 
 variable "allowed_private_cidrs" {
-  description = "Private networks that webhooks may be sent to: for a receiver on the same laptop. Everywhere else they go to public addresses only."
+  description = "Private networks that webhooks may be sent to: for a receiver on the same laptop as the embedded AWS. In an AWS account they go to public addresses only."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = length(var.allowed_private_cidrs) == 0 || var.environment_suffix == "local"
-    error_message = "allowed_private_cidrs must be empty unless environment_suffix is local: a webhook's URL could else reach what only this network can."
+    condition     = length(var.allowed_private_cidrs) == 0 || local.embedded
+    error_message = "allowed_private_cidrs must be empty in an AWS account: a webhook's URL could otherwise reach what only this network can. It is for the embedded AWS."
   }
 }
 
@@ -455,11 +475,6 @@ variable "webhooks" {
     condition     = length(var.allowed_private_cidrs) > 0 || alltrue([for endpoint in values(var.webhooks) : can(regex("^https://[^/:]+(:443)?(/|$)", endpoint.url))])
     error_message = "webhooks: url must use port 443, the only one that the functions' security group lets out."
   }
-
-  validation {
-    condition     = length(var.webhooks) == 0 || var.network.nat.mode != "none"
-    error_message = "network.nat.mode is none, so no webhook can leave the network: choose a NAT mode."
-  }
 }
 
 variable "thresholds" {
@@ -489,13 +504,13 @@ variable "thresholds" {
 }
 
 variable "stripe_address" {
-  description = "The address of a fake Stripe on the same laptop; null for Stripe's own."
+  description = "The address of a fake Stripe on the same laptop as the embedded AWS; null for Stripe's own."
   type        = string
   default     = null
 
   validation {
-    condition     = var.stripe_address == null || var.environment_suffix == "local"
-    error_message = "stripe_address must be null unless environment_suffix is local: the API key would be sent to it."
+    condition     = var.stripe_address == null || local.embedded
+    error_message = "stripe_address must be null in an AWS account: the API key would be sent to it. It is for the embedded AWS."
   }
 }
 

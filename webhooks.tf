@@ -84,7 +84,7 @@ module "webhooks" {
     }
     network = {
       subnet_ids         = module.network.private_subnet_ids
-      security_group_ids = [module.network.function_security_group_id]
+      security_group_ids = [for function, group in module.network.function_security_group_ids : group if function == "webhooks"]
     }
   }
 }

@@ -7,17 +7,22 @@ account has one of each, and a payments stack is seldom alone in it.
 
 from __future__ import annotations
 
-import re
+import ast
 import tomllib
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hcl2
 import yaml
 
 from local import ROOT, LocalError
+from local.hcl import Module, load
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SOURCES = ROOT / "src"
 PRICES = Path(__file__).parent / "prices.toml"
 HOURS = 730
 SECONDS = HOURS * 3600
@@ -38,11 +43,11 @@ def prices(region: str) -> dict[str, float]:
 
 
 # An alarm on an expression is billed by the metrics in it: so many beyond one for each alarm (tests/plan counts them).
-FURTHER_ALARM_METRICS = 15
+FURTHER_ALARM_METRICS = {"simulator": 15, "stripe": 16}
 
 
 @dataclass(frozen=True)
-class Stack:
+class Inventory:
     """What stands there, whether anybody pays or not, and the settings that a payment's cost depends on."""
 
     zones: int
@@ -60,71 +65,89 @@ class Stack:
     memory_gb: float
     retention_days: int
     whole_items_indexed: bool = False
-
-
-def _default(pattern: str, file: str = "variables.tf") -> str:
-    found = re.search(pattern, (ROOT / file).read_text(encoding="utf-8"))
-    if found is None:
-        raise LocalError(f"{file}: nothing there fits {pattern!r}, which the bill needs")
-    return found.group(1)
+    gateway: str = "simulator"
 
 
 def _variables(environment: str) -> dict[str, Any]:
     file = ROOT / "env" / f"{environment}.tfvars"
     if not file.exists():
         raise LocalError(f"there is no environment {environment!r}: env/{environment}.tfvars")
-    return hcl2.loads(file.read_text(encoding="utf-8"))
+    return load(file)
 
 
-def stack(environment: str) -> Stack:
-    """Return what an environment's plan makes."""
+def _resources(environment: str) -> Counter[str]:
     inventory = ROOT / "tests" / "plan" / "inventory" / f"{environment}.yaml"
     if not inventory.exists():
         raise LocalError(f"there is no inventory of {environment!r}: run the plan tests with UPDATE_INVENTORY=1")
-    made: dict[str, int] = yaml.safe_load(inventory.read_text(encoding="utf-8"))["types"]
-    variables = _variables(environment)
-    network = variables.get("network", {})
-    interface_endpoints = network.get("interface_endpoints")
-    if interface_endpoints is None:
-        interface_endpoints = re.findall(
-            r'"(\w+)"', _default(r"interface_endpoints\s*= optional\(set\(string\), \[(.*?)\]\)")
-        )
+    return Counter(yaml.safe_load(inventory.read_text(encoding="utf-8"))["types"])
+
+
+def metrics(files: Iterable[Path]) -> set[str]:
+    """Return the metrics that Python files count: the names that they give to ``measure`` and its like."""
+    calls = [
+        node
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.startswith("measure")
+    ]
+    return {
+        name.value
+        for call in calls
+        for name in (call.args[0], *_choices(call.args[0]))
+        if isinstance(name, ast.Constant) and isinstance(name.value, str)
+    }
+
+
+def _choices(argument: ast.expr) -> tuple[ast.expr, ...]:
+    return (argument.body, argument.orelse) if isinstance(argument, ast.IfExp) else ()
+
+
+def _metrics_of(gateway: str) -> set[str]:
+    """Return the metrics of a stack without webhook endpoints: no environment here has one."""
+    options = {"webhook"} | ({"stripe"} if gateway != "stripe" else set())
+    files = [
+        file
+        for file in SOURCES.rglob("*.py")
+        if not any(option in str(file.relative_to(SOURCES)) for option in options)
+    ]
+    # The relay counts disputes only where Stripe sends them: a metric that is never written costs nothing.
+    return metrics(files) - ({"Disputed"} if gateway != "stripe" else set())
+
+
+def stack(environment: str) -> Inventory:
+    """Return what an environment's plan makes."""
+    made, variables, root = _resources(environment), _variables(environment), Module(ROOT)
     # A public and a private subnet in each zone.
     zones = made["aws_subnet"] // 2
-    nat_instances = made.get("aws_autoscaling_group", 0)
-    # A webhook endpoint and Stripe bring their metrics along, and no environment here has one of them.
-    sources = [file for file in (ROOT / "src").rglob("*.py") if not re.match("webhooks|stripe_", file.name)]
-    code = "".join(file.read_text(encoding="utf-8") for file in sources)
-    return Stack(
+    nat_instances = made["aws_autoscaling_group"]
+    gateway = variables.get("gateway", "simulator")
+    endpoints = variables.get("network", {}).get("interface_endpoints")
+    if endpoints is None:
+        endpoints = root.default("network", "interface_endpoints")
+    (volume,) = Module(ROOT / "modules" / "network").nested("resource", "aws_launch_template", "nat", inside="ebs")
+    return Inventory(
         zones=zones,
         keys=made["aws_kms_key"],
         alarms=made["aws_cloudwatch_metric_alarm"],
         composite_alarms=made["aws_cloudwatch_composite_alarm"],
-        nat_gateways=made.get("aws_nat_gateway", 0),
+        nat_gateways=made["aws_nat_gateway"],
         nat_instances=nat_instances,
-        nat_volume_gb=nat_instances * int(_default(r"volume_size\s*= (\d+)", "modules/network/nat.tf")),
-        addresses=made.get("aws_eip", 0),
-        endpoint_zones=len(interface_endpoints) * zones,
+        nat_volume_gb=nat_instances * volume["volume_size"],
+        addresses=made["aws_eip"],
+        endpoint_zones=len(endpoints) * zones,
         queues=2,
-        metrics=len(
-            {
-                name
-                for counted in re.findall(r"measure(?:_[a-z]+)?\((.*)\)", code)
-                for name in re.findall(r'"([A-Z]\w+)"', counted)
-            }
-            # The relay has it only from Stripe: what is never written costs nothing.
-            - {"Disputed"}
+        metrics=len(_metrics_of(gateway)),
+        key_reuse_seconds=Module(ROOT / "modules" / "sqs").attribute(
+            "resource", "aws_sqs_queue", "this", name="kms_data_key_reuse_period_seconds"
         ),
-        key_reuse_seconds=int(_default(r"kms_data_key_reuse_period_seconds = (\d+)", "modules/sqs/main.tf")),
-        memory_gb=int(_default(r"memory_mb\s*= optional\(number, (\d+)\)")) / 1024,
-        retention_days=int(
-            variables.get("log_retention_days", _default(r'"log_retention_days"[\s\S]*?default\s*= (\d+)'))
-        ),
+        memory_gb=root.default("function_defaults", "memory_mb") / 1024,
+        retention_days=variables.get("log_retention_days") or root.default("log_retention_days"),
+        gateway=gateway,
     )
 
 
 @dataclass(frozen=True)
-class Payment:
+class Usage:
     """What a payment, and one look at it by GET, uses. The batch is how many messages a call carries on average."""
 
     batch: float
@@ -152,23 +175,24 @@ _CALL_KB = 2.0
 _GATEWAY_KB = 6.0
 
 
-def our_payment(made: Stack, batch: float = 5) -> Payment:
+def our_payment(made: Inventory, batch: float = 5) -> Usage:
     """Return what a payment uses here.
 
     validator: 1 put (item, customer index, open index). relay: 2 changes, in batches. processor: 1 read, in batches,
-    and 1 update (item, and out of the open index), ten charges at once. notifier: in batches. Each of the two queues is
-    sent to, received from and deleted from in batches.
+    and 1 update (item, and out of the open index; with Stripe into two more), ten charges at once. notifier: in
+    batches. Each of the two queues is sent to, received from and deleted from in batches.
     """
     calls = {"validator": 1, "relay": 2 / batch, "processor": 1 / batch, "notifier": 1 / batch, "reader": 1}
     through_endpoints = 2 / batch + 1 / batch
     ms = _MS["validator"] + 2 * _MS["relay"] / batch + (_MS["charge"] + _MS["notifier"]) / batch + _MS["reader"]
-    return Payment(
+    return Usage(
         batch=batch,
         api_calls=2,
         invocations=sum(calls.values()),
         function_ms=ms,
-        # With whole items in the customer index, the update writes that one as well.
-        writes=3 + 2 + (1 if made.whole_items_indexed else 0),
+        # With Stripe, the update also writes the two indexes by which its charges are found (stripe.tf); with whole
+        # items in the customer index, it writes that one as well.
+        writes=3 + 2 + (2 if made.gateway == "stripe" else 0) + (1 if made.whole_items_indexed else 0),
         reads=1 + 1,
         sqs_calls=2 * 3 / batch,
         sns_calls=1 / batch,
@@ -178,7 +202,7 @@ def our_payment(made: Stack, batch: float = 5) -> Payment:
     )
 
 
-def usual_payment(batch: float = 5) -> Payment:
+def usual_payment(batch: float = 5) -> Usage:
     """Return what a payment uses in the usual design.
 
     validator: put and send. processor: a put and an update of the idempotency table, get, charge, update and send, one
@@ -186,7 +210,7 @@ def usual_payment(batch: float = 5) -> Payment:
     """
     calls = {"validator": 1, "processor": 1 / batch, "notifier": 1 / batch, "reader": 1}
     own_calls = 2 + 5 + 1
-    return Payment(
+    return Usage(
         batch=batch,
         api_calls=2,
         invocations=sum(calls.values()),
@@ -202,7 +226,7 @@ def usual_payment(batch: float = 5) -> Payment:
     )
 
 
-def usual_stack(made: Stack) -> Stack:
+def usual_stack(made: Inventory) -> Inventory:
     """Return the usual design's stack: the same, with a NAT gateway in each zone and no endpoints."""
     return replace(
         made,
@@ -218,7 +242,7 @@ def usual_stack(made: Stack) -> Stack:
 Bill = dict[str, float]
 
 
-def idle(made: Stack, price: dict[str, float]) -> Bill:
+def idle(made: Inventory, price: dict[str, float]) -> Bill:
     """Return what a month costs without a payment, in dollars."""
     # Lambda's five pollers of a queue each wait 20 s for a message, again and again.
     polls = made.queues * 5 * SECONDS / 20
@@ -231,13 +255,13 @@ def idle(made: Stack, price: dict[str, float]) -> Bill:
         + made.nat_volume_gb * price["gp3_gb_month"],
         "public addresses": made.addresses * HOURS * price["ipv4_hour"],
         "interface endpoints": made.endpoint_zones * HOURS * price["endpoint_hour"],
-        "alarms": (made.alarms + FURTHER_ALARM_METRICS) * price["alarm_month"]
+        "alarms": (made.alarms + FURTHER_ALARM_METRICS[made.gateway]) * price["alarm_month"]
         + made.composite_alarms * price["composite_alarm_month"],
         "polling the queues": polls * price["sqs_million"] / MILLION,
     }
 
 
-def used(made: Stack, payment: Payment, volume: int, price: dict[str, float]) -> Bill:
+def used(made: Inventory, payment: Usage, volume: int, price: dict[str, float]) -> Bill:
     """Return what so many payments in a month cost on top, in dollars."""
     gb = volume / MILLION  # a kB of each payment, in GB
     months = made.retention_days / 30
@@ -272,7 +296,7 @@ def total(bill: Bill) -> float:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BillComparison:
     """An environment's bill beside the usual design's."""
 
     environment: str
@@ -284,11 +308,11 @@ class Comparison:
     usual_used: Bill
 
 
-def compare(environment: str, region: str, volume: int) -> Comparison:
+def compare(environment: str, region: str, volume: int) -> BillComparison:
     """Reckon an environment's month of so many payments, and the usual design's."""
     price, made = prices(region), stack(environment)
     usual = usual_stack(made)
-    return Comparison(
+    return BillComparison(
         environment,
         region,
         volume,
@@ -299,7 +323,7 @@ def compare(environment: str, region: str, volume: int) -> Comparison:
     )
 
 
-def rows(found: Comparison) -> list[list[str]]:
+def rows(found: BillComparison) -> list[list[str]]:
     """Return a comparison as a table's rows."""
     written = [["idle, a month", f"{total(found.idle):.2f}", f"{total(found.usual_idle):.2f}"]]
     written += _part(found.idle, found.usual_idle)
@@ -318,7 +342,7 @@ def levers(environment: str, region: str, volume: int) -> dict[str, float]:
     """Return what each lever changes a month's bill by, in dollars; below zero saves."""
     price, made = prices(region), stack(environment)
 
-    def bill(changed: Stack, batch: float = 5) -> float:
+    def bill(changed: Inventory, batch: float = 5) -> float:
         return total(idle(changed, price)) + total(used(changed, our_payment(changed, batch), volume, price))
 
     now = bill(made)

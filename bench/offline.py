@@ -120,7 +120,7 @@ def _response(url: str, kind: str, body: bytes) -> AWSResponse:
     return AWSResponse(url, 200, headers, _Body(body))
 
 
-class Context:
+class LambdaContext:
     """A Lambda context with much time left."""
 
     function_name = "bench"
@@ -142,7 +142,7 @@ class Functions:
 
     def call(self, function: str) -> Any:  # noqa: ANN401 - what the function returns
         """Call a function with its event."""
-        return self.modules[function].handler(self.event(function), Context())
+        return self.modules[function].handler(self.event(function), LambdaContext())
 
     def payments_of(self, function: str) -> int:
         """Return how many payments a call of a function is about."""
@@ -177,7 +177,7 @@ class Functions:
 
     def _stored(self) -> dict[str, Any]:
         # Each time anew: what was accepted long ago takes another way.
-        self.modules["validator"].handler(self._request(), Context())
+        self.modules["validator"].handler(self._request(), LambdaContext())
         return self.aws.item
 
     def _changes(self, status: str = "validated") -> dict[str, Any]:
@@ -194,13 +194,13 @@ class Functions:
 
     def _messages(self, status: str = "validated") -> dict[str, Any]:
         """Return what the relay makes of ten changes, as Lambda takes it from the queue."""
-        self.modules["relay"].handler(self._changes(status), Context())
+        self.modules["relay"].handler(self._changes(status), LambdaContext())
         records = [
             {
                 "messageId": f"m{number}",
                 "receiptHandle": f"r{number}",
                 "body": body,
-                "attributes": {"ApproximateReceiveCount": "1"},
+                "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "0"},
             }
             for number, body in enumerate(self.aws.sent)
         ]
@@ -288,7 +288,7 @@ def batch_ratio(runs: int = 5) -> float:
         for _ in range(runs):
             event = wired.event("processor")
             started = time.perf_counter()
-            answer = wired.modules["processor"].handler(event, Context())
+            answer = wired.modules["processor"].handler(event, LambdaContext())
             taken.append(time.perf_counter() - started)
             if answer != {"batchItemFailures": []}:
                 raise RuntimeError(f"the batch was not worked off: {answer}")
@@ -320,7 +320,7 @@ def count_calls(function: str) -> Count:
         threading.setprofile(on_event)
         sys.setprofile(on_event)
         try:
-            wired.modules[function].handler(event, Context())
+            wired.modules[function].handler(event, LambdaContext())
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
@@ -360,14 +360,14 @@ def measure(function: str, runs: int = 200) -> Work:
         handler: Callable[..., Any] = wired.modules[function].handler
         started = time.process_time()
         for event in events:
-            handler(event, Context())
+            handler(event, LambdaContext())
         cpu = time.process_time() - started
         profile = cProfile.Profile()
         # A profile sees one thread.
         with mock.patch("payments.batch.ThreadPoolExecutor", _OneAfterAnother):
             profile.enable()
             for event in events[:50]:
-                handler(event, Context())
+                handler(event, LambdaContext())
             profile.disable()
         payments = wired.payments_of(function)
     return Work(cpu * 1000 / runs / payments, count_calls(function), _top(profile))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import NamedTuple
 
 from local import BUILD, ROOT
 from local.archive import DEFAULT_MODE, archive, files_of
+from local.hcl import Module
 
 LAYER = BUILD / "layer" / "python"
-_PACKAGE_TF = (ROOT / "package.tf").read_text(encoding="utf-8")
+_TERRAFORM = Module(ROOT)
 # What package.tf leaves out of every zip, and what it leaves out unless a gateway charges.
-_NEVER = json.loads(re.findall(r'\["\*\*/__pycache__.*\]', _PACKAGE_TF)[0])
-_GATEWAYS = {name: json.loads(globs) for name, globs in re.findall(r'(\w+) += (\["payments/.*\])', _PACKAGE_TF)}
+_NEVER: list[str] = _TERRAFORM.lists("data", "archive_file", "functions", name="excludes")[0]
+_GATEWAYS: dict[str, list[str]] = _TERRAFORM.local("gateway_code")
 
 
 class Package(NamedTuple):

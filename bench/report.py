@@ -171,7 +171,7 @@ def _texts(whole: dict[str, Any]) -> str:
     return table(
         ["where", "worst text", "ms for 16 KiB", "ms for 256 KiB", f"ratio (goal {GOALS['texts']})"],
         (
-            [place, text["text"], f"{text['small_ms']:.2f}", f"{text['large_ms']:.2f}", f"{text['ratio']:.1f}"]
+            [place, text["text"], f"{text['small_ms']:.3f}", f"{text['large_ms']:.3f}", f"{text['ratio']:.1f}"]
             for place, text in whole["texts"].items()
         ),
     )

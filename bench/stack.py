@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
 
 from local import LocalError
 from local.server import EmbeddedAWS
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 PROBE = Path(__file__).parent / "probe"
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Call(NamedTuple):
+class AwsCall(NamedTuple):
     """A call that a function made to AWS; ``entries`` are those of a batch call."""
 
     function: str
@@ -62,9 +62,9 @@ class Bench:
     stack: Stack
     keys: Keys
     _read: int = field(default=0, init=False)
-    _calls: list[Call] = field(default_factory=list, init=False)
+    _calls: list[AwsCall] = field(default_factory=list, init=False)
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[AwsCall]:
         """Return every call so far."""
         if self.embedded.calls_file.exists():
             with self.embedded.calls_file.open(encoding="utf-8") as file:
@@ -74,7 +74,7 @@ class Bench:
                 self._read += len(whole) + (1 if whole else 0)
             for line in whole.splitlines():
                 _, function, operation, table, entries = line.split(" ")
-                self._calls.append(Call(function, operation, table, int(entries)))
+                self._calls.append(AwsCall(function, operation, table, int(entries)))
         return self._calls
 
     def announced(self) -> int:
@@ -91,30 +91,25 @@ class Bench:
 
     def processes(self) -> dict[str, Process]:
         """Return what each function's process, and the server's, have taken: by function, and ``server``."""
-        found = {"server": _process(Path(f"/proc/{self.embedded.pid}"))}
-        for folder in Path("/proc").glob("[0-9]*"):
+        server = psutil.Process(self.embedded.pid)
+        found = {"server": _used_by(server)}
+        for worker in server.children():
             try:
-                if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) != self.embedded.pid:
-                    continue
-                variables = dict(
-                    entry.split("=", 1) for entry in (folder / "environ").read_text().split("\0") if "=" in entry
-                )
-                name = variables.get("AWS_LAMBDA_FUNCTION_NAME", "-other").split("-")[1]
-                taken = _process(folder)
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                name = worker.environ().get("AWS_LAMBDA_FUNCTION_NAME", "-other").split("-")[1]
+                taken = _used_by(worker)
+            except psutil.Error:
                 continue  # it has ended meanwhile
             before = found.get(name, Process(0, 0))
             found[name] = Process(before.cpu_seconds + taken.cpu_seconds, max(before.memory_mb, taken.memory_mb))
         return found
 
 
-def _process(folder: Path) -> Process:
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-    memory = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return Process((int(fields[11]) + int(fields[12])) / _TICKS, memory)
+def _used_by(process: psutil.Process) -> Process:
+    times = process.cpu_times()
+    return Process(times.user + times.system, process.memory_info().rss / 1e6)
 
 
-def per_payment(calls: list[Call], payments: int, ledger: str) -> dict[str, float]:
+def per_payment(calls: list[AwsCall], payments: int, ledger: str) -> dict[str, float]:
     """Return the calls a payment takes, by function and operation; the simulator's ledger stands for a gateway."""
     counted = Counter(f"{call.function} {call.operation}" for call in calls if call.table != ledger)
     return {name: count / payments for name, count in sorted(counted.items())}

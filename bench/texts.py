@@ -31,6 +31,9 @@ WORST = {
 }
 
 
+# How often a place is called at least, and for how long: a short call is easily disturbed.
+_CALLS = 3
+_ENOUGH_NS = 50_000_000
 _CALL = SimpleNamespace(aws_request_id="00000000-0000-0000-0000-000000000000")
 
 
@@ -114,14 +117,14 @@ def places() -> Iterator[dict[str, Callable[[str], Callable[[], object]]]]:
         }
 
 
-def milliseconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """Return the least processor time of a few calls: what others do on the machine only makes a call longer."""
-    taken = []
-    for _ in range(repeats):
+def milliseconds(call: Callable[[], object]) -> float:
+    """Return the least processor time of several calls: what others do on the machine only makes a call longer."""
+    taken: list[int] = []
+    while len(taken) < _CALLS or sum(taken) < _ENOUGH_NS:
         started = time.thread_time_ns()
         call()
-        taken.append(time.thread_time_ns() - started)
-    return max(min(taken), 1) / 1e6
+        taken.append(max(time.thread_time_ns() - started, 1))
+    return min(taken) / 1e6
 
 
 def growth(place: Callable[[str], Callable[[], object]], pattern: str) -> Growth:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from chaos.proxy import Proxy
-from chaos.run import REFUNDED_SHARE, Size, Target, run, zeros
+from chaos.run import REFUNDED_SHARE, Size, SystemUnderTest, run, zeros
 from local import ROOT, LocalError
 from local.server import EmbeddedAWS
 from ops import running
@@ -59,7 +59,7 @@ def _run(folder: Path, size: Size) -> dict[str, Any]:
         ) as progress:
             totals = {"posted": size.payments, "refunded": None, "final": size.payments}
             tasks = {name: progress.add_task(name, total=total) for name, total in totals.items()}
-            target = Target(stack, api, proxy, embedded)
+            target = SystemUnderTest(stack, api, proxy, embedded)
             report, findings = run(target, size, lambda name, done: progress.advance(tasks[name], done))
     for name, found in vars(findings).items():
         if found:

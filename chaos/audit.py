@@ -19,7 +19,7 @@ ANNOUNCED_AS = {"processed": "payment.refunded", "failed": "payment.refund_faile
 _OTHER = {"processed": "failed", "failed": "processed"}
 
 
-class Answer(Enum):
+class Reply(Enum):
     """What a client was told in the end."""
 
     NONE = "none"
@@ -28,11 +28,11 @@ class Answer(Enum):
 
 
 @dataclass
-class Refund:
+class PostedRefund:
     """A refund that a client has asked for."""
 
     amount_minor: int
-    answer: Answer = Answer.NONE
+    answer: Reply = Reply.NONE
 
 
 @dataclass
@@ -44,11 +44,11 @@ class Posted:
     currency: str
     # How many digits follow the point of an amount in the currency.
     exponent: int
-    answer: Answer = Answer.NONE
+    answer: Reply = Reply.NONE
     # Whether the same request was answered in two ways.
     answered_otherwise: bool = False
     # By refund_id.
-    refunds: dict[str, Refund] = field(default_factory=dict)
+    refunds: dict[str, PostedRefund] = field(default_factory=dict)
 
 
 @dataclass
@@ -101,7 +101,7 @@ def audit(
             found.amount_differences.add(name)
         if item is None or item["status"] not in ENDED:
             # What nobody was told is accepted may be missing; what is there, or was charged, must come to its end.
-            if payment.answer is Answer.ACCEPTED or item is not None:
+            if payment.answer is Reply.ACCEPTED or item is not None:
                 found.lost.add(name)
             if made:
                 found.contradicted.add(name)
@@ -122,10 +122,10 @@ def _heard(events: list[dict[str, Any]]) -> _Told:
     return told
 
 
-def _audit_answer(answer: Answer, name: str, found: Findings) -> None:
-    if answer is Answer.NONE:
+def _audit_answer(answer: Reply, name: str, found: Findings) -> None:
+    if answer is Reply.NONE:
         found.unanswered.add(name)
-    elif answer is Answer.REFUSED:
+    elif answer is Reply.REFUSED:
         found.refused.add(name)
 
 
@@ -201,7 +201,7 @@ def _audit_refunds(
         if len(made) > 1:
             found.double_charged.add(full)
         if entry is None or entry["status"] not in ANNOUNCED_AS:
-            if asked.answer is Answer.ACCEPTED or entry is not None:
+            if asked.answer is Reply.ACCEPTED or entry is not None:
                 found.lost.add(full)
             if made:
                 found.contradicted.add(full)

@@ -10,9 +10,9 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import psutil
 from botocore.exceptions import ClientError
 
 from local import LocalError
@@ -151,19 +151,12 @@ class Storm:
 
 def _workers(server_pid: int | None) -> list[int]:
     """Return the processes of the functions: the server's children, and theirs."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            text = stat.read_text()
-            parent = int(text.rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    found: list[int] = []
-    waiting = [] if server_pid is None else [server_pid]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
+    if server_pid is None:
+        return []
+    try:
+        return [worker.pid for worker in psutil.Process(server_pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def wait_until(done: Any, seconds: float, every: float = 1.0) -> bool:  # noqa: ANN401 - any callable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from chaos.audit import CHARGED, Answer, Posted, Refund
+from chaos.audit import CHARGED, Posted, PostedRefund, Reply
 from payments.currencies import EXPONENTS
 from payments.money import Money
 
@@ -62,7 +62,7 @@ class Load:
             body, posted = requests_[number]
             answer = self._until_answered("/payments", body)
             posted.answer = _told(answer)
-            if again[number] and answer is not None and posted.answer is Answer.ACCEPTED:
+            if again[number] and answer is not None and posted.answer is Reply.ACCEPTED:
                 repeated = self._until_answered("/payments", body)
                 posted.answered_otherwise = repeated is not None and repeated.text != answer.text
             told(1)
@@ -72,9 +72,7 @@ class Load:
 
     def refund(self, share: float, told: Callable[[int], None]) -> None:
         """Give back a part of that share of the payments, once or twice, as soon as each is charged."""
-        chosen = [
-            posted for posted in self.posted if posted.answer is Answer.ACCEPTED and self._chance.random() < share
-        ]
+        chosen = [posted for posted in self.posted if posted.answer is Reply.ACCEPTED and self._chance.random() < share]
         parts = [self._chance.choice([[1], [2], [2, 2], [3, 3, 3]]) for _ in chosen]
 
         def one(number: int) -> None:
@@ -104,7 +102,7 @@ class Load:
 
     def _refund(self, posted: Posted, refund_id: str, amount: int) -> None:
         body = {"refund_id": refund_id, "amount": str(Money(amount, posted.currency))}
-        refund = posted.refunds[refund_id] = Refund(amount)
+        refund = posted.refunds[refund_id] = PostedRefund(amount)
         refund.answer = _told(self._until_answered(f"/payments/{posted.transaction_id}/refunds", body))
 
     def _status(self, transaction_id: str) -> str:
@@ -140,7 +138,7 @@ class Load:
             self.counts[what] += 1
 
 
-def _told(answer: requests.Response | None) -> Answer:
+def _told(answer: requests.Response | None) -> Reply:
     if answer is None:
-        return Answer.NONE
-    return Answer.ACCEPTED if answer.status_code == _ACCEPTED else Answer.REFUSED
+        return Reply.NONE
+    return Reply.ACCEPTED if answer.status_code == _ACCEPTED else Reply.REFUSED

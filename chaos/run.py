@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from chaos.audit import ENDED, Answer, Findings, audit
+from chaos.audit import ENDED, Findings, Reply, audit
 from chaos.faults import Storm
 from chaos.load import Load
-from ops.dead_letters import Post, dead_letter_queues, work_queues
+from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.inbox import Inbox
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Target:
+class SystemUnderTest:
     """What is put under fire: a stack, its API, the fault layer before its AWS, and that AWS."""
 
     stack: Stack
@@ -48,50 +48,50 @@ class Size:
     pause: float = 2.0
 
 
-def run(target: Target, size: Size, tell: Callable[[str, int], None]) -> tuple[dict[str, Any], Findings]:
+def run(target: SystemUnderTest, size: Size, tell: Callable[[str, int], None]) -> tuple[dict[str, Any], Findings]:
     """Run, and return the report and what the audit found. ``tell`` hears of each stage's progress."""
     # Letters between the numbers: no three of them can be taken for a card number.
     name = f"chaos-{size.seed}-run{uuid.uuid4().hex[:8]}"
-    stack = target.stack
+    stack, client = target.stack, QueueClient(target.stack)
     load = Load(target.api, size.seed, name)
     began = time.monotonic()
-    post = Post(stack)
-    # What lies in the dead-letter queues from before is none of this run's.
-    before = _waiting(post)
+    # Dead letters that were there before do not belong to this run.
+    before = _waiting(client)
     with Inbox(stack) as inbox:
         with Storm(stack, target.proxy, target.server, size.seed, size.pause) as storm:
             load.post(size.payments, lambda done: tell("posted", done))
             load.refund(REFUNDED_SHARE, lambda done: tell("refunded", done))
         calm = time.monotonic()
-        drained = _drain(post, load, inbox, before, tell)
-        drain = time.monotonic() - calm
-        # A stack may have payments that are not of this run.
-        items = [item for item in _items(stack, "dynamodb_table_name") if item["transaction_id"].startswith(name)]
-        ledger = _items(stack, "simulator_ledger_table_name")
-        findings = audit(
-            load.posted,
-            items,
-            [entry for entry in ledger if entry["transaction_id"].startswith(name)],
-            [event for event in inbox.received if event["subject"].startswith(name)],
-        )
-    refunds = [refund.answer for posted in load.posted for refund in posted.refunds.values()]
+        redriven = _drain(client, load, inbox, before, tell)
+        drained = time.monotonic()
+        items = _items(stack, "dynamodb_table_name", name)
+        ledger = _items(stack, "simulator_ledger_table_name", name)
+        events = [event for event in inbox.received if event["subject"].startswith(name)]
+        findings = audit(load.posted, items, ledger, events)
     report: dict[str, Any] = {
         "payments": size.payments,
         "seed": size.seed,
-        "posted": len(load.posted),
-        "acknowledged": sum(posted.answer is Answer.ACCEPTED for posted in load.posted),
-        "refunds_posted": len(refunds),
-        "refunds_acknowledged": refunds.count(Answer.ACCEPTED),
+        **_posted(load),
         **findings.counts(),
-        "redriven": drained,
-        "left_in_queues": max(_waiting(post) - before, 0),
+        "redriven": redriven,
+        "left_in_queues": max(_waiting(client) - before, 0),
         "faults": dict(sorted(storm.counts.items())),
         "clients": dict(sorted(load.counts.items())),
         "load_seconds": round(calm - began, 1),
-        "drain_seconds": round(drain, 1),
+        "drain_seconds": round(drained - calm, 1),
         "slowest_recovery_seconds": round(_slowest(items), 1),
     }
     return report, findings
+
+
+def _posted(load: Load) -> dict[str, int]:
+    refunds = [refund.answer for posted in load.posted for refund in posted.refunds.values()]
+    return {
+        "posted": len(load.posted),
+        "acknowledged": sum(posted.answer is Reply.ACCEPTED for posted in load.posted),
+        "refunds_posted": len(refunds),
+        "refunds_acknowledged": refunds.count(Reply.ACCEPTED),
+    }
 
 
 def zeros(report: dict[str, Any]) -> dict[str, int]:
@@ -100,13 +100,13 @@ def zeros(report: dict[str, Any]) -> dict[str, int]:
     return {name: report[name] for name in names if report[name]}
 
 
-def _drain(post: Post, load: Load, inbox: Inbox, before: int, tell: Callable[[str, int], None]) -> int:
+def _drain(client: QueueClient, load: Load, inbox: Inbox, before: int, tell: Callable[[str, int], None]) -> int:
     """Do what an operator does when the faults are over, until all is final; return how many messages were redriven.
 
     The dead-letter queues are sent back, and the reconciler is called by hand. So many messages as ``before`` may stay.
     """
-    wanted = {posted.transaction_id for posted in load.posted if posted.answer is Answer.ACCEPTED}
-    stack = post.stack
+    wanted = {posted.transaction_id for posted in load.posted if posted.answer is Reply.ACCEPTED}
+    stack = client.stack
     redriven = 0
     done = 0
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -115,10 +115,10 @@ def _drain(post: Post, load: Load, inbox: Inbox, before: int, tell: Callable[[st
         open_ = [name for name in wanted if not _has_ended(items.get(name))]
         tell("final", len(wanted) - len(open_) - done)
         done = len(wanted) - len(open_)
-        if _all_told(wanted, inbox) and not open_ and _waiting(post) <= before:
+        if _all_told(wanted, inbox) and not open_ and _waiting(client) <= before:
             break
         for queue in dead_letter_queues(stack).values():
-            redrive = post.redrive if queue.source else post.redrive_relay
+            redrive = client.redrive if queue.source else client.redrive_relay
             redriven += redrive(queue, lambda _done, _total: None)["sent"]
         if open_:
             _reconcile(stack, open_[:100])
@@ -132,10 +132,10 @@ def _has_ended(item: dict[str, Any] | None) -> bool:
     return all(refund["status"] in ENDED for refund in item.get("refunds", {}).values())
 
 
-def _waiting(post: Post) -> int:
+def _waiting(client: QueueClient) -> int:
     """Return how many messages wait, or are worked on."""
-    queues = [*work_queues(post.stack).values(), *dead_letter_queues(post.stack).values()]
-    return sum(post.counts(queue).total for queue in queues)
+    queues = [*work_queues(client.stack).values(), *dead_letter_queues(client.stack).values()]
+    return sum(client.counts(queue).total for queue in queues)
 
 
 def _all_told(wanted: set[str], inbox: Inbox) -> bool:
@@ -154,14 +154,15 @@ def _reconcile(stack: Stack, transaction_ids: list[str]) -> None:
     )
 
 
-def _items(stack: Stack, table: str) -> list[dict[str, Any]]:
-    """Return a table's items, plain."""
+def _items(stack: Stack, table: str, run: str = "") -> list[dict[str, Any]]:
+    """Return a table's items, plain; those of one run, by the start of their ids."""
     read = TypeDeserializer()
     pages = stack.dynamodb.get_paginator("scan").paginate(TableName=stack.outputs[table], ConsistentRead=True)
     return [
         {name: _whole(read.deserialize(value)) for name, value in item.items()}
         for page in pages
         for item in page["Items"]
+        if item["transaction_id"]["S"].startswith(run)
     ]
 
 

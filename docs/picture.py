@@ -8,16 +8,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, cast
-
-import hcl2
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
     os.environ.setdefault(_name, "picture")
 
-from payments.operations import OPERATIONS  # noqa: E402 - after the path
+from local.hcl import Module  # noqa: E402 - after the path
+from payments.operations import OPERATIONS  # noqa: E402
 from payments.transitions import TRANSITIONS, Status  # noqa: E402
 
 README = ROOT / "README.md"
@@ -31,29 +29,16 @@ TARGETS = {
     "local.table_name": "payments",
     "local.announcements_arn": "announcements",
 }
+TERRAFORM = Module(ROOT)
 QUEUE = re.compile(r'module\.queue\["(\w+)"\]')
-
-
-def locals_of(file: str) -> dict[str, Any]:
-    """Return the ``locals`` of one Terraform file in the root, as python-hcl2 reads them."""
-    merged: dict[str, Any] = {}
-    for block in hcl2.loads((ROOT / file).read_text(encoding="utf-8"))["locals"]:
-        merged |= cast("dict[str, Any]", block)
-    return merged
-
-
-def bare(text: str) -> str:
-    """Strip the quotes that python-hcl2 leaves around a string."""
-    return text.strip('"')
 
 
 def edges() -> list[str]:
     """Return the picture's arrows in the order in which a payment meets them."""
-    topology, operations = locals_of("functions.tf"), OPERATIONS
-    drawn = [f'client -- "{operation.method} {operation.path}" --> api' for operation in operations]
-    drawn += [f"api --> {name}" for name in dict.fromkeys(operation.function for operation in operations)]
-    drawn += [f'{table} -- "stream" --> {bare(name)}' for table, name in topology["stream_consumers"].items()]
-    for name, function in topology["functions"].items():
+    drawn = [f'client -- "{operation.method} {operation.path}" --> api' for operation in OPERATIONS]
+    drawn += [f"api --> {name}" for name in dict.fromkeys(operation.function for operation in OPERATIONS)]
+    drawn += [f'{table} -- "stream" --> {name}' for table, name in TERRAFORM.local("stream_consumers").items()]
+    for name, function in TERRAFORM.local("functions").items():
         if "schedule" in function:
             drawn.append(f"schedule --> {name}")
         environment = str(function["environment"])
@@ -62,16 +47,15 @@ def edges() -> list[str]:
             *(node for expression, node in TARGETS.items() if expression in environment),
         ]
         drawn += [f"{name} --> {node}" for node in pointed]
-        drawn += [f"{name} --> gateway" for caller in topology["gateway_callers"] if bare(caller) == name]
-    for queue_name, consumer in topology["queue_consumers"].items():
-        drawn.append(f"{queue_name} --> {bare(consumer)}")
+        drawn += [f"{name} --> gateway" for caller in TERRAFORM.local("gateway_callers") if caller == name]
+    for queue_name, consumer in TERRAFORM.local("queue_consumers").items():
+        drawn.append(f"{queue_name} --> {consumer}")
         drawn.append(f'{queue_name} -. "failed too often" .-> {queue_name}_dlq')
     return drawn
 
 
 def picture() -> str:
     """Return the Mermaid source of the picture."""
-    topology = locals_of("functions.tf")
     nodes = [
         "client([client])",
         "api[API Gateway]",
@@ -79,9 +63,9 @@ def picture() -> str:
         "gateway{{payment gateway}}",
         "schedule([schedule])",
         "announcements[/announcements: SNS/]",
-        *(f"{name}[{name}]" for name in topology["functions"]),
-        *(f"{name}[[{name.replace('_', '-')} queue]]" for name in topology["queue_consumers"]),
-        *(f"{name}_dlq[[its dead-letter queue]]" for name in topology["queue_consumers"]),
+        *(f"{name}[{name}]" for name in TERRAFORM.local("functions")),
+        *(f"{name}[[{name.replace('_', '-')} queue]]" for name in TERRAFORM.local("queue_consumers")),
+        *(f"{name}_dlq[[its dead-letter queue]]" for name in TERRAFORM.local("queue_consumers")),
     ]
     lines = ["flowchart LR", *(f"  {line}" for line in [*nodes, *edges()])]
     return "\n".join([BEGIN, "```mermaid", *lines, "```", END])
@@ -100,21 +84,20 @@ def states() -> str:
 
 def functions() -> str:
     """Return a table of the functions: what each is for, what calls it, what it may do."""
-    topology = locals_of("functions.tf")
     rows = ["| function | what it does | called by | allowed |", "|---|---|---|---|"]
-    for name, function in topology["functions"].items():
+    for name, function in TERRAFORM.local("functions").items():
         callers = [f"`{one.method} {one.path}`" for one in OPERATIONS if one.function == name]
         callers += [
-            f"the {table} table's stream" for table, to in topology["stream_consumers"].items() if bare(to) == name
+            f"the {table} table's stream" for table, to in TERRAFORM.local("stream_consumers").items() if to == name
         ]
-        queues = [queue for queue, to in topology["queue_consumers"].items() if bare(to) == name]
+        queues = [queue for queue, to in TERRAFORM.local("queue_consumers").items() if to == name]
         callers += [f"the {queue.replace('_', '-')} queue" for queue in queues]
         if "schedule" in function:
             callers += ["a schedule", "`payments reconcile`"]
         # A statement that is only a reference is the one for the keys.
         own = [one for one in function["statements"].values() if isinstance(one, dict)]
-        allowed = sorted({f"`{bare(action)}`" for statement in own for action in statement["actions"]})
-        rows.append(f"| {name} | {bare(function['description'])} | {', '.join(callers)} | {', '.join(allowed)} |")
+        allowed = sorted({f"`{action}`" for statement in own for action in statement["actions"]})
+        rows.append(f"| {name} | {function['description']} | {', '.join(callers)} | {', '.join(allowed)} |")
     return "\n".join([FUNCTIONS[0], *rows, FUNCTIONS[1]])
 
 

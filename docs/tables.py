@@ -8,23 +8,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hcl2
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from local.hcl import load  # noqa: E402 - after the path
+
 BEGIN, END = "<!-- begin generated -->", "<!-- end generated -->"
 
 
 def _blocks(file: Path, kind: str) -> dict[str, dict[str, Any]]:
-    parsed = hcl2.loads(file.read_text(encoding="utf-8"))
-    return {name.strip('"'): body for block in parsed.get(kind, []) for name, body in block.items()}
+    return {name: body for block in load(file).get(kind, []) for name, body in block.items()}
 
 
 def _sentence(text: str) -> str:
-    """Return a description in one line, whether it was a string or a here-document."""
-    lines = text.strip('"').splitlines()
-    if lines and lines[0].startswith("<<"):
-        lines = lines[1:-1]
-    return " ".join(" ".join(lines).split()).replace("|", "\\|")
+    """Return a description in one line."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def tables(module: Path) -> str:

@@ -2,8 +2,14 @@
 environment_suffix = "prod"
 log_retention_days = 365
 
+# Real money. Until Stripe's key is in its secret (docs/stripe.md), payments are accepted and wait. The simulator would
+# report them as processed and charge nobody, so a stack with this name refuses it unless production_moves_no_money is true.
+gateway = "stripe"
+
 network = {
-  nat = { mode = "gateway_per_az" }
+  # With Secrets Manager's endpoint, the function that takes Stripe's events has no way to the internet.
+  interface_endpoints = ["secretsmanager", "sns", "sqs"]
+  nat                 = { mode = "gateway_per_az" }
 }
 
 functions = {

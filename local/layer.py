@@ -5,17 +5,14 @@ One is every function's. The other is Stripe's package, for those that charge th
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import hcl2
-from lark.exceptions import LarkError
-
 from local import BUILD, EMBEDDED_PYTHON, ROOT, LocalError
-from ops.environments import LOCAL, variables
+from local.environments import LOCAL, variables
+from local.hcl import Module, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,31 +66,13 @@ def target(env: str = LOCAL) -> tuple[str, str]:
     What its tfvars leave out, and all of the local one's, is the root's default. Raises LocalError for tfvars that
     cannot be read, and for an architecture that there is no platform for.
     """
-    runtime = re.search(
-        # The two defaults, in the order in which the variable has them.
-        r'variable "runtime".*?architecture = optional\(string, "(\w+)"\)'
-        r'.*?name\s+= optional\(string, "python([\d.]+)"\)',
-        (ROOT / "variables.tf").read_text(encoding="utf-8"),
-        re.DOTALL,
+    wanted = {} if env == LOCAL else load(variables(env)).get("runtime", {})
+    architecture, name = (
+        wanted.get(attribute) or Module(ROOT).default("runtime", attribute) for attribute in ("architecture", "name")
     )
-    if runtime is None:
-        raise LocalError("variables.tf: the variable runtime has lost its defaults, which say what the layer is for")
-    architecture, version = runtime.groups()
-    told = {} if env == LOCAL else _runtime(env)
-    architecture = told.get("architecture", architecture)
     if architecture not in PLATFORMS:
         raise LocalError(f"runtime.architecture must be one of {', '.join(PLATFORMS)}, not {architecture!r}")
-    return architecture, told.get("name", f"python{version}").removeprefix("python")
-
-
-def _runtime(env: str) -> dict[str, str]:
-    path = variables(env)
-    try:
-        told = hcl2.loads(path.read_text(encoding="utf-8"))
-    except LarkError as error:
-        raise LocalError(f"{path.relative_to(ROOT)} cannot be read: {error}") from error
-    # python-hcl2 leaves the quotes around a string.
-    return {name: value.strip('"') for name, value in told.get("runtime", {}).items() if isinstance(value, str)}
+    return architecture, name.removeprefix("python")
 
 
 def build(folder: Path, options: list[str], made_for: str, group: str | None = None) -> bool:

@@ -55,8 +55,8 @@ def find_mirror() -> Path:
             return place
     looked = "\n".join(f"  {place}" for place in places)
     raise LocalError(
-        f"Terraform's registry does not answer, and no mirror of the AWS provider was found in\n{looked}\n"
-        f"Set {VARIABLE} to a folder that contains {AWS}, as `terraform providers mirror` makes it."
+        f"Terraform's registry does not answer, and there is no mirror of the AWS provider in\n{looked}\n"
+        f"Set {VARIABLE} to a folder that contains {AWS}, as `terraform providers mirror` creates it."
     )
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import psutil
+
 from local import EMBEDDED_PYTHON, LocalError
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
 
@@ -79,27 +81,13 @@ def is_healthy(url: str) -> bool:
         return False
 
 
-def process_exists(pid: int) -> bool:
-    """Say whether a process runs under this id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def is_process(pid: int, name: str) -> bool:
-    """Say whether the process ``pid`` is there and has ``name`` in its command line."""
+    """Say whether the process ``pid`` runs, is ours, and has ``name`` in its command line."""
     try:
-        if not process_exists(pid):
-            return False
-    except PermissionError:
-        return False  # somebody else's: the id was given out again
-    listed = Path(f"/proc/{pid}/cmdline")
-    if listed.parent.is_dir():
-        return name in listed.read_bytes().decode(errors="replace")
-    said = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)  # noqa: S603, S607
-    return name in said.stdout
+        process = psutil.Process(pid)
+        return process.uids().real == os.getuid() and name in " ".join(process.cmdline())
+    except psutil.Error:
+        return False  # it has ended, or the id was given out again
 
 
 def start_process(
@@ -146,13 +134,13 @@ def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> bool:
             # Where another run of ours started it, its parent is gone, and init reaps it.
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-            if not process_exists(pid):
+            if not psutil.pid_exists(pid):
                 # What it has started meanwhile.
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
                 return sign is signal.SIGTERM
             time.sleep(0.05)
-    raise LocalError(f"the embedded AWS (process {pid}) does not end. Look at it with: ps -fp {pid}")
+    raise LocalError(f"the embedded AWS (process {pid}) does not stop. Look at it with: ps -fp {pid}")
 
 
 @dataclass
@@ -177,7 +165,7 @@ class EmbeddedAWS:
     def url(self) -> str:
         """The endpoint."""
         if self.port is None:
-            raise LocalError("the embedded AWS has no address before it is started")
+            raise LocalError("the embedded AWS has no address before it starts")
         return url_of(self.port)
 
     def environment(self) -> dict[str, str]:
@@ -205,7 +193,7 @@ class EmbeddedAWS:
             process,
             lambda: is_healthy(self.url),
             _START_SECONDS,
-            f"the embedded AWS did not come up on port {self.port}. Its log: {log}",
+            f"the embedded AWS did not start on port {self.port}. Its log: {log}",
         )
         self.pid = process.pid
         return self
@@ -216,7 +204,7 @@ class EmbeddedAWS:
             asked = stop_process(self.pid, _SAVE_SECONDS if self.persist else _STOP_SECONDS)
             self.pid = None
             if self.persist and not asked:
-                raise LocalError("the embedded AWS was killed before it had saved its state")
+                raise LocalError("the embedded AWS was killed before it saved its state")
 
     def restart(self) -> None:
         """Stop the server and start it on the same port, with the state that it saved."""

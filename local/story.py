@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = ("refund_id", "event", "status", "reason", "error", "cold_start", "function_request_id")
 
 
-class Step(NamedTuple):
+class LogLine(NamedTuple):
     """A line of a function's log about the payment."""
 
     at: str
@@ -32,7 +32,7 @@ class Step(NamedTuple):
         return f"{self.at}  {self.function:<10}  {self.message:<26}  {told}"
 
 
-def steps(logs: Any, environment: str, transaction_id: str) -> list[Step]:  # noqa: ANN401 - boto3's client
+def steps(logs: Any, environment: str, transaction_id: str) -> list[LogLine]:  # noqa: ANN401 - boto3's client
     """Return a payment's steps over all functions' log groups, in the order in which they happened."""
     suffix = f"-{environment}"
     pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/lambda/payment-")
@@ -64,9 +64,9 @@ def _line(message: str) -> dict[str, Any] | None:
     return line if isinstance(line, dict) else None
 
 
-def _step(line: dict[str, Any]) -> Step:
+def _step(line: dict[str, Any]) -> LogLine:
     more = {name: line[name] for name in _SHOWN if line.get(name) is not None}
-    return Step(str(line.get("timestamp", "")), str(line.get("service", "")), str(line.get("message", "")), more)
+    return LogLine(str(line.get("timestamp", "")), str(line.get("service", "")), str(line.get("message", "")), more)
 
 
 def main() -> int:

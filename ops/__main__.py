@@ -1,7 +1,7 @@
-"""The operator's command: see, run and mend a payments deployment.
+"""Inspect, run and repair a payments deployment.
 
-Exit status: 0 done; 1 not done, and the last line says why; 2 wrong usage; 3 done, and the answer is a bad one (a
-payment failed, doctor found something); 130 interrupted.
+Exit status: 0 success; 1 error, explained in the last line; 2 wrong usage; 3 success with bad news (a payment failed,
+doctor found a problem); 130 interrupted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
-        # Who reads has had enough. Python would complain once more when it flushes at its end.
+        # The reader has closed the pipe. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:

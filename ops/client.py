@@ -1,4 +1,4 @@
-"""A client of the payments API: an IAM user that may call it and nothing else, and its signed requests."""
+"""A client of the payments API: an IAM user that may only call it, its signed requests, and their answers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local import LocalError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ops.stack import Stack
 
@@ -21,6 +23,9 @@ USER = "payments-client"
 _TIMEOUT_SECONDS = 30
 _UNAVAILABLE = 503
 _PAUSE_SECONDS = 1
+_FORBIDDEN = 403
+# The statuses of an API that is busy. It may have done the work all the same.
+BUSY = {429, 503}
 
 
 @dataclass(frozen=True)
@@ -109,3 +114,52 @@ class Api:
     def customers_payments(self, customer_id: str, query: str = "") -> requests.Response:
         """List a customer's payments, the newest first."""
         return self.request("GET", f"/customers/{customer_id}/payments{query}")
+
+
+class RefusedError(LocalError):
+    """The API refused a request."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def retrying(
+    call: Callable[[], requests.Response], seconds: float, pause: Callable[[float], None] = time.sleep
+) -> requests.Response:
+    """Repeat a call while the API is busy, for so many seconds. It waits as long as the answer asks.
+
+    All our calls are safe to repeat.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = call()
+        after = answer.headers.get("Retry-After", "")
+        wait = max(float(after) if after.isdecimal() else 1.0, 0.2)
+        if answer.status_code not in BUSY or time.monotonic() + wait > deadline:
+            return answer
+        pause(wait)
+
+
+def payload(api: Api, answer: requests.Response) -> dict[str, Any]:
+    """Return an answer's JSON object. Raises RefusedError, in the API's own words, for an error."""
+    try:
+        said = answer.json()
+    except ValueError:
+        said = {}
+    if answer.ok and isinstance(said, dict):
+        return said
+    if not isinstance(said, dict):
+        said = {}
+    lines = [f"{answer.status_code} {said.get('title') or said.get('message') or answer.reason}"]
+    if said.get("detail"):
+        lines[0] += f": {said['detail']}"
+    lines += [f"  {error['pointer'] or '/'} {error['detail']}" for error in said.get("errors", [])]
+    if answer.headers.get("Retry-After"):
+        lines.append(f"  Retry in {answer.headers['Retry-After']} s.")
+    if answer.status_code == _FORBIDDEN:
+        who = api.keys.access_key_id if api.keys else "this caller"
+        lines.append(f"  {who} may not do this: it needs execute-api:Invoke on the API.")
+    if said.get("instance"):
+        lines.append(f"  request {said['instance']}")
+    raise RefusedError("\n".join(lines), answer.status_code)

@@ -1,7 +1,7 @@
-"""The dead-letter queues: what is in them, and how it is sent on its way again without losing any.
+"""The dead-letter queues: what is in them, and how to redrive it without losing a message.
 
-What cannot be lost is sent before it is deleted: whoever is cut off in between has sent something twice, which the
-functions and the receivers see through.
+A message is sent before it is deleted. An interruption in between sends it twice, which the functions and the receivers
+recognise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from local import LocalError
 from ops.failures import code_of
 from ops.stack import webhook_endpoints
-from ops.stream import GoneError, records_between
+from ops.stream import TrimmedError, records_between
 from payments.cards import redact
 from payments.model import PoisonError, from_item, timestamp
 from payments.transitions import OPEN
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ops.stack import Stack
-    from ops.stream import Record
+    from ops.stream import StreamRecord
 
 RELAY = "relay"
 # Other consoles and the consumers do not see what we hold meanwhile.
@@ -126,7 +126,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Queue:
+class StackQueue:
     """A queue of the stack; ``source`` is where a dead-letter queue's messages came from."""
 
     name: str
@@ -134,30 +134,30 @@ class Queue:
     source: str | None = None
 
 
-def dead_letter_queues(stack: Stack) -> dict[str, Queue]:
+def dead_letter_queues(stack: Stack) -> dict[str, StackQueue]:
     """Return the stack's dead-letter queues by their short names."""
     outputs = stack.outputs
     found = {
-        "validator": Queue("validator", outputs["validator_dlq_url"], outputs["validator_queue_url"]),
-        "processor": Queue("processor", outputs["processor_dlq_url"], outputs["processor_queue_url"]),
+        "validator": StackQueue("validator", outputs["validator_dlq_url"], outputs["validator_queue_url"]),
+        "processor": StackQueue("processor", outputs["processor_dlq_url"], outputs["processor_queue_url"]),
         # What it holds names stream records: no queue takes it back.
-        RELAY: Queue(RELAY, outputs["relay_dlq_url"]),
+        RELAY: StackQueue(RELAY, outputs["relay_dlq_url"]),
     }
     for endpoint, parts in webhook_endpoints(outputs).items():
         name = f"webhook-{endpoint}"
-        found[name] = Queue(name, parts["dead_letter_queue_url"], parts["queue_url"])
+        found[name] = StackQueue(name, parts["dead_letter_queue_url"], parts["queue_url"])
     if outputs.get("event_bus_dlq_url"):
-        found["event-bus"] = Queue("event-bus", outputs["event_bus_dlq_url"], outputs["event_bus_queue_url"])
+        found["event-bus"] = StackQueue("event-bus", outputs["event_bus_dlq_url"], outputs["event_bus_queue_url"])
     return found
 
 
-def work_queues(stack: Stack) -> dict[str, Queue]:
+def work_queues(stack: Stack) -> dict[str, StackQueue]:
     """Return the queues that payments pass through."""
-    return {name: Queue(name, queue.source) for name, queue in dead_letter_queues(stack).items() if queue.source}
+    return {name: StackQueue(name, queue.source) for name, queue in dead_letter_queues(stack).items() if queue.source}
 
 
 @dataclass
-class Post:
+class QueueClient:
     """The queues of a stack, for an operator."""
 
     stack: Stack
@@ -170,14 +170,14 @@ class Post:
             self._sqs = self.stack.client("sqs")
         return self._sqs
 
-    def queue(self, name: str) -> Queue:
+    def queue(self, name: str) -> StackQueue:
         """Return a dead-letter queue by its name; raises LocalError for none of ours."""
         queues = dead_letter_queues(self.stack)
         if name not in queues:
-            raise LocalError(f"there is no dead-letter queue {name!r}. There are: {', '.join(queues)}.")
+            raise LocalError(f"there is no dead-letter queue {name!r}. Known queues: {', '.join(queues)}.")
         return queues[name]
 
-    def counts(self, queue: Queue) -> Counts:
+    def counts(self, queue: StackQueue) -> Counts:
         """Count a queue's messages, as nearly as SQS knows."""
         names = [
             "ApproximateNumberOfMessages",
@@ -187,7 +187,7 @@ class Post:
         told = self.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
         return Counts(*(int(told.get(name, 0)) for name in names))
 
-    def receive(self, queue: Queue, limit: int) -> Iterator[list[Letter]]:
+    def receive(self, queue: StackQueue, limit: int) -> Iterator[list[Letter]]:
         """Yield letters, each once, until ``limit`` or until there are no more; they stay hidden for two minutes."""
         seen: set[str] = set()
         empty = 0
@@ -207,7 +207,7 @@ class Post:
             if fresh:
                 yield fresh
 
-    def peek(self, queue: Queue, limit: int) -> list[Letter]:
+    def peek(self, queue: StackQueue, limit: int) -> list[Letter]:
         """Look at letters and put them back."""
         letters: list[Letter] = []
         try:
@@ -217,7 +217,7 @@ class Post:
             self.put_back(queue, letters)
         return letters
 
-    def put_back(self, queue: Queue, letters: list[Letter]) -> None:
+    def put_back(self, queue: StackQueue, letters: list[Letter]) -> None:
         """Let others see letters again."""
         for start in range(0, len(letters), _BATCH):
             entries = [
@@ -226,7 +226,7 @@ class Post:
             ]
             self.sqs.change_message_visibility_batch(QueueUrl=queue.url, Entries=entries)
 
-    def delete(self, queue: Queue, letters: list[Letter]) -> int:
+    def delete(self, queue: StackQueue, letters: list[Letter]) -> int:
         """Delete letters; return how many are gone."""
         gone = 0
         for start in range(0, len(letters), _BATCH):
@@ -240,7 +240,7 @@ class Post:
 
     # Redrive
 
-    def redrive(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
+    def redrive(self, queue: StackQueue, progress: Callable[[int, int], None]) -> dict[str, int]:
         """Send a dead-letter queue's messages to the queue that they came from; count the ``sent`` and the ``kept``."""
         try:
             return self._move(queue, progress)
@@ -249,7 +249,7 @@ class Post:
                 raise
         return self._carry(queue, progress)
 
-    def _move(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
+    def _move(self, queue: StackQueue, progress: Callable[[int, int], None]) -> dict[str, int]:
         """Have SQS move the messages, and wait until it has. It goes on by itself where we are stopped."""
         arn = self._arn(queue.url)
         # The destination is named: what SNS has left in a dead-letter queue itself was never in another one.
@@ -271,7 +271,7 @@ class Post:
         told = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return str(told["Attributes"]["QueueArn"])
 
-    def _carry(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
+    def _carry(self, queue: StackQueue, progress: Callable[[int, int], None]) -> dict[str, int]:
         """Receive, send, delete. What comes back meanwhile is left: its cause has not been mended."""
         total = self.counts(queue).waiting
         sent = kept = 0
@@ -291,7 +291,7 @@ class Post:
 
     # The relay's
 
-    def redrive_relay(self, queue: Queue, progress: Callable[[int, int], None]) -> dict[str, int]:
+    def redrive_relay(self, queue: StackQueue, progress: Callable[[int, int], None]) -> dict[str, int]:
         """Hand the records that the relay gave up to it again; count ``sent`` and ``kept`` letters, and ``records``.
 
         The stream has them for 24 hours. After that the table tells what has changed at that time.
@@ -313,7 +313,7 @@ class Post:
                 progress(sent + kept, total)
         return {"sent": sent, "kept": kept, "records": relayed}
 
-    def lost_records(self, letter: Letter) -> list[Record] | None:
+    def lost_records(self, letter: Letter) -> list[StreamRecord] | None:
         """Return the records that a letter of the relay names, or None where no relaying can help it."""
         body = letter.content()
         batch = body.get("DDBStreamBatchInfo")
@@ -326,7 +326,7 @@ class Post:
                     batch["startSequenceNumber"],
                     batch["endSequenceNumber"],
                 )
-            except GoneError:
+            except TrimmedError:
                 first = datetime.fromisoformat(batch["approximateArrivalOfFirstRecord"])
                 last = datetime.fromisoformat(batch["approximateArrivalOfLastRecord"])
                 return list(self._changed_between(first, last))
@@ -343,7 +343,7 @@ class Post:
             ConsistentRead=True,
         ).get("Item")
 
-    def _changed_between(self, first: datetime, last: datetime) -> Iterator[Record]:
+    def _changed_between(self, first: datetime, last: datetime) -> Iterator[StreamRecord]:
         """Yield the last change of every payment that was there then and has changed since: more than were lost."""
         pages = self.stack.dynamodb.get_paginator("scan").paginate(
             TableName=self.stack.outputs["dynamodb_table_name"],
@@ -360,7 +360,7 @@ class Post:
                 if record:
                     yield record
 
-    def _relay(self, records: list[Record]) -> None:
+    def _relay(self, records: list[StreamRecord]) -> None:
         """Hand records to the relay as its stream does."""
         call(self.stack, self.stack.outputs["function_names"][RELAY], {"Records": records})
 
@@ -373,7 +373,7 @@ def call(stack: Stack, function: str, event: dict[str, Any]) -> Any:  # noqa: AN
     answer = client.invoke(FunctionName=function, Qualifier="live", Payload=payload)
     said = answer["Payload"].read().decode()
     if "FunctionError" in answer:
-        raise LocalError(f"{function} failed: {said}. Its log, /aws/lambda/{function}, says why.")
+        raise LocalError(f"{function} failed: {said}. See its log, /aws/lambda/{function}.")
     return json.loads(said or "null")
 
 
@@ -383,7 +383,7 @@ def _plain(value: object) -> float:
     raise TypeError(f"a record holds a {type(value).__name__}")
 
 
-def _last_change(item: dict[str, Any]) -> Record | None:
+def _last_change(item: dict[str, Any]) -> StreamRecord | None:
     """Return the record of a payment's last change, as its stream had it; None where the item is no payment.
 
     Only the last one: the id of an announcement is made of the payment's version, and the versions before are gone.

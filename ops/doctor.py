@@ -1,4 +1,4 @@
-"""Look a deployment over: what is missing, forbidden, cut off or standing still."""
+"""Check a deployment: what is missing, forbidden, disconnected or stuck."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from requests import RequestException
 
 from local import LocalError
 from ops.client import Api
-from ops.dead_letters import Post, dead_letter_queues, work_queues
+from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.failures import explain
 from ops.stack import webhook_endpoints
 from payments.model import OPEN_SHARDS, now, timestamp
@@ -50,7 +50,7 @@ _NOBODY = "payments-doctor"
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found, and what to do about it."""
+    """The result of a check, and what to do about it."""
 
     check: str
     verdict: Verdict
@@ -59,7 +59,7 @@ class Finding:
 
 
 def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, _total: None) -> list[Finding]:
-    """Return what every check has found. A check that could not be made is a failure: nobody knows."""
+    """Return the findings of every check. A check that cannot run has failed."""
     findings: list[Finding] = []
     checks = (
         _outputs,
@@ -82,9 +82,9 @@ def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, 
         except (ClientError, BotoCoreError, RequestException, LocalError) as error:
             findings.append(Finding(check.__name__.strip("_").replace("_", " "), "fail", _said(error)))
         except KeyError as error:
-            # Said once, by the first check.
+            # The first check names it.
             name = check.__name__.strip("_").replace("_", " ")
-            findings.append(Finding(name, "fail", f"not looked at: there is no output {error}"))
+            findings.append(Finding(name, "fail", f"not checked: there is no output {error}"))
     return findings
 
 
@@ -115,7 +115,7 @@ def _api(there: Target) -> Iterator[Finding]:
     answer = there.api.get(_NOBODY)
     if answer.status_code == _FORBIDDEN:
         remedy = "Allow execute-api:Invoke, or set PAYMENTS_API_KEY or PAYMENTS_API_TOKEN"
-        yield Finding("API", "fail", "it refuses these credentials", remedy)
+        yield Finding("API", "fail", "it rejects these credentials", remedy)
     elif answer.status_code not in {200, _NOT_FOUND}:
         yield Finding("API", "fail", f"it answers {answer.status_code}", "See docs/runbooks/api-5xx.md")
     else:
@@ -123,10 +123,10 @@ def _api(there: Target) -> Iterator[Finding]:
     unsigned = Api(there.api.url, there.api.region, None, there.api.trusted).get(_NOBODY)
     if unsigned.status_code < _CLIENT_ERROR or unsigned.status_code == _NOT_FOUND:
         yield Finding(
-            "API's door", "warn", "it answers anybody", 'Set api.authorization to "AWS_IAM" unless this is meant'
+            "API access", "warn", "anyone may call it", 'Set api.authorization to "AWS_IAM" unless this is meant'
         )
     else:
-        yield Finding("API's door", "ok", f"an unsigned call is answered {unsigned.status_code}")
+        yield Finding("API access", "ok", f"an unsigned call gets {unsigned.status_code}")
 
 
 def _table(there: Target) -> Iterator[Finding]:
@@ -138,7 +138,10 @@ def _table(there: Target) -> Iterator[Finding]:
         yield Finding("table", "fail", f"{name} is {status}")
     elif not stream.get("StreamEnabled") or stream.get("StreamViewType") != "NEW_AND_OLD_IMAGES":
         yield Finding(
-            "table", "fail", f"{name} has no stream of new and old images", "Nothing is charged. Deploy again"
+            "table",
+            "fail",
+            f"{name} has no stream of new and old images",
+            "Nothing is charged without it. Deploy again",
         )
     else:
         yield Finding("table", "ok", f"{name} is {status}, with its stream")
@@ -146,11 +149,13 @@ def _table(there: Target) -> Iterator[Finding]:
     point_in_time = recovery.get("PointInTimeRecoveryDescription", {})
     if point_in_time.get("PointInTimeRecoveryStatus") == "ENABLED":
         earliest = point_in_time.get("EarliestRestorableDateTime")
-        yield Finding("recovery", "ok", f"to any second since {earliest:%Y-%m-%d %H:%M} UTC" if earliest else "on")
+        yield Finding(
+            "recovery", "ok", f"possible to any second since {earliest:%Y-%m-%d %H:%M} UTC" if earliest else "on"
+        )
     else:
         yield Finding("recovery", "warn", "point-in-time recovery is off", "Set table.point_in_time_recovery_days")
     if not table.get("DeletionProtectionEnabled") and not there.is_local:
-        yield Finding("deletion", "warn", f"{name} is not protected", "Set table.deletion_protection")
+        yield Finding("deletion", "warn", f"{name} is not protected from deletion", "Set table.deletion_protection")
 
 
 def _functions(there: Target) -> Iterator[Finding]:
@@ -166,7 +171,7 @@ def _functions(there: Target) -> Iterator[Finding]:
             yield Finding(check, "fail", detail, f"Deploy again: make deploy ENV={there.env}")
         else:
             yield Finding(check, "ok", f"version {told['Version']}, {told['Runtime']}")
-    # Said by AWS itself, without calling: dry.
+    # A dry run: AWS only checks the permission.
     for function in ("reconciler", "relay"):
         name = there.stack.outputs["function_names"][function]
         try:
@@ -185,7 +190,7 @@ def _deliverers(there: Target) -> dict[str, str]:
 
 
 def _sources(there: Target) -> Iterator[Finding]:
-    """Look at what feeds the functions: the stream, and the queues."""
+    """Check the event sources: the stream and the queues."""
     client = there.stack.functions
     names = there.stack.outputs["function_names"]
     fed = {function: names[function] for function in ("relay", "processor", "notifier")}
@@ -194,7 +199,7 @@ def _sources(there: Target) -> Iterator[Finding]:
         mappings: list[Any] = [mapping for page in pages for mapping in page["EventSourceMappings"]]
         check = f"source of {function}"
         if not mappings:
-            yield Finding(check, "fail", "nothing feeds it", f"Deploy again: make deploy ENV={there.env}")
+            yield Finding(check, "fail", "it has no event source", f"Deploy again: make deploy ENV={there.env}")
         for mapping in mappings:
             state, result = mapping.get("State"), str(mapping.get("LastProcessingResult", ""))
             source = mapping.get("EventSourceArn", "").split(":", 5)[-1]
@@ -208,19 +213,19 @@ def _sources(there: Target) -> Iterator[Finding]:
 
 
 def _webhooks(there: Target) -> Iterator[Finding]:
-    """Look for endpoints that are switched off, or that nothing can be signed for."""
+    """Look for endpoints that are switched off or have no secret."""
     for endpoint, parts in sorted(webhook_endpoints(there.stack.outputs).items()):
         secret = there.stack.client("secretsmanager").describe_secret(SecretId=parts["secret_name"])
         versions = secret.get("VersionIdsToStages", {})
         current = next((version for version, stages in versions.items() if "AWSCURRENT" in stages), None)
         check = f"webhook {endpoint}"
         if current is None:
-            remedy = f"Put one into {parts['secret_name']}: see docs/webhooks.md"
-            yield Finding(check, "fail", "its secret has no value, and nothing is delivered", remedy)
+            remedy = f"Set {parts['secret_name']}: see docs/webhooks.md"
+            yield Finding(check, "fail", "its secret has no value, so nothing is delivered", remedy)
         elif f"{OFF}{current}" in versions[current]:
             yield Finding(check, "fail", "it is switched off", "See docs/runbooks/webhook-switched-off.md")
         else:
-            yield Finding(check, "ok", "switched on, with a secret")
+            yield Finding(check, "ok", "switched on, has a secret")
 
 
 def _event_bus(there: Target) -> Iterator[Finding]:
@@ -237,9 +242,9 @@ def _event_bus(there: Target) -> Iterator[Finding]:
 
 
 def _backlog(there: Target) -> Iterator[Finding]:
-    post = Post(there.stack)
+    client = QueueClient(there.stack)
     for name, queue in work_queues(there.stack).items():
-        counts = post.counts(queue)
+        counts = client.counts(queue)
         detail = f"{counts.waiting} waiting, {counts.in_flight} in flight"
         if counts.waiting > MANY:
             yield Finding(f"queue of {name}", "warn", detail, "See docs/runbooks/queue-depth.md")
@@ -265,16 +270,16 @@ def _open_payments(there: Target) -> Iterator[Finding]:
         )
         late += sum(page["Count"] for page in pages)
     if late:
-        detail = f"{late} have had no outcome for {OPEN_TOO_LONG.seconds // 60} minutes or more"
+        detail = f"{late} without an outcome for {OPEN_TOO_LONG.seconds // 60} minutes or more"
         yield Finding("open payments", "warn", detail, "payments reconcile")
     else:
         yield Finding("open payments", "ok", f"none older than {OPEN_TOO_LONG.seconds // 60} minutes")
 
 
 def _dead_letters(there: Target) -> Iterator[Finding]:
-    post = Post(there.stack)
+    client = QueueClient(there.stack)
     for name, queue in dead_letter_queues(there.stack).items():
-        counts = post.counts(queue)
+        counts = client.counts(queue)
         if counts.waiting or counts.in_flight:
             detail = f"{counts.waiting} waiting, {counts.in_flight} in flight"
             yield Finding(f"dead letters of {name}", "fail", detail, f"payments dlq peek {name}")
@@ -296,19 +301,21 @@ def _alarms(there: Target) -> Iterator[Finding]:
         if topic in alarm.get("AlarmActions", [])
     ]
     if not ours:
-        yield Finding("alarms", "fail", "there are none", f"Deploy again: make deploy ENV={there.env}")
+        yield Finding("alarms", "fail", "there are no alarms", f"Deploy again: make deploy ENV={there.env}")
     for alarm in ours:
         if alarm["StateValue"] == "ALARM":
             described = alarm.get("AlarmDescription", "")
             yield Finding("alarm", "fail", f"{alarm['AlarmName']}: {alarm.get('StateReason', '')}", described)
         elif not alarm.get("ActionsEnabled", True):
-            yield Finding("alarm", "warn", f"{alarm['AlarmName']} tells nobody", "Switch its actions on")
+            yield Finding("alarm", "warn", f"{alarm['AlarmName']} has its actions switched off", "Switch them on")
     quiet = sum(alarm["StateValue"] != "ALARM" for alarm in ours)
     if ours and quiet == len(ours):
         blind = sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in ours)
-        yield Finding("alarms", "ok", f"{quiet}, none raised" + (f", {blind} without data" if blind else ""))
+        yield Finding("alarms", "ok", f"{quiet} alarms, none raised" + (f", {blind} without data" if blind else ""))
     told = there.stack.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     if told:
-        yield Finding("who is told", "ok", f"{len(told)} subscriptions")
+        yield Finding("alarm subscribers", "ok", f"{len(told)} subscriptions")
     elif not there.is_local:
-        yield Finding("who is told", "warn", "no alarm reaches anybody", "Set alarm_emails, or subscribe to the topic")
+        yield Finding(
+            "alarm subscribers", "warn", "nobody receives alarms", "Set alarm_emails, or subscribe to the topic"
+        )

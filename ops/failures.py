@@ -1,4 +1,4 @@
-"""What went wrong, in a sentence that says what to do."""
+"""Errors as sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 
 
 def explain(error: Exception) -> str:
-    """Return what an operator needs to know of an error."""
+    """Return an error as a sentence for an operator."""
     match error:
         case ClientError():
             said = _refused(error)
@@ -34,7 +34,7 @@ def explain(error: Exception) -> str:
         case RequestException():
             said = f"the API does not answer ({type(error).__name__}). Repeat the command."
         case _:
-            said = f"unexpected: {type(error).__name__}: {error}. PAYMENTS_DEBUG=1 shows where."
+            said = f"unexpected: {type(error).__name__}: {error}. Set PAYMENTS_DEBUG=1 for a traceback."
     return said
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from local import ROOT
 from local.server import HOST, free_port, start_process, wait_until_up
-from ops.record import Record
+from ops.record import ServerRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 # They open nothing but this one.
 _KEY, _SECRET = "sk_test_fake", "whsec_of_the_fake_stripe"
-_MODULE = "tests.fakes.stripe_server"
+_MODULE = "tests.support.stripe_server"
 _START_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class FakeStripe(Record):
+class FakeStripeServer(ServerRecord):
     """The record of a fake Stripe."""
 
     program = _MODULE
@@ -43,12 +43,12 @@ def _record(folder: Path) -> Path:
     return folder / "stripe.json"
 
 
-def recorded(folder: Path) -> FakeStripe | None:
+def recorded(folder: Path) -> FakeStripeServer | None:
     """Return the fake Stripe that an earlier run has recorded."""
-    return FakeStripe.read(_record(folder))
+    return FakeStripeServer.read(_record(folder))
 
 
-def bring_up(folder: Path) -> tuple[FakeStripe, bool]:
+def bring_up(folder: Path) -> tuple[FakeStripeServer, bool]:
     """Go on with an earlier run's, or start one, on the same port if there was one; say whether it was started."""
     earlier = recorded(folder)
     if earlier is not None and earlier.runs():
@@ -57,16 +57,16 @@ def bring_up(folder: Path) -> tuple[FakeStripe, bool]:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "fake-stripe.log"
     process = start_process([sys.executable, "-m", _MODULE, str(port), str(_listener(folder))], log, cwd=ROOT)
-    started = FakeStripe(process.pid, port)
+    started = FakeStripeServer(process.pid, port)
     started.write(_record(folder))
-    failed = f"the fake Stripe did not come up on port {port}. Its log: {log}"
+    failed = f"the fake Stripe did not start on port {port}. Its log: {log}"
     wait_until_up(process, lambda: _answers(port), _START_SECONDS, failed)
     return started, True
 
 
 def stop(folder: Path) -> None:
     """Stop it, where it runs."""
-    FakeStripe.stop(_record(folder))
+    FakeStripeServer.stop(_record(folder))
 
 
 def variables(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Send a payment and follow it to its outcome and its announcement."""
+"""A payment for an operator: how to make one, follow it to its announcement, and show it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local import LocalError
+from payments.model import PoisonError, from_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ SIMULATOR_METHODS = {
     "pm_sim_declined_insufficient_funds": "declined: insufficient funds",
     "pm_sim_timeout_after_charge": "answer lost after the charge",
     "pm_sim_timeout_before_charge": "lost before the charge",
-    "pm_sim_rate_limited": "too many at first",
+    "pm_sim_rate_limited": "rate limited at first",
     "pm_sim_refund_declined_expired_card": "approved, its refund declined",
     "pm_sim_unavailable": "never answers",
 }
@@ -96,5 +97,31 @@ def follow(api: Api, inbox: Inbox, payment: dict[str, Any], seconds: float = 60)
     yield Milestone(time.monotonic() - start, outcome["status"], f"GET /payments/{transaction_id} {reason}".strip())
     event = inbox.wait(lambda event: event["subject"] == transaction_id, seconds)
     if event is None:
-        raise LocalError(f"{transaction_id} is {outcome['status']}, but was not announced within {seconds:.0f} s")
+        raise LocalError(f"{transaction_id} is {outcome['status']} but was not announced within {seconds:.0f} s")
     yield Milestone(time.monotonic() - start, "announced", f"{event['type']}, event {event['id']}")
+
+
+def view_of(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what to show of a stream record, None where it is of no payment."""
+    image = record["dynamodb"].get("NewImage")
+    if image is None:
+        return None
+    try:
+        payment = from_item(image)
+    except PoisonError:
+        return None
+    view = {
+        "transaction_id": payment.transaction_id,
+        "customer_id": payment.customer_id,
+        "amount": str(payment.money),
+        "currency": payment.currency,
+        "status": str(payment.status),
+        "version": payment.version,
+        "created_at": payment.created_at,
+        "updated_at": payment.updated_at,
+        "gateway_reference": payment.gateway_reference,
+        "failure_code": payment.failure_code,
+        "amount_refunded": str(payment.refunded) if payment.refunded.minor else None,
+        "open_refunds": payment.open_refunds or None,
+    }
+    return {name: value for name, value in view.items() if value is not None}

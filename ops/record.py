@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Record:
+class ServerRecord:
     """A server that was started. ``program`` is what its command line has."""
 
     program: ClassVar[str]

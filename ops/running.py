@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from local import BUILD, LocalError
+from local.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
 from local.iam import adapt_roles
 from local.server import PROGRAM, EmbeddedAWS, aws_environment, is_healthy, is_process, stop_process, url_of
 from ops import fake_stripe
 from ops.client import Keys, create_client
-from ops.environments import FOLDER, LOCAL, bare_environment, provider_environment, variables
 from ops.interrupt import shield
-from ops.record import Record
+from ops.record import ServerRecord
 from ops.stack import Stack
 from ops.terraform import Terraform
 
@@ -66,7 +66,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Server(Record):
+class Server(ServerRecord):
     """The record of an embedded AWS."""
 
     program = PROGRAM.name
@@ -90,7 +90,7 @@ def only_one(file: Path = BUILD / "ops.lock") -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise LocalError("another `make up` or `make down` is at work here. Wait for it, or stop it.") from error
+            raise LocalError("another `make up` or `make down` is running here. Wait for it, or stop it.") from error
         yield
 
 
@@ -140,9 +140,9 @@ def tables_in_state(place: Place) -> set[str] | None:
 
 
 def remains(place: Place, port: int) -> str | None:
-    """Say why what an earlier run left cannot be gone on with, or None where it can."""
+    """Return why an earlier run's stack cannot be used, or None if it can."""
     if place.applying.exists():
-        return "an earlier run was cut off while it deployed"
+        return "an earlier run was interrupted while it deployed"
     server = recorded(place)
     if server is None:
         return "an earlier run left a state without a server" if place.state.exists() else None
@@ -151,8 +151,8 @@ def remains(place: Place, port: int) -> str | None:
     if tables_in_state(place) is None:
         return None
     if not (place.folder / "aws").is_dir():
-        return "the embedded AWS has ended without saving its state"
-    return f"the stack was made for port {server.port}" if server.port != port else None
+        return "the embedded AWS ended without saving its state"
+    return f"the stack was deployed for port {server.port}" if server.port != port else None
 
 
 def _why_useless(place: Place, server: Server) -> str | None:
@@ -162,7 +162,7 @@ def _why_useless(place: Place, server: Server) -> str | None:
 
 
 def remove(place: Place) -> bool:
-    """Stop what runs and remove the stack's state; say whether there was anything."""
+    """Stop the local stack and remove its state; say whether there was one."""
     try:
         deploying = int(place.applying.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -178,31 +178,33 @@ def remove(place: Place) -> bool:
 
 @dataclass
 class Bringing:
-    """What a run of ``up`` has got hold of: the server, and whether this run started it."""
+    """The server that a run of ``up`` uses, and whether this run started it."""
 
     url: str
     started: EmbeddedAWS | None
 
 
 def bring_up_server(place: Place, port: int, display: Display) -> Bringing:
-    """Go on with the server of an earlier run, or start one."""
+    """Use the server of an earlier run, or start one."""
     why_not = remains(place, port)
     if why_not:
-        display.line(f"Starting afresh: {why_not}.", style="yellow")
+        display.line(f"Starting over: {why_not}.", style="yellow")
         remove(place)
     server = recorded(place)
     if server is not None and server.runs():
-        display.line(f"The embedded AWS runs already: {server.url} (process {server.pid})")
+        display.line(f"The embedded AWS is already running: {server.url} (process {server.pid})")
         return Bringing(server.url, None)
     with display.step("Starting the embedded AWS") as step, shield():
         embedded = EmbeddedAWS(place.folder, port=port, auth=True, persist=True).start()
         if embedded.pid is None:
-            raise LocalError("the embedded AWS has ended at once")
+            raise LocalError("the embedded AWS ended at once")
         Server(embedded.pid, port).write(place.record)
         restored = server is not None and tables_in_state(place) is not None
-        step.result = f"the embedded AWS {'is back with its state' if restored else 'is up'}: {embedded.url}"
+        step.result = (
+            f"the embedded AWS {'is running with its saved state' if restored else 'is running'}: {embedded.url}"
+        )
     if has_lost_its_state(place, embedded.url):
-        display.line("Starting afresh: the embedded AWS could not restore its state.", style="yellow")
+        display.line("Starting over: the embedded AWS could not restore its state.", style="yellow")
         embedded.stop()
         remove(place)
         return bring_up_server(place, port, display)
@@ -276,5 +278,5 @@ def running_server(place: Place) -> Server:
     """
     server = recorded(place)
     if server is None or not server.runs():
-        raise LocalError("the local stack does not run. Start it with: make up")
+        raise LocalError("the local stack is not running. Start it with: make up")
     return server

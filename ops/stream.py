@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-Record = dict[str, Any]
+StreamRecord = dict[str, Any]
 Start = Literal["LATEST", "TRIM_HORIZON"]
 
 # A shard takes five reads a second, of which the relay needs four.
@@ -27,7 +27,7 @@ _PAGE = 1000
 _ANSWERS = 50
 
 
-class GoneError(Exception):
+class TrimmedError(Exception):
     """The stream does not keep these records any more: it forgets after 24 hours."""
 
 
@@ -70,7 +70,7 @@ class Feed:
     _shards: dict[str, _Reading] = field(default_factory=dict, init=False)
     _looked: float = field(default=float("-inf"), init=False)
 
-    def poll(self) -> list[Record]:
+    def poll(self) -> list[StreamRecord]:
         """Return the records that have come since the last poll."""
         if self._client is None:
             self._client = self.stack.client("dynamodbstreams")
@@ -94,8 +94,8 @@ class Feed:
             query["SequenceNumber"] = after
         return str(self._client.get_shard_iterator(**query)["ShardIterator"])
 
-    def _read(self, shard: str, reading: _Reading) -> list[Record]:
-        records: list[Record] = []
+    def _read(self, shard: str, reading: _Reading) -> list[StreamRecord]:
+        records: list[StreamRecord] = []
         while reading.iterator is not None:
             try:
                 answer = self._client.get_records(ShardIterator=reading.iterator, Limit=_PAGE)
@@ -113,13 +113,13 @@ class Feed:
         return records
 
 
-def records_between(stack: Stack, arn: str, shard: str, first: str, last: str) -> list[Record]:
+def records_between(stack: Stack, arn: str, shard: str, first: str, last: str) -> list[StreamRecord]:
     """Return a shard's records from one sequence number to another, both included.
 
-    Raises GoneError where the stream has forgotten them.
+    Raises TrimmedError where the stream has forgotten them.
     """
     client = stack.client("dynamodbstreams")
-    records: list[Record] = []
+    records: list[StreamRecord] = []
     try:
         iterator = client.get_shard_iterator(
             StreamArn=arn, ShardId=shard, ShardIteratorType="AT_SEQUENCE_NUMBER", SequenceNumber=first
@@ -139,5 +139,5 @@ def records_between(stack: Stack, arn: str, shard: str, first: str, last: str) -
     except client.exceptions.ClientError as error:
         if code_of(error) not in _GONE:
             raise
-        raise GoneError(code_of(error)) from error
-    raise GoneError("the last record is not there")
+        raise TrimmedError(code_of(error)) from error
+    raise TrimmedError("the last record is not there")

@@ -12,11 +12,11 @@ import boto3
 from rich.console import Console
 
 from local import ROOT, LocalError
+from local.environments import LOCAL, known, outside_environment, provider_environment, variables
 from local.server import ROOT_KEY, is_healthy
 from ops import running
 from ops.client import Api, Keys
 from ops.display import Display
-from ops.environments import LOCAL, known, outside_environment, provider_environment, variables
 from ops.stack import Stack
 from ops.terraform import Terraform
 
@@ -54,9 +54,7 @@ def resolve(env: str) -> Target:
         return local_target(running.Place())
     outputs = _read(Path(given)) if given else account_terraform(env).outputs()
     if "api_gateway_id" not in outputs:
-        raise LocalError(
-            f"{env} has no outputs: it is not deployed, or not from here. Deploy it: make deploy ENV={env}"
-        )
+        raise LocalError(f"{env} has no outputs. Was it deployed from here? To deploy it: make deploy ENV={env}")
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     return _target(env, Stack(outputs, endpoint if endpoint and is_healthy(endpoint) else None))
 
@@ -68,7 +66,7 @@ def local_target(place: running.Place) -> Target:
         raise LocalError(f"the embedded AWS at {url} does not answer. Start it again with: make down up")
     stack = Stack(running.terraform(place, url).outputs(), url)
     if "api_gateway_id" not in stack.outputs:
-        raise LocalError("the local stack is not deployed in full. Deploy it with: make up")
+        raise LocalError("the local stack is not fully deployed. Deploy it with: make up")
     # As the client that may call the API and nothing else, where there is one.
     keys = Keys(**json.loads(place.client.read_text(encoding="utf-8"))) if place.client.exists() else None
     return _target(LOCAL, stack, keys)
@@ -111,7 +109,7 @@ def account_terraform(env: str) -> Terraform:
         raise LocalError(f"`make up` deploys the local environment. To deploy to an account: make deploy ENV={others}")
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
-        text = f"AWS_ENDPOINT_URL is set: this concerns {endpoint}, and no AWS account."
+        text = f"AWS_ENDPOINT_URL is set: this uses {endpoint} instead of an AWS account."
         Display(Console(stderr=True)).line(text, style="yellow")
     environment = {**outside_environment(), **provider_environment(ROOT / "build")}
     # A workspace each: one environment's deployment can never take another's resources for its own.

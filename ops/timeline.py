@@ -37,7 +37,7 @@ _ALARMING = {"WARNING", "ERROR", "CRITICAL"}
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineEntry:
     """Something that happened to a payment."""
 
     time: str
@@ -47,21 +47,23 @@ class Step:
     level: str = "INFO"
 
 
-def of_payment(payment: Mapping[str, Any]) -> list[Step]:
+def of_payment(payment: Mapping[str, Any]) -> list[TimelineEntry]:
     """Return what the API's answer tells of a payment's way."""
-    steps = [Step(payment["created_at"], "payment", "validated", f"{payment['amount']} {payment['currency']}")]
+    steps = [TimelineEntry(payment["created_at"], "payment", "validated", f"{payment['amount']} {payment['currency']}")]
     refunds = payment.get("refunds", [])
     for refund in refunds:
         what = f"refund {refund['refund_id']}"
         amount = f"{refund['amount']} {refund['currency']}"
         steps.append(
-            Step(refund["created_at"], what, "validated", " ".join(filter(None, [amount, refund.get("reason")])))
+            TimelineEntry(
+                refund["created_at"], what, "validated", " ".join(filter(None, [amount, refund.get("reason")]))
+            )
         )
         if refund["status"] != "validated":
-            steps.append(Step(refund["updated_at"], what, refund["status"], _word(refund)))
+            steps.append(TimelineEntry(refund["updated_at"], what, refund["status"], _word(refund)))
     # A refund moves the payment's own time along: then only the log knows when the charge was made.
     if payment["status"] != "validated" and not refunds:
-        steps.append(Step(payment["updated_at"], "payment", payment["status"], _word(payment)))
+        steps.append(TimelineEntry(payment["updated_at"], "payment", payment["status"], _word(payment)))
     return steps
 
 
@@ -69,13 +71,13 @@ def _word(said: Mapping[str, Any]) -> str:
     return str(said.get("failure_code") or said.get("gateway_reference") or "")
 
 
-def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[Step], list[str]]:
+def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[TimelineEntry], list[str]]:
     """Return what the functions have logged of a payment, and why any log could not be read."""
     start = datetime.fromisoformat(created_at) - _SLACK
     client = stack.client("logs")
     functions: dict[str, str] = stack.outputs["function_names"]
 
-    def read(function: str) -> list[Step] | str:
+    def read(function: str) -> list[TimelineEntry] | str:
         try:
             return _read(client, function, functions[function], transaction_id, start)
         except ClientError as error:
@@ -89,7 +91,7 @@ def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[St
     )
 
 
-def _read(client: Any, function: str, name: str, transaction_id: str, start: datetime) -> list[Step]:  # noqa: ANN401
+def _read(client: Any, function: str, name: str, transaction_id: str, start: datetime) -> list[TimelineEntry]:  # noqa: ANN401
     pages = client.get_paginator("filter_log_events").paginate(
         logGroupName=f"/aws/lambda/{name}",
         startTime=int(start.timestamp() * 1000),
@@ -109,9 +111,11 @@ def _read(client: Any, function: str, name: str, transaction_id: str, start: dat
     return steps
 
 
-def _step(function: str, milliseconds: int, line: dict[str, Any]) -> Step:
+def _step(function: str, milliseconds: int, line: dict[str, Any]) -> TimelineEntry:
     detail = ", ".join(f"{name}: {value}" for name, value in line.items() if name not in _COMMON and value is not None)
-    return Step(_moment(line, milliseconds), function, str(line.get("message", "")), detail, str(line.get("level", "")))
+    return TimelineEntry(
+        _moment(line, milliseconds), function, str(line.get("message", "")), detail, str(line.get("level", ""))
+    )
 
 
 def _moment(line: dict[str, Any], milliseconds: int) -> str:
@@ -122,11 +126,11 @@ def _moment(line: dict[str, Any], milliseconds: int) -> str:
         return timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
 
 
-def told(steps: list[Step]) -> list[Step]:
+def told(steps: list[TimelineEntry]) -> list[TimelineEntry]:
     """Return steps in their order in time."""
     return sorted(steps, key=lambda step: step.time)
 
 
-def is_alarming(step: Step) -> bool:
+def is_alarming(step: TimelineEntry) -> bool:
     """Say whether a step wants an operator's eye."""
     return step.level in _ALARMING or step.what in {"failed", "unknown"}

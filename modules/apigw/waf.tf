@@ -123,8 +123,17 @@ resource "aws_wafv2_web_acl_logging_configuration" "this" {
   log_destination_configs = [aws_cloudwatch_log_group.waf[0].arn]
   resource_arn            = aws_wafv2_web_acl.this[0].arn
 
+  # Payments and customers are named in the path, in the query and in the key.
+  redacted_fields {
+    uri_path {}
+  }
+
+  redacted_fields {
+    query_string {}
+  }
+
   dynamic "redacted_fields" {
-    for_each = ["authorization", "x-amz-security-token", "x-api-key"]
+    for_each = ["authorization", "idempotency-key", "x-amz-security-token", "x-api-key"]
 
     content {
       single_header {

@@ -9,6 +9,15 @@ locals {
     { for name, source in var.stream_sources : "on-failure-${name}" => { service = "sqs", alias = source.on_failure_kms_alias, actions = ["kms:Decrypt", "kms:GenerateDataKey"] } },
   )
 
+  network_actions      = ["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
+  network_view_actions = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+  # The subnets and the security groups of a shared VPC belong to another account.
+  network_arns = [
+    "arn:${var.context.partition}:ec2:${var.context.region}:${var.context.account_id}:network-interface/*",
+    "arn:${var.context.partition}:ec2:${var.context.region}:*:security-group/*",
+    "arn:${var.context.partition}:ec2:${var.context.region}:*:subnet/*",
+  ]
+
   statements = merge(
     {
       logs = {
@@ -19,15 +28,16 @@ locals {
       # X-Ray has no resource that a role could be limited to.
       traces = { actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources = ["*"], conditions = [] }
     },
-    # Lambda makes the network interfaces with the function's role, before there is an ARN to name.
+    # Lambda manages the network interfaces with the function's role. It does so from outside the function, and only calls
+    # from inside carry the function's ARN: the Deny stops the function's code and not Lambda (docs/decisions/0036).
+    { for network in var.network[*] : "network" => { actions = local.network_actions, resources = local.network_arns, conditions = [] } },
+    { for network in var.network[*] : "network-view" => { actions = local.network_view_actions, resources = ["*"], conditions = [] } },
     {
-      for network in var.network[*] : "network" => {
-        actions = [
-          "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
-          "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
-        ]
+      for network in var.network[*] : "network-not-by-code" => {
+        effect     = "Deny"
+        actions    = concat(local.network_actions, local.network_view_actions)
         resources  = ["*"]
-        conditions = []
+        conditions = [{ test = "ArnLike", variable = "lambda:SourceFunctionArn", values = ["arn:${var.context.partition}:lambda:${var.context.region}:${var.context.account_id}:function:*"] }]
       }
     },
     {
@@ -49,6 +59,7 @@ locals {
     },
     {
       for name, source in var.stream_sources : "stream-${name}" => {
+        # ListStreams has no resource, so here it grants nothing; AWS's guide asks for it in this form (docs/decisions/0036).
         actions    = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
         resources  = [source.stream_arn_pattern]
         conditions = []
@@ -80,8 +91,8 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  #checkov:skip=CKV_AWS_290:only X-Ray and the network interfaces of Lambda, where AWS offers no resource, have a star
-  #checkov:skip=CKV_AWS_355:only X-Ray and the network interfaces of Lambda, where AWS offers no resource, have a star
+  #checkov:skip=CKV_AWS_290:only X-Ray and two Describe actions, for which AWS offers no resource, have a star
+  #checkov:skip=CKV_AWS_355:only X-Ray and two Describe actions, for which AWS offers no resource, have a star
   name = "work"
   role = aws_iam_role.this.name
   policy = jsonencode({
@@ -90,7 +101,7 @@ resource "aws_iam_role_policy" "this" {
       for name, statement in local.statements : merge(
         {
           Sid      = replace(title(replace(name, "/[^A-Za-z0-9]/", " ")), " ", "")
-          Effect   = "Allow"
+          Effect   = lookup(statement, "effect", "Allow")
           Action   = statement.actions
           Resource = statement.resources
         },

@@ -1,9 +1,30 @@
+locals {
+  # Code that was led astray can then neither send data to another account nor use another account's credentials.
+  endpoint_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "ThisAccountToItsOwnResources"
+      Effect    = "Allow"
+      Principal = "*"
+      Action    = "*"
+      Resource  = "*"
+      Condition = {
+        StringEquals = {
+          "aws:PrincipalAccount" = var.context.account_id
+          "aws:ResourceAccount"  = var.context.account_id
+        }
+      }
+    }]
+  })
+}
+
 resource "aws_vpc_endpoint" "gateway" {
   for_each = var.gateway_endpoints
 
   vpc_id            = aws_vpc.this.id
   service_name      = "com.amazonaws.${var.context.region}.${each.key}"
   vpc_endpoint_type = "Gateway"
+  policy            = local.endpoint_policy
   route_table_ids   = [for table in aws_route_table.private : table.id]
 
   tags = { Name = "${var.name}-${each.key}" }
@@ -15,6 +36,7 @@ resource "aws_vpc_endpoint" "interface" {
   vpc_id              = aws_vpc.this.id
   service_name        = "com.amazonaws.${var.context.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
+  policy              = local.endpoint_policy
   private_dns_enabled = true
   security_group_ids  = [aws_security_group.endpoints.id]
   subnet_ids          = [for subnet in aws_subnet.private : subnet.id]
@@ -37,44 +59,4 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   ip_protocol                  = "tcp"
   from_port                    = 443
   to_port                      = 443
-}
-
-resource "aws_security_group" "functions" {
-  #checkov:skip=CKV2_AWS_5:the functions attach it; they are another module's
-  name        = "${var.name}-functions"
-  description = "The functions: HTTPS to what they call, nothing in"
-  vpc_id      = aws_vpc.this.id
-
-  tags = { Name = "${var.name}-functions" }
-}
-
-resource "aws_vpc_security_group_egress_rule" "gateway_endpoints" {
-  for_each = aws_vpc_endpoint.gateway
-
-  security_group_id = aws_security_group.functions.id
-  description       = "HTTPS to ${each.key}"
-  prefix_list_id    = each.value.prefix_list_id
-  ip_protocol       = "tcp"
-  from_port         = 443
-  to_port           = 443
-}
-
-resource "aws_vpc_security_group_egress_rule" "interface_endpoints" {
-  security_group_id            = aws_security_group.functions.id
-  description                  = "HTTPS to the interface endpoints"
-  referenced_security_group_id = aws_security_group.endpoints.id
-  ip_protocol                  = "tcp"
-  from_port                    = 443
-  to_port                      = 443
-}
-
-resource "aws_vpc_security_group_egress_rule" "internet" {
-  for_each = toset(var.nat.mode == "none" ? [] : ["0.0.0.0/0"])
-
-  security_group_id = aws_security_group.functions.id
-  description       = "HTTPS to the internet, through NAT"
-  cidr_ipv4         = each.key
-  ip_protocol       = "tcp"
-  from_port         = 443
-  to_port           = 443
 }

@@ -53,10 +53,23 @@ variable "flow_logs" {
   nullable = false
 }
 
+variable "functions" {
+  description = "What each function in the private subnets calls, by a name of your choice: AWS services by their endpoints' short names (dynamodb, sqs), and internet. A function whose services all have an endpoint here reaches the endpoints alone."
+  type        = map(set(string))
+  default     = {}
+  nullable    = false
+
+  validation {
+    # Not by local.internet_functions: it depends on this variable, and that would be a cycle.
+    condition     = var.nat.mode != "none" || alltrue([for calls in values(var.functions) : length(setsubtract(calls, local.endpoints)) == 0])
+    error_message = "nat.mode is none, and some functions call what has no endpoint here: ${join(", ", flatten([for function, calls in var.functions : [for call in setsubtract(calls, local.endpoints) : "${function} calls ${call}"]]))}. Add the services to gateway_endpoints or interface_endpoints, or choose another nat.mode."
+  }
+}
+
 variable "gateway_endpoints" {
   description = "AWS services reached through a gateway endpoint, which is free: dynamodb, s3."
   type        = set(string)
-  default     = ["dynamodb", "s3"]
+  default     = ["dynamodb"]
   nullable    = false
 
   validation {

@@ -21,6 +21,17 @@ locals {
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.thresholds.oldest_message_seconds, when = local.minute
       }
+      # What is never received reaches no dead-letter queue: it expires. Half of the retention is left to act in.
+      "${endpoint}-expiring" = {
+        runbook   = "webhook-expiring", text = "Webhooks to ${endpoint} have waited for half of the time that their queue keeps them."
+        metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
+        threshold = var.retention_seconds / 2, when = local.minute
+      }
+      "${endpoint}-hidden" = {
+        runbook   = "webhook-hidden", text = "So many webhooks to ${endpoint} wait for another try that they are given up sooner."
+        metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesNotVisible", stat = "Maximum", dimensions = { QueueName = name } }
+        threshold = var.thresholds.hidden_messages, when = local.minute
+      }
       "${endpoint}-dead-letters" = {
         runbook   = "webhook-dead-letters", text = "Webhooks to ${endpoint} were given up."
         metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = module.queue[endpoint].dead_letter.name } }

@@ -73,13 +73,7 @@ variable "endpoints" {
 
   validation {
     condition     = alltrue([for endpoint in values(var.endpoints) : 2 * sum(concat([0], endpoint.retry_delays_seconds)) <= var.retention_seconds])
-    error_message = "endpoints: the retry_delays_seconds together must be at most half of retention_seconds, or a message that waits behind others is forgotten before its last try."
-  }
-
-  validation {
-    # 3600: what the deliverer heeds of a Retry-After.
-    condition     = alltrue([for endpoint in values(var.endpoints) : sum(concat([0], [for delay in endpoint.retry_delays_seconds : max(delay, 3600)])) <= var.retention_seconds])
-    error_message = "endpoints: retention_seconds must have room for an hour or the delay, whichever is longer, before each of the retries: an endpoint may ask for an hour each time, and what is forgotten meanwhile reaches no dead-letter queue."
+    error_message = "endpoints: the retry_delays_seconds together must be at most half of retention_seconds, or the delays of a message that waited behind others are cut short."
   }
 
   validation {
@@ -194,9 +188,10 @@ variable "suffix" {
 }
 
 variable "thresholds" {
-  description = "When to raise an alarm: failed_deliveries to an endpoint in five minutes, in two of three such periods; oldest_message_seconds that a message may wait for its first delivery."
+  description = "When to raise an alarm: failed_deliveries to an endpoint in five minutes, in two of three such periods; hidden_messages that wait for a retry; oldest_message_seconds that a message may wait for its first delivery."
   type = object({
     failed_deliveries      = optional(number, 10)
+    hidden_messages        = optional(number, 50000)
     oldest_message_seconds = optional(number, 600)
   })
   default  = {}
@@ -205,6 +200,11 @@ variable "thresholds" {
   validation {
     condition     = alltrue([for threshold in values(var.thresholds) : threshold > 0])
     error_message = "thresholds must all be above 0, or an idle system would raise the alarm."
+  }
+
+  validation {
+    condition     = var.thresholds.hidden_messages < 100000
+    error_message = "thresholds.hidden_messages must be below 100000: the function lets no more messages wait."
   }
 }
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from local.environments import LOCAL
 from ops import target
 from ops.commands.options import BAD, AsJson, DryRun, Environment, Yes, ask
-from ops.environments import LOCAL
 from ops.output import Output
 from ops.restoring import Backup, Outcome
 from payments.contract import TRANSACTION_ID

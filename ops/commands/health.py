@@ -1,4 +1,4 @@
-"""Health: look a deployment over, and finish what stands still."""
+"""Health: check a deployment, and finish payments that are stuck."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from local import LocalError
+from local.environments import LOCAL
 from ops import target
 from ops.commands.options import BAD, AsJson, Environment, Yes, ask
 from ops.dead_letters import call
 from ops.doctor import examine
-from ops.environments import LOCAL
 from ops.output import Output
 from payments.contract import TRANSACTION_ID
 
-# What one call asks the gateway about, within its time-out.
+# How many payments one call checks within its time-out.
 _IDS = 100
-# A call that leaves some for want of time is followed by another, as long as it gets on.
+# A call that runs out of time is followed by another, as long as it makes progress.
 _CALLS = 100
 _DIFFERENCE = ("kind", "transaction_id", "refund_id", "gateway_reference", "at_gateway", "in_table")
 
@@ -34,13 +34,13 @@ def add_to(app: typer.Typer) -> None:
 def doctor(env: Environment = LOCAL, as_json: AsJson = False) -> int:
     """Check a deployment: outputs, permissions, functions and what feeds them, backlog, dead letters, alarms.
 
-    It changes nothing. Exit status 3 where something is wrong.
+    It changes nothing. Exit status 3 if a check failed.
     """
     output, there = Output(as_json), target.resolve(env)
-    with output.progress.step(f"Looking {env} over") as step:
+    with output.progress.step(f"Checking {env}") as step:
         findings = examine(there, step.progress)
-        counts = Counter(finding.verdict for finding in findings)
-        step.result = f"{len(findings)} findings: {counts['fail']} failed, {counts['warn']} to look at"
+        counts = Counter[str](finding.verdict for finding in findings)
+        step.result = f"{len(findings)} checks, {_verdicts(counts)}"
     if as_json:
         output.json({"env": env, "findings": [asdict(finding) for finding in findings]})
     else:
@@ -51,27 +51,34 @@ def doctor(env: Environment = LOCAL, as_json: AsJson = False) -> int:
     return BAD if counts["fail"] else 0
 
 
+def _verdicts(counts: Counter[str]) -> str:
+    if not counts["fail"] and not counts["warn"]:
+        return "all OK"
+    warnings = f"{counts['warn']} warning{'' if counts['warn'] == 1 else 's'}"
+    return f"{counts['fail']} failed, {warnings}"
+
+
 def reconcile(
-    transaction_ids: Annotated[list[str] | None, typer.Argument(help="These payments only.")] = None,
+    transaction_ids: Annotated[list[str] | None, typer.Argument(help="Only these payments.")] = None,
     older_than: Annotated[
         int | None,
-        typer.Option(min=0, metavar="SECONDS", help="What has been open for so long; the set-up's if left out."),
+        typer.Option(min=0, metavar="SECONDS", help="Payments open for this long. Default: as deployed."),
     ] = None,
     env: Environment = LOCAL,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Ask the gateway about payments that are not final, and finish them or send them on again.
+    """Ask the gateway about payments that are not final, then finish or retry them.
 
-    Nothing is guessed, and nothing charged twice. Exit status 3 where some were not reconciled.
+    It guesses nothing and charges nothing twice. Exit status 3 if some were not reconciled.
     """
     output, there = Output(as_json), target.resolve(env)
     ids = transaction_ids or []
     wrong = [one for one in ids if not TRANSACTION_ID.fullmatch(one)]
     if wrong:
-        raise typer.BadParameter(f"not the id of a payment: {', '.join(wrong)}")
+        raise typer.BadParameter(f"not a payment id: {', '.join(wrong)}")
     if ids and older_than is not None:
-        raise typer.BadParameter("either ids or --older-than")
+        raise typer.BadParameter("give either ids or --older-than")
     if not there.is_local:
         ask(f"Reconcile {len(ids) or 'all open'} payments in {env}?", yes=yes)
     events: list[dict[str, Any]] = [{"transaction_ids": ids[at : at + _IDS]} for at in range(0, len(ids), _IDS)]
@@ -92,20 +99,20 @@ def reconcile(
 
 def compare(
     day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day, in UTC; yesterday if left out.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day, in UTC. Default: yesterday.")
     ] = None,
     env: Environment = LOCAL,
     as_json: AsJson = False,
 ) -> int:
-    """Compare a day of Stripe's books with the payments, and announce what differs. It changes no payment.
+    """Compare a day of Stripe's records with the payments, and announce each difference. It changes no payment.
 
-    Exit status 3 where something differs.
+    Exit status 3 if there is a difference.
     """
     output, there = Output(as_json), target.resolve(env)
     books = there.stack.outputs.get("stripe")
     if books is None:
-        raise LocalError("there is nothing to compare with: this deployment does not charge through Stripe")
-    with output.progress.step("Comparing the books") as step:
+        raise LocalError("This deployment does not charge through Stripe, so there is nothing to compare.")
+    with output.progress.step("Comparing with Stripe") as step:
         event = {} if day is None else {"day": day.date().isoformat()}
         came = call(there.stack, books["comparer_function_name"], event)
         step.result = f"{came['day']}: {came['compared']} compared, {len(came['differences'])} differences"
@@ -119,7 +126,7 @@ def compare(
 
 
 def _until_done(there: target.Target, event: dict[str, Any]) -> Counter[str]:
-    """Call the reconciler until it has left none for want of time, or gets on no more."""
+    """Call the reconciler until it leaves no payment for lack of time, or makes no progress."""
     counts: Counter[str] = Counter()
     for _ in range(_CALLS):
         came = Counter(call(there.stack, there.stack.outputs["reconciler_function_name"], event))

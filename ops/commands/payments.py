@@ -1,4 +1,4 @@
-"""Payments: make one, look at them, give one back."""
+"""Payments: make one, look at them, refund one."""
 
 from __future__ import annotations
 
@@ -16,31 +16,20 @@ import typer
 from rich.live import Live
 
 from local import LocalError
+from local.environments import LOCAL
 from ops import target, timeline
-from ops.commands.options import (
-    BAD,
-    NOT_NOW,
-    AsJson,
-    Environment,
-    RefusedError,
-    TransactionId,
-    Yes,
-    answer_of,
-    ask,
-    patiently,
-)
-from ops.environments import LOCAL
+from ops.client import BUSY, RefusedError, payload, retrying
+from ops.commands.options import BAD, AsJson, Environment, TransactionId, Yes, ask
 from ops.output import Output, printable, table
-from ops.payment import methods_of
+from ops.payment import methods_of, view_of
 from ops.stream import POLL_SECONDS, Feed
-from payments.model import PoisonError, from_item
 from payments.transitions import OPEN, REFUNDABLE, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAGE = 100
-# How long a call that reads is repeated while the API says "not now".
+# How long to repeat a read while the API is busy.
 PATIENCE = 30.0
 _FASTEST_SECONDS, _SLOWEST_SECONDS = 0.1, 1.0
 _SHOWN_IN_WATCH = 25
@@ -58,66 +47,80 @@ def add_to(app: typer.Typer) -> None:
 
 
 def pay(
-    amount: Annotated[str, typer.Argument(help="In the currency's major unit, exact: 12.50.")],
-    currency: Annotated[str | None, typer.Argument(help="ISO 4217; the deployment's default if left out.")] = None,
-    customer: Annotated[str | None, typer.Option(help="The customer's id. Local: ada.")] = None,
-    method: Annotated[str | None, typer.Option(help="The gateway's token. Local: one that is approved.")] = None,
-    transaction_id: Annotated[str | None, typer.Option("--id", help="The payment's id; a new one if left out.")] = None,
+    amount: Annotated[str, typer.Argument(help="In the currency's major unit, for example 12.50.")],
+    currency: Annotated[str | None, typer.Argument(help="ISO 4217. Default: the deployment's.")] = None,
+    customer: Annotated[str | None, typer.Option(help="The customer's id. Local default: ada.")] = None,
+    method: Annotated[str | None, typer.Option(help="The gateway's token. Local default: an approved one.")] = None,
+    transaction_id: Annotated[str | None, typer.Option("--id", help="The payment's id. Default: a new one.")] = None,
     description: Annotated[str | None, typer.Option(help="What the payment is for.")] = None,
-    metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="NAME=VALUE, to find again.")] = None,
+    metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="NAME=VALUE. May be repeated.")] = None,
     timeout: Seconds = 60,
     env: Environment = LOCAL,
     wait: Wait = True,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Make a payment, and wait for its outcome. It is safe to repeat with the same --id."""
+    """Make a payment and wait for its outcome. It is safe to repeat with the same --id."""
     output, there = Output(as_json), target.resolve(env)
+    customer, method = _payer(there, customer, method)
+    name = transaction_id or _new_id()
+    body = _without_none(
+        transaction_id=name,
+        customer_id=customer,
+        amount=amount,
+        currency=currency,
+        payment_method=method,
+        description=description,
+        metadata=dict(map(_member, metadata or [])) or None,
+    )
+    if not there.is_local:
+        ask(f"Charge {amount} {currency or ''} to {customer} in {env}?".replace("  ", " "), yes=yes)
+    with _repeatable(output, name):
+        answer = retrying(lambda: there.api.post(body), timeout)
+        payment = payload(there.api, answer)
+        if wait:
+            payment = _outcome(there, output, f"/payments/{name}", timeout)
+    replayed = " (a repeat: nothing was charged again)" if answer.headers.get("Idempotent-Replayed") else ""
+    _print_outcome(output, payment, f"{name} is {payment['status']}{replayed}")
+    return BAD if wait and payment["status"] not in REFUNDABLE | {Status.REFUNDED} else 0
+
+
+def _payer(there: target.Target, customer: str | None, method: str | None) -> tuple[str, str]:
+    """Return who pays and by what. The local stack has defaults."""
     if there.is_local:
         customer, method = customer or "ada", method or next(iter(methods_of(there.stack)))
     if customer is None or method is None:
-        raise typer.BadParameter("--customer and --method are needed outside the local stack")
-    wanted: dict[str, Any] = {
-        "transaction_id": transaction_id or f"ops-{uuid.uuid4().hex[:16]}",
-        "customer_id": customer,
-        "amount": amount,
-        "currency": currency,
-        "payment_method": method,
-        "description": description,
-        "metadata": dict(map(_member, metadata or [])) or None,
-    }
-    if not there.is_local:
-        ask(f"Charge {amount} {currency or ''} to {customer} in {env}?".replace("  ", " "), yes=yes)
-    name = wanted["transaction_id"]
-    with _repeatable(output, name):
-        body = {key: value for key, value in wanted.items() if value is not None}
-        answer = patiently(lambda: there.api.post(body), timeout)
-        payment = answer_of(there.api, answer)
-        if wait:
-            payment = _outcome(there, output, f"/payments/{name}", timeout)
-    if as_json:
-        output.json(payment)
-    else:
-        replayed = (
-            " (it was there before; nothing was charged again)" if answer.headers.get("Idempotent-Replayed") else ""
-        )
-        output.line(f"{name} is {payment['status']}{replayed}")
-        output.pairs(
-            [(name, payment.get(name)) for name in ("amount", "currency", "gateway_reference", "failure_code")]
-        )
-    return BAD if wait and payment["status"] not in REFUNDABLE | {Status.REFUNDED} else 0
+        raise typer.BadParameter("--customer and --method are required outside the local stack")
+    return customer, method
+
+
+def _new_id() -> str:
+    return f"ops-{uuid.uuid4().hex[:16]}"
+
+
+def _without_none(**members: object) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _print_outcome(output: Output, found: dict[str, Any], sentence: str) -> None:
+    """Print a payment or a refund."""
+    if output.as_json:
+        output.json(found)
+        return
+    output.line(sentence)
+    output.pairs([(name, found.get(name)) for name in ("amount", "currency", "gateway_reference", "failure_code")])
 
 
 @contextmanager
 def _repeatable(output: Output, name: str) -> Iterator[None]:
-    """Tell the id under which money moves, wherever the end is not seen: repeated without it, it moves again."""
-    unknown = f"Whether it was accepted is unknown: repeat it with --id {name}"
+    """Print the id if the outcome stays unknown: without it, a repeat would move the money twice."""
+    unknown = f"It may have been accepted. Repeat the command with --id {name}"
     try:
         yield
     except requests.RequestException as error:
-        raise LocalError(f"no answer. {unknown}") from error
+        raise LocalError(f"The API did not answer. {unknown}") from error
     except RefusedError as error:
-        if error.status in NOT_NOW or error.status >= _SERVER_ERROR:
+        if error.status in BUSY or error.status >= _SERVER_ERROR:
             raise RefusedError(f"{error}\n  {unknown}", error.status) from error
         raise
     except KeyboardInterrupt:
@@ -133,12 +136,12 @@ def _member(text: str) -> tuple[str, str]:
 
 
 def _outcome(there: target.Target, output: Output, path: str, seconds: float) -> dict[str, Any]:
-    """Read a payment or a refund until the gateway has said its last word, or until it is time."""
+    """Read a payment or a refund until it is final or the time is over."""
     deadline = time.monotonic() + seconds
     pause = _FASTEST_SECONDS
     with output.progress.step(f"Waiting for {path}") as step:
         while True:
-            said = answer_of(there.api, patiently(lambda: there.api.request("GET", path), seconds))
+            said = payload(there.api, retrying(lambda: there.api.request("GET", path), seconds))
             if said["status"] not in OPEN or time.monotonic() + pause > deadline:
                 step.result = str(said["status"])
                 return said
@@ -149,13 +152,13 @@ def _outcome(there: target.Target, output: Output, path: str, seconds: float) ->
 def show(
     transaction_id: TransactionId,
     env: Environment = LOCAL,
-    logs: Annotated[bool, typer.Option("--logs/--no-logs", help="With what the functions have logged of it.")] = True,
+    logs: Annotated[bool, typer.Option("--logs/--no-logs", help="Include the functions' log lines.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Show a payment and its story: refunds, and log lines where they can be read."""
+    """Show a payment, its refunds and its log lines."""
     output, there = Output(as_json), target.resolve(env)
-    payment = answer_of(
-        there.api, patiently(lambda: there.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"), PATIENCE)
+    payment = payload(
+        there.api, retrying(lambda: there.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"), PATIENCE)
     )
     steps = timeline.of_payment(payment)
     missing: list[str] = []
@@ -182,11 +185,11 @@ def show(
 
 def list_payments(
     customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="The customer's id.")],
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="The most to show.")] = 20,
     env: Environment = LOCAL,
     as_json: AsJson = False,
 ) -> None:
-    """List a customer's payments, the newest first."""
+    """List a customer's payments, newest first."""
     output, there = Output(as_json), target.resolve(env)
     found: list[dict[str, Any]] = []
     token: str | None = None
@@ -194,13 +197,13 @@ def list_payments(
         while len(found) < limit:
             query: dict[str, Any] = {"limit": min(_PAGE, limit - len(found))} | ({"next_token": token} if token else {})
             path = f"/customers/{quote(customer_id, safe='')}/payments?{urlencode(query)}"
-            page = answer_of(there.api, patiently(partial(there.api.request, "GET", path), PATIENCE))
+            page = payload(there.api, retrying(partial(there.api.request, "GET", path), PATIENCE))
             found += page["payments"]
             token = page.get("next_token")
             step.progress(len(found), limit)
             if token is None:
                 break
-        step.result = f"{len(found)} payments" + (", and there are more: --limit" if token else "")
+        step.result = f"{len(found)} payments" + ("; use --limit to see more" if token else "")
     if as_json:
         output.json({"payments": found, "more": token is not None})
     else:
@@ -210,18 +213,18 @@ def list_payments(
 def _row(payment: dict[str, Any]) -> list[object]:
     shown = {**payment, "detail": payment.get("failure_code") or payment.get("gateway_reference")}
     if payment.get("amount_refunded"):
-        shown["detail"] = f"{payment['amount_refunded']} given back"
+        shown["detail"] = f"{payment['amount_refunded']} refunded"
     return [shown.get(column) for column in COLUMNS]
 
 
 def watch(
-    customer: Annotated[str | None, typer.Option(help="This customer's payments only.")] = None,
-    since_start: Annotated[bool, typer.Option("--all", help="Begin with what the stream still has: 24 hours.")] = False,
-    seconds: Annotated[float | None, typer.Option("--for", min=0, help="Stop after so many seconds.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only this customer's payments.")] = None,
+    since_start: Annotated[bool, typer.Option("--all", help="Start with the last 24 hours.")] = False,
+    seconds: Annotated[float | None, typer.Option("--for", min=0, help="Stop after this many seconds.")] = None,
     env: Environment = LOCAL,
     as_json: AsJson = False,
 ) -> None:
-    """Watch payments as they move, by the table's stream, until Ctrl-C. With --json, a line a change."""
+    """Watch payments change, until Ctrl-C. With --json, one line for each change."""
     output, there = Output(as_json), target.resolve(env)
     feed = Feed(there.stack, "TRIM_HORIZON" if since_start else "LATEST")
     live_table = output.console.is_terminal and not as_json
@@ -252,7 +255,7 @@ def watch(
 
 
 class _NoLive:
-    """Where nothing is drawn anew."""
+    """Stands in for rich's Live where the output is no terminal."""
 
     def __enter__(self) -> Self:
         return self
@@ -264,58 +267,27 @@ class _NoLive:
         """Draw nothing."""
 
 
-def view_of(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what to show of a stream record, None where it is of no payment."""
-    image = record["dynamodb"].get("NewImage")
-    if image is None:
-        return None
-    try:
-        payment = from_item(image)
-    except PoisonError:
-        return None
-    view = {
-        "transaction_id": payment.transaction_id,
-        "customer_id": payment.customer_id,
-        "amount": str(payment.money),
-        "currency": payment.currency,
-        "status": str(payment.status),
-        "version": payment.version,
-        "created_at": payment.created_at,
-        "updated_at": payment.updated_at,
-        "gateway_reference": payment.gateway_reference,
-        "failure_code": payment.failure_code,
-        "amount_refunded": str(payment.refunded) if payment.refunded.minor else None,
-        "open_refunds": payment.open_refunds or None,
-    }
-    return {name: value for name, value in view.items() if value is not None}
-
-
 def refund(
     transaction_id: TransactionId,
-    amount: Annotated[str | None, typer.Option(help="How much; all that is left if left out.")] = None,
-    refund_id: Annotated[str | None, typer.Option("--id", help="The refund's id; a new one if left out.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Why the money is given back.")] = None,
+    amount: Annotated[str | None, typer.Option(help="How much. Default: the remainder.")] = None,
+    refund_id: Annotated[str | None, typer.Option("--id", help="The refund's id. Default: a new one.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why the money is refunded.")] = None,
     timeout: Seconds = 60,
     env: Environment = LOCAL,
     wait: Wait = True,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Give a payment back, in part or in full. It is safe to repeat with the same --id."""
+    """Refund a payment, in part or in full. It is safe to repeat with the same --id."""
     output, there = Output(as_json), target.resolve(env)
-    name = refund_id or f"ops-{uuid.uuid4().hex[:16]}"
+    name = refund_id or _new_id()
     if not there.is_local:
-        ask(f"Give back {amount or 'all that is left'} of {transaction_id} in {env}?", yes=yes)
-    wanted = {"refund_id": name, "amount": amount, "reason": reason}
-    body = {key: value for key, value in wanted.items() if value is not None}
+        ask(f"Refund {amount or 'the remainder'} of {transaction_id} in {env}?", yes=yes)
+    body = _without_none(refund_id=name, amount=amount, reason=reason)
     path = quote(transaction_id, safe="")
     with _repeatable(output, name):
-        made = answer_of(there.api, patiently(lambda: there.api.refund(path, body), timeout))
+        found = payload(there.api, retrying(lambda: there.api.refund(path, body), timeout))
         if wait:
-            made = _outcome(there, output, f"/payments/{path}/refunds/{quote(name, safe='')}", timeout)
-    if as_json:
-        output.json(made)
-    else:
-        output.line(f"refund {name} of {transaction_id} is {made['status']}")
-        output.pairs([(name, made.get(name)) for name in ("amount", "currency", "gateway_reference", "failure_code")])
-    return BAD if wait and made["status"] != "processed" else 0
+            found = _outcome(there, output, f"/payments/{path}/refunds/{quote(name, safe='')}", timeout)
+    _print_outcome(output, found, f"refund {name} of {transaction_id} is {found['status']}")
+    return BAD if wait and found["status"] != "processed" else 0

@@ -1,4 +1,4 @@
-"""The stack: bring it up, take it down, deploy it, ask for its plan and its outputs."""
+"""The stack: up, down, deploy, plan, outputs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 
 from local import LocalError, layer
+from local.environments import LOCAL, variables
 from ops import fake_stripe, interrupt, running
 from ops.client import Api
 from ops.commands.options import Environment
 from ops.display import Display
-from ops.environments import LOCAL, variables
 from ops.inbox import Inbox
 from ops.payment import follow, methods_of, new_payment
 from ops.target import account_terraform
@@ -35,10 +35,10 @@ def add_to(app: typer.Typer) -> None:
 def up(
     port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The embedded AWS's port.")] = DEFAULT_PORT,
     gateway: Annotated[
-        str, typer.Option(envvar="GATEWAY", help="simulator, or stripe: a fake one. The running stack's if left out.")
+        str, typer.Option(envvar="GATEWAY", help="simulator or stripe (a fake one). Default: the running stack's.")
     ] = "",
 ) -> None:
-    """Start the embedded AWS, deploy the stack to it, send a payment and show its way."""
+    """Start the embedded AWS, deploy the stack, send a payment and follow it."""
     place, display = running.Place(), Display()
     with running.only_one():
         _build_layer(LOCAL)
@@ -48,7 +48,7 @@ def up(
         try:
             if with_stripe:
                 fake, started = fake_stripe.bring_up(place.folder)
-                display.line(f"The fake Stripe {'is up' if started else 'runs already'}: {fake.address}")
+                display.line(f"The fake Stripe {'is running' if started else 'is already running'}: {fake.address}")
             _bring_up(place, bringing.url, display)
         except BaseException as error:
             with interrupt.shield():
@@ -64,7 +64,7 @@ def _with_stripe(place: Place, gateway: str) -> bool:
         raise LocalError(f"GATEWAY must be simulator or stripe, not {gateway!r}")
     before = fake_stripe.recorded(place.folder) is not None
     if gateway and place.state.exists() and before != (gateway == "stripe"):
-        raise LocalError(f"the local stack has another gateway than {gateway}. Remove it first, with: make down")
+        raise LocalError(f"the local stack does not use the gateway {gateway}. Remove it first: make down")
     return gateway == "stripe" or before
 
 
@@ -95,11 +95,11 @@ def _say_what_next(stack: Stack, url: str, transaction_id: str, display: Display
     display.line(f"API       {stack.api_url}")
     display.line(f"AWS       {url}")
     display.line("Next", style="bold")
-    display.line("  . .local/env       then any AWS tool, and Terraform, speak to this stack")
+    display.line("  . .local/env       point AWS tools and Terraform at this stack")
     display.line('  curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" \\')
     display.line('       --user "$PAYMENTS_CLIENT_ACCESS_KEY_ID:$PAYMENTS_CLIENT_SECRET_ACCESS_KEY" \\')
     display.line(f'       "$API_URL/payments/{transaction_id}"')
-    display.line("  make outputs       the stack's outputs as JSON")
+    display.line("  make outputs       print the stack's outputs as JSON")
     display.line("  make down          stop it and remove its state")
 
 
@@ -107,7 +107,7 @@ def _take_back(place: Place, bringing: running.Bringing, display: Display, *, in
     """Leave nothing running that this run has started."""
     if bringing.started is None:
         if interrupted:
-            display.line("Stopped. The embedded AWS was running before and still is; make up goes on from here.")
+            display.line("Stopped. The embedded AWS was running before and still is. make up continues from here.")
         return
     # A Terraform that had to be killed has left a state that cannot be trusted.
     if place.applying.exists():
@@ -115,20 +115,20 @@ def _take_back(place: Place, bringing: running.Bringing, display: Display, *, in
     else:
         bringing.started.stop()
     if interrupted:
-        display.line("Stopped; nothing was left running.")
+        display.line("Stopped. Nothing is left running.")
 
 
 def down() -> None:
     """Stop the embedded AWS and remove the local stack's state."""
     with running.only_one():
         there = running.remove(running.Place())
-    Display().line("The local stack is gone." if there else "There is no local stack.")
+    Display().line("Removed the local stack." if there else "There is no local stack.")
 
 
 def deploy(env: Environment) -> None:
-    """Deploy an environment to the AWS account of the credentials in force, and print its outputs.
+    """Deploy an environment to the AWS account of the current credentials.
 
-    On a terminal Terraform shows its plan and asks; elsewhere it goes ahead.
+    On a terminal, Terraform shows its plan and asks. Elsewhere it applies without asking.
     """
     display = Display(Console(stderr=True))
     terraform = account_terraform(env)
@@ -151,7 +151,7 @@ def plan(env: Environment = LOCAL) -> None:
 
 
 def outputs(env: Environment = LOCAL) -> None:
-    """Print the outputs as JSON, and nothing else."""
+    """Print the outputs as JSON."""
     sys.stdout.write(_terraform(env).outputs_json())
 
 

@@ -24,23 +24,23 @@ def add_to(app: typer.Typer) -> None:
 def console(
     port: Annotated[
         int,
-        typer.Option(envvar="CONSOLE_PORT", min=0, max=65535, help="The page's port on loopback; 0 takes a free one."),
+        typer.Option(envvar="CONSOLE_PORT", min=0, max=65535, help="The page's port. 0: any free one."),
     ] = CONSOLE_PORT,
 ) -> None:
-    """Serve a page about the stack that runs on this machine, on loopback, until Ctrl-C."""
+    """Show the local stack in a browser, until Ctrl-C. The page is served on loopback only."""
     output = Output()
     there = target.local_target(running.Place())
     # Ctrl-C is how it ends.
     with suppress(KeyboardInterrupt), serve(there, port) as (url, wait):
         output.line(f"Console   {url}", style="bold")
-        output.line("Stop it with Ctrl-C.")
+        output.line("Press Ctrl-C to stop.")
         wait()
 
 
 def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Whose completion to print.")],
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell.")],
 ) -> None:
-    """Print a shell's completion of this command: eval "$(payments completion bash)"."""
+    """Print a shell's completion script. Use: eval "$(payments completion bash)"."""
     Output().console.out(
         get_completion_script(prog_name="payments", complete_var="_PAYMENTS_COMPLETE", shell=shell), highlight=False
     )

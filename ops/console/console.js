@@ -72,7 +72,7 @@ function way(payment) {
 
 function card(payment, tone, isNew) {
   const id = payment.transaction_id;
-  const detail = payment.failure_code ?? (payment.amount_refunded ? `${payment.amount_refunded} given back` : payment.customer_id);
+  const detail = payment.failure_code ?? (payment.amount_refunded ? `${payment.amount_refunded} refunded` : payment.customer_id);
   const top = make("div", { className: "top" }, make("p", {}, make("strong", { textContent: `${payment.amount} ${payment.currency}` })));
   if (REFUNDABLE.has(payment.status)) {
     const waits = busy.has(`refund ${id}`) || Boolean(payment.open_refunds);
@@ -101,13 +101,13 @@ function drawBoard(moved) {
 
 function drawQueues() {
   byId("queues").replaceChildren(...queues.map((queue) => {
-    const count = make("span", { textContent: `${queue.waiting} waiting, ${queue.in_flight} out` });
+    const count = make("span", { textContent: `${queue.waiting} waiting, ${queue.in_flight} in flight` });
     const row = make("li", { dataset: { queue: queue.name, dead: queue.dead } }, make("span", { textContent: queue.label }), count);
     if (queue.dead) {
       const key = `redrive ${queue.name}`;
       count.classList.toggle("full", queue.waiting > 0);
       row.append(pressed("Redrive", `Redrive the dead letters of ${queue.name}`, key, !queue.waiting || busy.has(key), "/redrive",
-        { queue: queue.name }, (said) => `Sent ${said.sent} again` + (said.kept ? `, kept ${said.kept}` : "")));
+        { queue: queue.name }, (said) => `Redrove ${said.sent}` + (said.kept ? `, ${said.kept} stayed` : "")));
     }
     return row;
   }));
@@ -159,4 +159,4 @@ events.addEventListener("queues", (event) => {
   draw();
 });
 events.addEventListener("trouble", (event) => trouble(JSON.parse(event.data)));
-events.addEventListener("error", () => linked("The console has ended. Start it again: make console", true));
+events.addEventListener("error", () => linked("The console has stopped. Start it again: make console", true));

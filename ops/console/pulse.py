@@ -1,23 +1,26 @@
-"""What moves in a stack, for everybody who looks: payments by the table's stream, and how full the queues are."""
+"""Follow a stack for the console's readers: payments by the table's stream, and the queues' counts."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from queue import Full, Queue
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import LocalError
-from ops.commands.payments import view_of
-from ops.dead_letters import Post, dead_letter_queues, work_queues
+from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.failures import explain
+from ops.payment import view_of
 from ops.stream import Feed
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from ops.stack import Stack
 
 Event = tuple[str, Any]
@@ -26,8 +29,42 @@ Event = tuple[str, Any]
 _POLL_SECONDS = 0.4
 _COUNT_SECONDS = 1.5
 _KEPT = 200
-# Who reads more slowly than this is behind for good, and begins anew.
+# A reader who is further behind than this starts again with the current state.
 _BEHIND = 1000
+
+
+class Listener:
+    """A reader of a pulse, in the event loop that makes it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        # None is the end.
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue(_BEHIND)
+
+    def tell(self, event: Event | None) -> None:
+        """Hand over an event, from any thread; None is the last one."""
+        with suppress(RuntimeError):  # the loop has closed, and nobody reads
+            self._loop.call_soon_threadsafe(self._put, event)
+
+    def _put(self, event: Event | None) -> None:
+        if self._events.full():
+            while not self._events.empty():
+                self._events.get_nowait()
+            event = None
+        self._events.put_nowait(event)
+
+    async def events(self, heartbeat_seconds: float) -> AsyncIterator[Event | None]:
+        """Yield events as they come, and None whenever there was none for so long."""
+        while True:
+            try:
+                async with asyncio.timeout(heartbeat_seconds):
+                    event = await self._events.get()
+            except TimeoutError:
+                yield None
+                continue
+            if event is None:
+                return
+            yield event
 
 
 @dataclass
@@ -38,7 +75,7 @@ class Pulse:
     _payments: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict, init=False)
     _queues: list[dict[str, Any]] = field(default_factory=list, init=False)
     _trouble: str | None = field(default=None, init=False)
-    _listeners: set[Queue[Event]] = field(default_factory=set, init=False)
+    _listeners: set[Listener] = field(default_factory=set, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
     _counted: float = field(default=float("-inf"), init=False)
@@ -50,46 +87,41 @@ class Pulse:
         return thread
 
     def stop(self) -> None:
-        """Watch no more."""
-        self._stopping.set()
+        """Stop watching, and end every listener."""
+        with self._lock:
+            self._stopping.set()
+            for listener in self._listeners:
+                listener.tell(None)
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it has been stopped."""
-        return self._stopping.is_set()
-
-    def listen(self) -> Queue[Event]:
-        """Return a queue of what happens from now on; its first event is how everything stands."""
-        listener: Queue[Event] = Queue(_BEHIND)
+    @contextmanager
+    def listening(self) -> Iterator[Listener]:
+        """Yield a listener. Its first event is the current state."""
+        listener = Listener()
         with self._lock:
             state = {"payments": list(self._payments.values()), "queues": self._queues, "trouble": self._trouble}
-            listener.put(("state", state))
+            listener.tell(("state", state))
+            if self._stopping.is_set():
+                listener.tell(None)
             self._listeners.add(listener)
-        return listener
-
-    def tells(self, listener: Queue[Event]) -> bool:
-        """Whether a listener is still told: who reads too slowly is not."""
-        with self._lock:
-            return listener in self._listeners
-
-    def forget(self, listener: Queue[Event]) -> None:
-        """Tell a listener no more."""
-        with self._lock:
-            self._listeners.discard(listener)
+        try:
+            yield listener
+        finally:
+            with self._lock:
+                self._listeners.discard(listener)
 
     def count_soon(self) -> None:
-        """Count the queues at the next beat: something has just been sent."""
+        """Count the queues at the next poll: an action may have changed them."""
         self._counted = float("-inf")
 
     def _run(self) -> None:
-        feed, post = Feed(self.stack, "TRIM_HORIZON"), Post(self.stack)
+        feed, client = Feed(self.stack, "TRIM_HORIZON"), QueueClient(self.stack)
         while not self._stopping.wait(_POLL_SECONDS):
             try:
                 for record in feed.poll():
                     self._changed(record)
                 if time.monotonic() - self._counted > _COUNT_SECONDS:
                     self._counted = time.monotonic()
-                    self._count(post)
+                    self._count(client)
                 trouble = None
             except (ClientError, BotoCoreError, LocalError) as error:
                 trouble = str(error) if isinstance(error, LocalError) else explain(error)
@@ -113,9 +145,9 @@ class Pulse:
                 self._payments.popitem(last=False)
         self._tell("payment", view)
 
-    def _count(self, post: Post) -> None:
+    def _count(self, client: QueueClient) -> None:
         queues = [
-            {"name": name, "dead": dead, "label": queue.url.rpartition("/")[2], **asdict(post.counts(queue))}
+            {"name": name, "dead": dead, "label": queue.url.rpartition("/")[2], **asdict(client.counts(queue))}
             for dead, found in ((False, work_queues(self.stack)), (True, dead_letter_queues(self.stack)))
             for name, queue in found.items()
         ]
@@ -125,8 +157,5 @@ class Pulse:
 
     def _tell(self, name: str, data: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
         with self._lock:
-            for listener in list(self._listeners):
-                try:
-                    listener.put_nowait((name, data))
-                except Full:
-                    self._listeners.discard(listener)
+            for listener in self._listeners:
+                listener.tell((name, data))

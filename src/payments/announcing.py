@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from botocore.exceptions import ClientError
 
 from payments.aws import UnavailableError, available, refused
 from payments.money import Money
 from payments.relaying import batches
+from payments.telemetry import logger
 from payments.transitions import OPEN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from payments.model import Message
 
 
@@ -88,39 +92,66 @@ class Announcer:
         self._topic_arn = topic_arn
         self.source = source
 
-    def announce(self, messages: dict[str, Message]) -> dict[str, str]:
-        """Publish messages, by a name of the caller's, and return why any was not taken, by its name."""
-        return self.publish(
-            {name: (cloud_event(message, self.source), attributes(message)) for name, message in messages.items()}
-        )
+    def announce(self, messages: dict[str, Message], *, in_time: Callable[[], bool]) -> dict[str, str]:
+        """Publish messages, by a name of the caller's, and return why any was not published, by its name."""
+        events: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
+        failures: dict[str, str] = {}
+        for name, message in messages.items():
+            try:
+                events[name] = cloud_event(message, self.source), attributes(message)
+            except Exception as error:  # noqa: BLE001
+                # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
+                logger.error("no event could be written", error=type(error).__name__, **message.named())
+                failures[name] = type(error).__name__
+        return failures | self.publish(events, in_time=in_time)
 
-    def publish(self, events: dict[str, tuple[dict[str, Any], dict[str, str]]]) -> dict[str, str]:
-        """Publish CloudEvents, each with what subscribers can filter by, and return why any was not taken."""
+    def publish(
+        self, events: dict[str, tuple[dict[str, Any], dict[str, str]]], *, in_time: Callable[[], bool]
+    ) -> dict[str, str]:
+        """Publish CloudEvents, each with what subscribers can filter by, and return why any was not published.
+
+        At most two calls are made for each event, and none when ``in_time`` says no.
+        """
         names = iter(events)
-        untold: dict[str, str] = {}
+        failures: dict[str, str] = {}
         for bodies in batches([msgspec.json.encode(event).decode() for event, _ in events.values()]):
-            untold |= self._publish({(name := next(names)): (body, events[name][1]) for body in bodies})
-        return untold
+            failures |= self._publish({(name := next(names)): (body, events[name][1]) for body in bodies}, in_time)
+        return failures
 
-    def _publish(self, letters: dict[str, tuple[str, dict[str, str]]]) -> dict[str, str]:
-        names = list(letters)
+    def _publish(self, letters: dict[str, tuple[str, dict[str, str]]], in_time: Callable[[], bool]) -> dict[str, str]:
+        """Publish by one call; where SNS refuses the call, publish each letter alone: a bad one fails no other."""
+        if not in_time():
+            return dict.fromkeys(letters, "no time was left")
         try:
-            with available():
-                answer = self._client.publish_batch(
-                    TopicArn=self._topic_arn,
-                    PublishBatchRequestEntries=[
-                        {
-                            "Id": str(number),
-                            "Message": body,
-                            "MessageAttributes": {
-                                name: {"DataType": "String", "StringValue": value} for name, value in filters.items()
-                            },
-                        }
-                        for number, (body, filters) in enumerate(letters.values())
-                    ],
-                )
+            return self._call(letters)
         except UnavailableError as error:
-            return dict.fromkeys(names, str(error))
+            return dict.fromkeys(letters, str(error))
+        except ClientError as error:
+            reason = error.response["Error"]["Code"]
+        if len(letters) == 1:
+            logger.error("SNS refuses an announcement", reason=reason)
+            return dict.fromkeys(letters, reason)
+        failures: dict[str, str] = {}
+        for name, letter in letters.items():
+            failures |= self._publish({name: letter}, in_time)
+        return failures
+
+    def _call(self, letters: dict[str, tuple[str, dict[str, str]]]) -> dict[str, str]:
+        names = list(letters)
+        with available():
+            answer = self._client.publish_batch(
+                TopicArn=self._topic_arn,
+                PublishBatchRequestEntries=[
+                    {
+                        "Id": str(number),
+                        "Message": body,
+                        "MessageAttributes": {
+                            name: {"DataType": "String", "StringValue": value} for name, value in filters.items()
+                        },
+                    }
+                    for number, (body, filters) in enumerate(letters.values())
+                ],
+            )
         return {names[number]: why for number, why in refused(answer, len(names)).items()}
 
 

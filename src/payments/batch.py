@@ -31,6 +31,8 @@ class Attributes(NamedTuple):
     """What SQS says of a message."""
 
     approximate_receive_count: str
+    # When it was sent, in milliseconds.
+    sent_timestamp: str
 
 
 class Record(NamedTuple):
@@ -101,5 +103,6 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
 
 
 def _record(raw: dict[str, Any]) -> SQSRecord:
-    attributes = Attributes(raw["attributes"]["ApproximateReceiveCount"])
+    told = raw["attributes"]
+    attributes = Attributes(told["ApproximateReceiveCount"], told["SentTimestamp"])
     return cast("SQSRecord", Record(raw["messageId"], raw["receiptHandle"], raw["body"], attributes))

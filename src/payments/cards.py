@@ -44,8 +44,9 @@ _ISSUED = (
     r"|(?:220[0-4]\d|8[12]\d{3}|9792\d)\d{11,14}"  # Mir, RuPay, Troy
     r"|(?:5[06-9]|6\d)\d{11,17}"  # Discover, Maestro, RuPay, UnionPay, Verve
 )
-# What a digit adds to the Luhn sum where it is doubled.
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+# What each digit adds to the Luhn sum, as it is and doubled.
+_PLAIN = bytes(range(10))
+_DOUBLED = bytes([0, 2, 4, 6, 8, 1, 3, 5, 7, 9])
 MASK = "[card number]"
 
 
@@ -63,11 +64,6 @@ def redact(text: str) -> str:
             kept += [text[done:start], MASK]
         done = max(done, end)
     return "".join(kept) + text[done:]
-
-
-def luhn(digits: str) -> bool:
-    """Say whether a string of digits passes the Luhn check."""
-    return _luhn_sums(digits)[len(digits) % 2][-1] == 0
 
 
 def _cards(text: str) -> Iterator[tuple[int, int]]:
@@ -126,19 +122,22 @@ def _candidates(before: list[int]) -> Iterator[tuple[int, int]]:
             yield first, last
 
 
-def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+def _luhn_sums(digits: str) -> tuple[bytes, bytes]:
     """Return the sums of a string's digits up to each place, with every even or with every odd place doubled.
 
-    Only their last digit counts, so the sums stay small.
+    Only their last digit counts, so a byte holds each.
     """
-    even, odd = list(map(int, digits)), list(map(int, digits))
-    even[::2] = [_DOUBLED[value] for value in even[::2]]
-    odd[1::2] = [_DOUBLED[value] for value in odd[1::2]]
-    return _last_digits(even), _last_digits(odd)
+    plain, doubled = (
+        digits.encode().translate(bytes.maketrans(b"0123456789", values)) for values in (_PLAIN, _DOUBLED)
+    )
+    even, odd = bytearray(plain), bytearray(plain)
+    even[::2], odd[1::2] = doubled[::2], doubled[1::2]
+    sums = [accumulate(values, _last_digit, initial=0) for values in (even, odd)]
+    return bytes(sums[0]), bytes(sums[1])
 
 
-def _last_digits(values: list[int]) -> list[int]:
-    return list(accumulate(values, lambda total, value: (total + value) % 10, initial=0))
+def _last_digit(total: int, value: int) -> int:
+    return (total + value) % 10
 
 
 def _counts(digits: str, sizes: list[int]) -> bool:

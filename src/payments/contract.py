@@ -70,7 +70,7 @@ class FieldError(Struct, frozen=True):
     detail: str
 
 
-class RefusedError(Exception):
+class BadRequestError(Exception):
     """A request that cannot be accepted. ``errors`` holds what is wrong with its fields, where they could be read."""
 
     def __init__(self, errors: Iterable[FieldError] = ()) -> None:
@@ -78,15 +78,15 @@ class RefusedError(Exception):
         super().__init__(", ".join(error.pointer for error in self.errors))
 
 
-class RequestError(RefusedError):
+class RequestError(BadRequestError):
     """Some fields are invalid."""
 
 
-class NotJsonError(RefusedError):
+class NotJsonError(BadRequestError):
     """The body is not a JSON object in UTF-8."""
 
 
-class TooLargeError(RefusedError):
+class TooLargeError(BadRequestError):
     """The body is larger than ``MAX_BODY``."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from payments.contract import MAX_BODY, FieldError, NotJsonError, Problem, RefusedError, RequestError, TooLargeError
+from payments.contract import MAX_BODY, BadRequestError, FieldError, NotJsonError, Problem, RequestError, TooLargeError
 
 Response = dict[str, Any]
 
@@ -60,7 +60,7 @@ def problem(kind: Kind, detail: str, request_id: str, errors: list[FieldError] |
     return response(kind.status, body, headers)
 
 
-def refusal(error: RefusedError, request_id: str) -> Response:
+def refusal(error: BadRequestError, request_id: str) -> Response:
     """Return what a client is told of a request that was not accepted."""
     match error:
         case RequestError():

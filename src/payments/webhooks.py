@@ -18,8 +18,9 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,7 +34,6 @@ from payments.telemetry import logger, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -42,8 +42,19 @@ USER_AGENT = "payments-webhooks/1"
 # Enough to let an endpoint finish its answer; nobody reads it.
 MAX_ANSWER_BYTES = 16 * 1024
 CONNECT_SECONDS = 5.0
-# The longest wait that an endpoint may ask for. The module counts with it too, where it compares delays and retention.
+# The longest wait that an endpoint may ask for.
 MAX_RETRY_AFTER_SECONDS = 3600
+
+# SQS hides about 120,000 messages of a standard queue. At the limit a long poll returns nothing, without an error
+# (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html): nothing is delivered then,
+# and what is never received expires without a dead letter. From half of this number on the delays shrink, to none.
+MOST_HIDDEN = 100_000
+# For how long a container goes by what it knows of the queue.
+STATE_SECONDS = 10.0
+# When a container takes an endpoint for dead, and how long it leaves a dead one alone after each try.
+DEAD_AFTER = timedelta(minutes=15)
+DEAD_AFTER_FAILURES = 10
+LEFT_ALONE_FOR = timedelta(minutes=1)
 
 # The staging label of a secret's version that says that its endpoint is switched off, before the version's id.
 OFF = "SWITCHED_OFF-"
@@ -84,6 +95,10 @@ class GoneError(DeliveryError):
 
 class SwitchedOffError(DeliveryError):
     """The endpoint is switched off: nothing is sent until someone switches it on again."""
+
+
+class LeftAloneError(DeliveryError):
+    """The endpoint is dead and was tried a moment ago."""
 
 
 class SecretError(DeliveryError):
@@ -297,8 +312,19 @@ class Secret:
             self._read = Signing(read.version, [], off=True)
 
 
+class _State(NamedTuple):
+    """How many messages of a queue are hidden, and for how many seconds it keeps one."""
+
+    hidden: int
+    retention: float
+
+
 class Queue:
-    """The endpoint's queue: a message that failed stays hidden, longer each time."""
+    """The endpoint's queue: a message that failed stays hidden, longer each time.
+
+    A hidden message is in flight, and SQS limits those. So the delays shrink when very many messages are hidden, and no
+    message is hidden until it expires. docs/webhooks.md has the arithmetic.
+    """
 
     def __init__(
         self,
@@ -306,23 +332,44 @@ class Queue:
         url: str,
         delays: Sequence[int],
         jitter: Callable[[float, float], float] = random.uniform,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._url = url
         self._delays = delays
         self._jitter = jitter
+        self._clock = clock
+        self._state = _State(0, float("inf"))
+        self._until = float("-inf")
 
-    def delay(self, deliveries: int, retry_after: float = 0) -> int:
-        """Return for how many seconds a message is hidden after this many deliveries.
+    def delay(self, deliveries: int, age: float, retry_after: float = 0) -> int:
+        """Return for how many seconds a message is hidden that is so old and has failed this many times.
 
-        After the last one not at all: the next receive moves it to the dead-letter queue.
+        After the last delivery it is not hidden at all: the next receive moves it to the dead-letter queue.
         """
-        if deliveries > len(self._delays):
+        tries_left = len(self._delays) + 1 - deliveries
+        if tries_left <= 0:
             return 0
+        state = self._read()
         delay = self._delays[deliveries - 1]
-        # Up to a fifth less, so that what failed together does not come back together. What an endpoint asks for is
-        # heeded within bounds: a message that is told to wait each time must still meet its last try in the queue.
-        return round(max(self._jitter(0.8 * delay, delay), min(retry_after, MAX_RETRY_AFTER_SECONDS)))
+        # Up to a fifth less, so that what failed together does not come back together.
+        wanted = max(self._jitter(0.8 * delay, delay), min(retry_after, MAX_RETRY_AFTER_SECONDS))
+        room = min(max(2 * (1 - state.hidden / MOST_HIDDEN), 0), 1)
+        time_left = max(state.retention - age, 0)
+        return round(min(wanted * room, time_left / (tries_left + 1)))
+
+    def _read(self) -> _State:
+        """Return the queue's state, as it was ten seconds ago at most; as it was last known where SQS does not tell."""
+        if self._clock() >= self._until:
+            self._until = self._clock() + STATE_SECONDS
+            names = ["ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod"]
+            try:
+                with available():
+                    told = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+                self._state = _State(int(told[names[0]]), float(told[names[1]]))
+            except (ClientError, UnavailableError) as error:
+                logger.warning("the queue's state is not known", reason=type(error).__name__)
+        return self._state
 
     def postpone(self, receipt: str, seconds: int) -> None:
         """Hide a message for so long; where that fails, the queue's own visibility time-out holds."""
@@ -333,6 +380,37 @@ class Queue:
                 )
         except (ClientError, UnavailableError) as error:
             logger.warning("not postponed", reason=type(error).__name__)
+
+
+class Breaker:
+    """A circuit breaker: an endpoint that has been dead for long is tried once in a while, not by every message.
+
+    Without it, a function that waits for an endpoint that hangs does not get to the messages behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._failing_since = self._open_until = datetime.min.replace(tzinfo=UTC)
+
+    def check(self, moment: datetime) -> None:
+        """Raise LeftAloneError where the endpoint must not be tried now."""
+        if moment < self._open_until:
+            raise LeftAloneError("the endpoint is dead, and was tried a moment ago")
+
+    def failed(self, moment: datetime) -> None:
+        """Note a delivery that failed."""
+        with self._lock:
+            if self._failures == 0:
+                self._failing_since = moment
+            self._failures += 1
+            if self._failures >= DEAD_AFTER_FAILURES and moment - self._failing_since >= DEAD_AFTER:
+                self._open_until = moment + LEFT_ALONE_FOR
+
+    def succeeded(self) -> None:
+        """Note a delivery that succeeded."""
+        with self._lock:
+            self._failures = 0
 
 
 class _Event(Struct, frozen=True):
@@ -361,14 +439,16 @@ class Deliverer:
         self._queue = queue
         self._clock = clock
         self._trust = context or trust()
+        self._breaker = Breaker()
 
-    def work(self, body: str, receipt: str, deliveries: int) -> None:
+    def work(self, body: str, receipt: str, deliveries: int, sent: datetime) -> None:
         """Deliver a message, or postpone it and raise what went wrong."""
         try:
             self._deliver(body, deliveries)
         except Exception as error:
             measure("WebhookFailed")
-            seconds = self._queue.delay(deliveries, getattr(error, "retry_after", 0))
+            age = (self._clock() - sent).total_seconds()
+            seconds = self._queue.delay(deliveries, age, getattr(error, "retry_after", 0))
             self._queue.postpone(receipt, seconds)
             logger.info("postponed", deliveries=deliveries, seconds=seconds, **named(body))
             raise
@@ -387,14 +467,24 @@ class Deliverer:
             "webhook-timestamp": str(int(moment.timestamp())),
             "webhook-signature": " ".join(signer.sign(event.id, moment, body) for signer in signing.signers),
         }
+        self._breaker.check(self._clock())
+        try:
+            status = self._post(headers, body)
+        except DeliveryError:
+            self._breaker.failed(self._clock())
+            raise
+        self._breaker.succeeded()
+        measure("WebhookDelivered")
+        logger.info("delivered", status=status, deliveries=deliveries, **event.named())
+
+    def _post(self, headers: dict[str, str], body: str) -> int:
         status, retry_after = post(self._endpoint, headers, body.encode(), self._trust)
         if status == _GONE:
             self._switch_off()
             raise GoneError("the endpoint answered 410")
         if status not in _SUCCESS:
             raise DeliveryError(f"the endpoint answered {status}", _seconds(retry_after, self._clock()))
-        measure("WebhookDelivered")
-        logger.info("delivered", status=status, deliveries=deliveries, **event.named())
+        return status
 
     def _switch_off(self) -> None:
         measure("WebhookSwitchedOff")

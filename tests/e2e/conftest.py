@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,22 +12,12 @@ from ops import running
 from ops.client import Api, Keys, create_client
 from ops.display import Step
 from ops.inbox import Inbox
+from tests.support.deployed import Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ops.stack import Stack
-    from ops.terraform import Terraform
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """A running stack, the Terraform that made it, and what stands between its functions and AWS."""
-
-    stack: Stack
-    terraform: Terraform
-    proxy: Proxy
-    server: EmbeddedAWS
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.payment import until_final
-from tests.e2e.support import SOON, a_payment
+from tests.support.deployed import SOON, a_payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos.run import PATIENCE_SECONDS, Size, Target, run, zeros
+from chaos.run import PATIENCE_SECONDS, Size, SystemUnderTest, run, zeros
 
 if TYPE_CHECKING:
     from ops.client import Api
-    from tests.e2e.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 
@@ -22,7 +22,7 @@ def test_nothing_is_lost_charged_twice_or_left_unsaid_under_faults(deployed: Dep
     dead = {"QueueUrl": stack.outputs["relay_dlq_url"]}
     stack.sqs.send_message(**dead, MessageBody=json.dumps({"reason": "no payment", "sequence_number": "1"}))
     try:
-        target = Target(stack, api, deployed.proxy, deployed.server)
+        target = SystemUnderTest(stack, api, deployed.proxy, deployed.server)
         report, findings = run(target, Size(payments=120, seed=11, pause=0.7), lambda *_: None)
     finally:
         stack.sqs.purge_queue(**dead)

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi import checks as openapi
 
 from local import ROOT
 from payments.model import from_item
-from tests.e2e.support import a_payment, stored
+from tests.support.deployed import a_payment, stored
 
 if TYPE_CHECKING:
     from ops.client import Api

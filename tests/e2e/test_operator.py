@@ -13,26 +13,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local import ROOT
+from local.environments import LOCAL
 from ops import target
-from ops.dead_letters import Post, dead_letter_queues, work_queues
-from ops.environments import LOCAL
+from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.payment import until_final
 from ops.stream import Feed, stream_arn
 from payments.model import Message, from_item
-from tests.commands import Ran, runner
-from tests.e2e.support import AFTER_THE_RETRIES, SOON, a_payment, ledger, stored, unique
-from tests.e2e.test_refunds import stranded
-from tests.unit.conftest import payment as payment_of
+from tests.support.aws import payment as payment_of
+from tests.support.commands import Run, runner
+from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, ledger, stored, stranded, unique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
 
-    Run = Callable[..., Ran]
 
 pytestmark = pytest.mark.e2e
 
@@ -46,7 +43,7 @@ def payments(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.fixture(scope="module")
 def _quiet(stack: Stack) -> None:
     """Wait until nothing is on its way: what fails for the last time here would be one more dead letter."""
-    post = Post(stack)
+    post = QueueClient(stack)
     deadline = time.monotonic() + AFTER_THE_RETRIES
     while left := [queue.name for queue in work_queues(stack).values() if post.counts(queue).total]:
         assert time.monotonic() < deadline, left
@@ -56,7 +53,7 @@ def _quiet(stack: Stack) -> None:
 @pytest.fixture(autouse=True)
 def _no_dead_letters(stack: Stack, _quiet: None) -> None:
     """Other tests leave some."""
-    post = Post(stack)
+    post = QueueClient(stack)
     for queue in dead_letter_queues(stack).values():
         while post.counts(queue).waiting:
             for letters in post.receive(queue, 100):
@@ -64,7 +61,7 @@ def _no_dead_letters(stack: Stack, _quiet: None) -> None:
 
 
 def waiting(stack: Stack, name: str) -> int:
-    post = Post(stack)
+    post = QueueClient(stack)
     return post.counts(post.queue(name)).waiting
 
 
@@ -75,7 +72,7 @@ def until_waiting(stack: Stack, name: str, count: int) -> None:
 
 
 def send(stack: Stack, name: str, body: str) -> None:
-    stack.sqs.send_message(QueueUrl=Post(stack).queue(name).url, MessageBody=body)
+    stack.sqs.send_message(QueueUrl=QueueClient(stack).queue(name).url, MessageBody=body)
 
 
 # Payments
@@ -322,7 +319,7 @@ def test_reconciling_takes_an_age(payments: Run, stack: Stack, api: Api) -> None
 
 def test_the_doctor_finds_a_sound_stack_sound(payments: Run, stack: Stack) -> None:
     found = payments("doctor", "--json").json["findings"]
-    wanted = {"outputs", "credentials", "API", "API's door", "table", "recovery", "source of relay", "alarms"}
+    wanted = {"outputs", "credentials", "API", "API access", "table", "recovery", "source of relay", "alarms"}
     wanted |= {f"function {function}" for function in stack.outputs["function_names"]}
     verdicts = {one["check"]: one["verdict"] for one in found}
     assert {name: verdicts.get(name) for name in wanted} == dict.fromkeys(wanted, "ok")

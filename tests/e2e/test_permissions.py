@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.support import unique
+from tests.support.deployed import unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

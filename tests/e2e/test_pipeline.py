@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from ops.payment import until_final
 from payments.model import Message, Payment, timestamp, to_item
 from payments.transitions import Status
-from tests.e2e.support import AFTER_THE_RETRIES, SOON, a_payment, assert_problem, ledger, shown, stored, unique
+from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, assert_problem, ledger, shown, stored, unique
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
-    from tests.e2e.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 
@@ -52,7 +52,7 @@ NOT_READ_BACK = {
     },
     "aws_dynamodb_table": {"point_in_time_recovery"},
     "aws_flow_log": {"deliver_cross_account_role", "iam_role_arn", "max_aggregation_interval"},
-    "aws_vpc_endpoint": {"private_dns_enabled", "security_group_ids"},
+    "aws_vpc_endpoint": {"policy", "private_dns_enabled", "security_group_ids"},
 }
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ops.payment import until_final
 from payments.gateway import Charge, idempotency_key
-from payments.model import Payment, now, timestamp, to_item
+from payments.model import now
 from payments.simulator import Simulator
-from payments.transitions import OPEN, Status
-from tests.e2e.support import SOON, a_payment, assert_problem, ledger, stored, unique
+from payments.transitions import OPEN
+from tests.support.deployed import SOON, a_payment, assert_problem, ledger, stored, stranded, unique
 
 if TYPE_CHECKING:
     from ops.client import Api
@@ -138,25 +137,6 @@ def test_what_cannot_be_refunded(api: Api) -> None:
     until_final(api, declined["transaction_id"], SOON)
     assert_problem(api.refund(declined["transaction_id"], {"refund_id": "r"}), 409, "not-refundable")
     assert_problem(api.refund(declined["transaction_id"], {"amount": "x"}), 400, "invalid-request")
-
-
-def stranded(stack: Stack) -> Payment:
-    """Store a payment that nothing will ever bring to its end: it was marked unknown, and its message is gone."""
-    moment = timestamp(datetime.now(UTC) - timedelta(minutes=20))
-    payment = Payment(
-        transaction_id=unique("test"),
-        customer_id="stranded",
-        amount_minor=1250,
-        currency="EUR",
-        payment_method="pm_sim_approved",
-        status=Status.UNKNOWN,
-        version=2,
-        created_at=moment,
-        updated_at=moment,
-        fingerprint="0" * 64,
-    )
-    stack.dynamodb.put_item(TableName=stack.outputs["dynamodb_table_name"], Item=to_item(payment))
-    return payment
 
 
 def reconcile(stack: Stack, event: dict[str, Any]) -> dict[str, int]:

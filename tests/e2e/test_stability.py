@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local import ROOT
+from local.hcl import Module
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 
@@ -44,6 +44,7 @@ CHANGED: dict[str, Any] = {
     "alarm_emails": ["ops@example.com"],
     "allowed_private_cidrs": ["127.0.0.0/8"],
     "amount_limits": {"EUR": "10000.00"},
+    "anyone_may_pay": True,
     "announcement_subscriptions": {"books": {"protocol": "https", "endpoint": "https://books.example.com"}},
     "api": {
         "authorization": "API_KEY",
@@ -76,6 +77,7 @@ CHANGED: dict[str, Any] = {
     },
     "objectives": {"api_share": 0.99, "minimum_events": 5, "payments_seconds": 30, "payments_share": 0.99},
     "private_api": None,
+    "production_moves_no_money": True,
     "project": "another",
     "reconciler": {"interval_minutes": 1, "older_than_minutes": 30},
     "queues": {
@@ -100,8 +102,7 @@ PRIVATE = {"custom_domain": None, "private_api": {"vpc_endpoint_ids": ["vpce-0"]
 
 
 def test_every_variable_is_changed_here() -> None:
-    files = [file.read_text(encoding="utf-8") for file in ROOT.glob("variables*.tf")]
-    names = {name for text in files for name in re.findall(r'^variable "([a-z_]+)"', text, re.MULTILINE)}
+    names = {name for block in Module(ROOT).blocks("variable") for name in block.name_labels}
     assert names - NOT_CHANGED == set(CHANGED), "Give a new variable another value in CHANGED."
 
 

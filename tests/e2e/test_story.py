@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.story import Step, steps
-from tests.e2e.support import SOON, a_payment
+from local.story import LogLine, steps
+from tests.support.deployed import SOON, a_payment
 
 if TYPE_CHECKING:
     from ops.client import Api
@@ -21,7 +21,7 @@ def test_a_payments_story_is_told_by_the_functions_logs(api: Api, stack: Stack) 
     payment = a_payment()
     assert api.post(payment).status_code == 202
     deadline = time.monotonic() + SOON
-    told: list[Step] = []
+    told: list[LogLine] = []
     while time.monotonic() < deadline and "announced" not in {step.message for step in told}:
         time.sleep(1)
         told = steps(stack.logs, "local", payment["transaction_id"])

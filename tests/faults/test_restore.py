@@ -9,7 +9,7 @@ import pytest
 
 from payments.gateway import Charge, Refund
 from payments.telemetry import logger
-from tests.faults.world import World
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,8 +31,8 @@ from payments.gateway import Approved, Charge, Refund
 from payments.model import Message
 from payments.store import Word
 from payments.telemetry import logger
-from tests.faults.world import FATES, Task, World
-from tests.unit.conftest import payment
+from tests.support.aws import payment
+from tests.support.world import FATES, World, WorldTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ class Pipeline(RuleBasedStateMachine):
     def refund(self, which: int, share: int | None, fates: list[str] | None) -> None:
         self.drive(self.ask_back(which, share), fates)
 
-    def ask_back(self, which: int, share: int | None) -> Task:
+    def ask_back(self, which: int, share: int | None) -> WorldTask:
         payment = self.payments[which % len(self.payments)]
         body = {"refund_id": f"r{len(self.refunds)}"}
         if share:
@@ -182,7 +182,7 @@ class Pipeline(RuleBasedStateMachine):
         if a_day_passes:
             self.time_passes(25 * 60)
 
-    def drive(self, task: Task, fates: list[str] | None) -> None:
+    def drive(self, task: WorldTask, fates: list[str] | None) -> None:
         """Take a handler to its end, its first calls ending as ``fates`` say; None leaves it standing."""
         if fates is None:
             return

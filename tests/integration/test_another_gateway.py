@@ -11,7 +11,7 @@ from payments.aws import UnavailableError
 from payments.gateway import Approved, Charge, Declined, NotSent, Pending, RateLimited, Refund, Unknown
 from payments.money import Money
 from payments.secrets import Secret
-from tests.integration.stripe_support import Vault
+from tests.support.stripe import Vault
 
 KEY = Secret(Vault("key"), "s", str.strip, 300)
 CHARGE = Charge("payment-order-1", Money(1000, "EUR"), "acme_1", "order-1")

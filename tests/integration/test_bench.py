@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
+from unittest.mock import MagicMock
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from bench import offline, package, report, texts
 from bench.picture import Bar, bars
-from bench.stack import Call, per_payment
+from bench.stack import AwsCall, Bench, per_payment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,10 +72,10 @@ def test_the_functions_zip_and_the_layer_are_small() -> None:
 
 def test_calls_are_counted_for_a_payment_without_the_simulators_books() -> None:
     calls = [
-        Call("validator", "PutItem", "payments", 0),
-        Call("validator", "PutItem", "payments", 0),
-        Call("processor", "UpdateItem", "ledger", 0),
-        Call("relay", "SendMessageBatch", "-", 2),
+        AwsCall("validator", "PutItem", "payments", 0),
+        AwsCall("validator", "PutItem", "payments", 0),
+        AwsCall("processor", "UpdateItem", "ledger", 0),
+        AwsCall("relay", "SendMessageBatch", "-", 2),
     ]
     assert per_payment(calls, 2, "ledger") == {"relay SendMessageBatch": 0.5, "validator PutItem": 1.0}
 
@@ -99,3 +104,34 @@ def test_the_page_has_a_place_for_each_table() -> None:
     text = report.PAGE.read_text(encoding="utf-8")
     for name in report.SECTIONS:
         assert text.count(f"<!-- begin {name} -->") == text.count(f"<!-- end {name} -->") == 1
+
+
+WORKER = "import time; sum(range(3_000_000)); print(flush=True); time.sleep(60)"
+SERVER = f"""
+from subprocess import PIPE, Popen
+workers = [
+    Popen([{sys.executable!r}, "-c", {WORKER!r}], env={{"AWS_LAMBDA_FUNCTION_NAME": name}}, stdout=PIPE)
+    for name in ("payment-relay-x", "payment-relay-x", "payment-reader-x")
+]
+for worker in workers:
+    worker.stdout.readline()
+print(flush=True)
+workers[0].wait()
+"""
+
+
+def test_what_the_functions_use_is_told_apart_by_function() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, start_new_session=True, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            server.stdout.readline()
+            bench = Bench(MagicMock(pid=server.pid), MagicMock(), MagicMock())
+            used = bench.processes()
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+    assert used.keys() == {"server", "relay", "reader"}
+    # Two workers of the relay have computed the same as one of the reader.
+    assert used["relay"].cpu_seconds > used["reader"].cpu_seconds > 0
+    assert all(1 < process.memory_mb < 1000 for process in used.values())

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.cost import metrics
 from local import ROOT
+from local.hcl import Module
+
+MONITORING = Module(ROOT / "modules/monitoring")
 
 
 @pytest.mark.parametrize("script", ["docs/openapi.py", "docs/picture.py", "docs/tables.py"])
@@ -69,13 +73,11 @@ def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
 
 
 def test_every_threshold_has_its_reason() -> None:
-    variables = (ROOT / "modules/monitoring/variables.tf").read_text()
-    block = variables.split('variable "thresholds"', 1)[1]
-    defaults = dict(re.findall(r"(\w+)\s*= optional\(number, ([0-9.]+)\)", block))
+    defaults = _defaults(MONITORING, "thresholds")
     readme = (ROOT / "modules/monitoring/README.md").read_text()
     told = re.findall(r"^\| `(\w+)` \| ([0-9.]+)[^|]* \| ([^|]+) \| ([^|]+) \|$", readme, re.MULTILINE)
     assert len(defaults) > 10
-    assert {name: default for name, default, _, _ in told} == defaults
+    assert {name: float(default) for name, default, _, _ in told} == defaults
     # A reason is a sentence, not a word.
     assert [name for name, _, _, why in told if len(why.split()) < 5] == []
 
@@ -83,18 +85,16 @@ def test_every_threshold_has_its_reason() -> None:
 def test_the_root_has_the_defaults_of_the_module() -> None:
     """They are written twice, for who reads the root; they must not differ."""
 
-    def defaults(file: str, name: str) -> list[tuple[str, str]]:
-        block = (ROOT / file).read_text().split(f'variable "{name}" {{', 1)[1].split("\n}\n", 1)[0]
-        return re.findall(r"(\w+)\s*= optional\(number, ([0-9.]+)\)", block)
-
     for name in ("objectives", "thresholds"):
-        assert defaults("variables.tf", name) == defaults("modules/monitoring/variables.tf", name) != []
+        assert _defaults(Module(ROOT), name) == _defaults(MONITORING, name) != {}
+
+
+def _defaults(module: Module, variable: str) -> dict[str, float]:
+    return {name: float(module.default(variable, name)) for name in module.optional(variable)}
 
 
 def test_every_metric_is_told_of() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "src/payments").rglob("*.py"))
-    counted = set(re.findall(r'measure(?:_[a-z]+)?\((?=.*?"[A-Z])[^)]*', code))
-    names = {name for call in counted for name in re.findall(r'"([A-Z]\w+)"', call)}
+    names = metrics((ROOT / "src/payments").rglob("*.py"))
     handler = (ROOT / "src/payments/handlers/reconciler.py").read_text()
     (outcomes,) = re.findall(r"for name in \(([^)]+)\):\n\s+if counts", handler)
     names |= {f"Reconciler{name.capitalize()}" for name in re.findall(r'"(\w+)"', outcomes)}

@@ -15,7 +15,7 @@ from payments.handlers import notifier, processor, reader, reconciler, refunder,
 from payments.handling import FunctionError
 from payments.model import Message, PoisonError, Task, to_item
 from payments.relaying import Relay
-from tests.unit.conftest import LEDGER, REQUEST, TABLE, Context, api_event, payment, queue_event, stream_record
+from tests.support.aws import LEDGER, REQUEST, TABLE, Context, api_event, payment, queue_event, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,11 @@ bodies = st.one_of(
     objects.map(json.dumps),
     objects.map(lambda changes: json.dumps(REQUEST | changes)),
     st.just(json.dumps(REQUEST)),
+    st.builds(
+        lambda text, size: json.dumps(REQUEST | {"description": text * size}),
+        st.text(max_size=5),
+        st.integers(0, 10**5),
+    ),
 )
 headers = st.none() | st.dictionaries(
     st.sampled_from(["Idempotency-Key", "idempotency-key", "x"]), st.text(max_size=20)
@@ -89,7 +94,7 @@ def test_a_request_is_accepted_or_refused_and_a_refused_one_writes_nothing(
         before = kept(dynamodb)
         event = api_event(body, resource=resource, path=path, headers=headers) | {"isBase64Encoded": base64}
         answer = handler(event, CONTEXT)
-        assert answer["statusCode"] in {202, 400, 404, 409, 422}
+        assert answer["statusCode"] in {202, 400, 404, 409, 413, 422}
         told = json.loads(answer["body"])
         if answer["statusCode"] != 202:
             assert told["type"].startswith("/problems/")
@@ -129,11 +134,11 @@ def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
     assert f"m{batch.index(good)}" not in failed
     assert all(is_task(body) for number, body in enumerate(batch) if f"m{number}" not in failed)
 
-    class Topic:
+    class NoTopic:
         def publish_batch(self, **request: Any) -> dict[str, Any]:
             return {"Successful": request["PublishBatchRequestEntries"], "Failed": []}
 
-    monkeypatch.setattr(notifier, "wired", lambda: Announcer(Topic(), "topic", "/payments/test"))
+    monkeypatch.setattr(notifier, "wired", lambda: Announcer(NoTopic(), "topic", "/payments/test"))
     result = notifier.handler(queue_event(batch), CONTEXT)
     failed = {one["itemIdentifier"] for one in result["batchItemFailures"]}
     assert failed == {f"m{number}" for number, body in enumerate(batch) if not readable(body)}
@@ -178,12 +183,12 @@ def test_any_record_is_relayed_or_put_aside_and_its_neighbour_goes_on(
 ) -> None:
     sent: dict[str, list[str]] = {}
 
-    class Queue:
+    class NoQueue:
         def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
             sent.setdefault(QueueUrl, []).extend(entry["MessageBody"] for entry in Entries)
             return {"Successful": Entries}
 
-    monkeypatch.setattr(relay, "wired", lambda: Relay(Queue(), "p", "n", "dead"))
+    monkeypatch.setattr(relay, "wired", lambda: Relay(NoQueue(), "p", "n", "dead"))
     image = {name: value for name, value in (IMAGE | changes).items() if name not in gone}
     record = {"eventName": kind, "dynamodb": {"NewImage": image} | ({"OldImage": IMAGE} if old else {})}
     neighbour = stream_record(payment(transaction_id="neighbour"))

@@ -23,16 +23,16 @@ from payments.gateway import Approved, Charge, Declined, Gateway, RateLimited, R
 from payments.money import Money
 from payments.simulator import Simulator
 from payments.stripe_gateway import StripeGateway
-from tests.fakes.stripe_server import FakeStripe
-from tests.integration import second_opinion
-from tests.integration.stripe_support import gateway_to
-from tests.unit.conftest import LEDGER
+from tests.support import second_opinion
+from tests.support.aws import LEDGER
+from tests.support.stripe import gateway_to
+from tests.support.stripe_server import FakeStripe
 
 TEN = Money(1000, "EUR")
 
 
 @dataclass
-class Bench:
+class GatewayUnderTest:
     """A gateway, what it has charged and given back by its own books, and its payment method for each behaviour."""
 
     gateway: Gateway
@@ -42,7 +42,7 @@ class Bench:
 
 
 @contextmanager
-def simulator(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def simulator(request: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
     dynamodb = request.getfixturevalue("dynamodb")
 
     def entries() -> list[dict[str, Any]]:
@@ -60,11 +60,11 @@ def simulator(request: pytest.FixtureRequest) -> Iterator[Bench]:
     methods = {behaviour: f"pm_sim_{behaviour}" for behaviour in behaviours}
     methods |= {"insufficient_funds": "pm_sim_declined_insufficient_funds"}
     methods |= {f"refund_{behaviour}": f"pm_sim_refund_{behaviour}" for behaviour in behaviours[1:]}
-    yield Bench(Simulator(dynamodb, LEDGER, lambda: datetime.now(UTC)), charged, given_back, methods)
+    yield GatewayUnderTest(Simulator(dynamodb, LEDGER, lambda: datetime.now(UTC)), charged, given_back, methods)
 
 
 @contextmanager
-def stripe(_: pytest.FixtureRequest) -> Iterator[Bench]:
+def stripe(_: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
     with FakeStripe() as fake:
         behaviours = ("timeout_after_charge", "timeout_before_charge", "rate_limited", "unavailable")
         methods = {behaviour: f"pm_fake_{behaviour}" for behaviour in behaviours}
@@ -72,14 +72,14 @@ def stripe(_: pytest.FixtureRequest) -> Iterator[Bench]:
         methods |= {"insufficient_funds": "pm_card_visa_chargeDeclinedInsufficientFunds"}
         methods |= {f"refund_{behaviour}": f"pm_fake_refund_{behaviour}" for behaviour in behaviours}
         gateway: StripeGateway = gateway_to(fake)
-        yield Bench(gateway, fake.charged, fake.given_back, methods)
+        yield GatewayUnderTest(gateway, fake.charged, fake.given_back, methods)
 
 
 @contextmanager
-def localstripe(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def localstripe(request: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
     opinion = request.getfixturevalue("opinion")
     opinion.forget()
-    yield Bench(opinion.gateway(), opinion.charged, opinion.given_back, opinion.methods())
+    yield GatewayUnderTest(opinion.gateway(), opinion.charged, opinion.given_back, opinion.methods())
 
 
 GATEWAYS = {"simulator": simulator, "stripe": stripe, "localstripe": localstripe}
@@ -116,7 +116,7 @@ def opinion() -> Iterator[second_opinion.Opinion]:
 
 
 @pytest.fixture(params=GATEWAYS)
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
     differs = DIFFERENCES.get(request.param, {}).get(request.node.originalname)
     if differs is not None:
         # Strict: where it comes to do what Stripe does, its line must go.
@@ -125,7 +125,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         yield made
 
 
-def charge_of(bench: Bench, behaviour: str, money: Money = TEN) -> Charge:
+def charge_of(bench: GatewayUnderTest, behaviour: str, money: Money = TEN) -> Charge:
     return Charge(idempotency_key("order-1"), money, bench.methods[behaviour], "order-1")
 
 
@@ -133,13 +133,13 @@ def refund_of(reference: str, refund_id: str = "r1", money: Money = TEN) -> Refu
     return Refund(idempotency_key("order-1", refund_id), money, reference, "order-1", refund_id)
 
 
-def approved(bench: Bench, behaviour: str = "approved") -> str:
+def approved(bench: GatewayUnderTest, behaviour: str = "approved") -> str:
     outcome = bench.gateway.charge(charge_of(bench, behaviour))
     assert isinstance(outcome, Approved)
     return outcome.reference
 
 
-def test_a_charge_is_made_once_however_often_it_is_asked_for(bench: Bench) -> None:
+def test_a_charge_is_made_once_however_often_it_is_asked_for(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "approved")
     first = bench.gateway.charge(charge)
     assert isinstance(first, Approved)
@@ -148,7 +148,7 @@ def test_a_charge_is_made_once_however_often_it_is_asked_for(bench: Bench) -> No
     assert bench.charged() == 1000
 
 
-def test_a_charge_is_made_once_though_it_is_asked_for_at_once(bench: Bench) -> None:
+def test_a_charge_is_made_once_though_it_is_asked_for_at_once(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "approved")
     with ThreadPoolExecutor(10) as pool:
         outcomes = set(pool.map(bench.gateway.charge, [charge] * 10))
@@ -159,20 +159,20 @@ def test_a_charge_is_made_once_though_it_is_asked_for_at_once(bench: Bench) -> N
     assert bench.charged() == 1000
 
 
-def test_a_decline_is_final_and_says_why(bench: Bench) -> None:
+def test_a_decline_is_final_and_says_why(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "insufficient_funds")
     declined = Declined("insufficient_funds")
     assert [bench.gateway.charge(charge), bench.gateway.charge(charge), bench.gateway.lookup(charge)] == [declined] * 3
     assert bench.charged() == 0
 
 
-def test_a_payment_method_that_is_not_there_is_a_decline(bench: Bench) -> None:
+def test_a_payment_method_that_is_not_there_is_a_decline(bench: GatewayUnderTest) -> None:
     charge = Charge("k", TEN, "pm_nowhere", "order-1")
     assert isinstance(bench.gateway.charge(charge), Declined)
     assert bench.charged() == 0
 
 
-def test_a_lost_answer_is_unknown_and_is_had_by_asking(bench: Bench) -> None:
+def test_a_lost_answer_is_unknown_and_is_had_by_asking(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "timeout_after_charge")
     assert isinstance(bench.gateway.charge(charge), Unknown)
     found = bench.gateway.lookup(charge)
@@ -181,7 +181,7 @@ def test_a_lost_answer_is_unknown_and_is_had_by_asking(bench: Bench) -> None:
     assert bench.charged() == 1000
 
 
-def test_a_lost_question_is_unknown_and_is_asked_again(bench: Bench) -> None:
+def test_a_lost_question_is_unknown_and_is_asked_again(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "timeout_before_charge")
     assert isinstance(bench.gateway.charge(charge), Unknown)
     assert bench.gateway.lookup(charge) is None
@@ -189,33 +189,33 @@ def test_a_lost_question_is_unknown_and_is_asked_again(bench: Bench) -> None:
     assert bench.charged() == 1000
 
 
-def test_too_many_calls_are_told_apart(bench: Bench) -> None:
+def test_too_many_calls_are_told_apart(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "rate_limited")
     assert bench.gateway.charge(charge) == RateLimited()
     assert bench.gateway.lookup(charge) is None
     assert isinstance(bench.gateway.charge(charge), Approved)
 
 
-def test_a_gateway_that_never_answers_never_declines(bench: Bench) -> None:
+def test_a_gateway_that_never_answers_never_declines(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "unavailable")
     assert [type(bench.gateway.charge(charge)) for _ in range(2)] == [Unknown] * 2
     assert bench.gateway.lookup(charge) is None
     assert bench.charged() == 0
 
 
-def test_a_key_that_was_used_for_another_amount_is_neither_a_charge_nor_a_decline(bench: Bench) -> None:
+def test_a_key_that_was_used_for_another_amount_is_neither_a_charge_nor_a_decline(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "approved")
     bench.gateway.charge(charge)
     assert isinstance(bench.gateway.charge(msgspec.structs.replace(charge, money=Money(1, "EUR"))), Unknown)
     assert bench.charged() == 1000
 
 
-def test_what_was_never_asked_for_is_not_found(bench: Bench) -> None:
+def test_what_was_never_asked_for_is_not_found(bench: GatewayUnderTest) -> None:
     assert bench.gateway.lookup(charge_of(bench, "approved")) is None
     assert bench.gateway.lookup(refund_of(approved(bench))) is None
 
 
-def test_a_refund_is_given_once_however_often_it_is_asked_for(bench: Bench) -> None:
+def test_a_refund_is_given_once_however_often_it_is_asked_for(bench: GatewayUnderTest) -> None:
     refund = refund_of(approved(bench), money=Money(400, "EUR"))
     first = bench.gateway.refund(refund)
     assert isinstance(first, Approved)
@@ -223,7 +223,7 @@ def test_a_refund_is_given_once_however_often_it_is_asked_for(bench: Bench) -> N
     assert bench.given_back() == 400
 
 
-def test_refunds_end_where_the_charge_does(bench: Bench) -> None:
+def test_refunds_end_where_the_charge_does(bench: GatewayUnderTest) -> None:
     reference = approved(bench)
     several = [refund_of(reference, f"r{number}", Money(300, "EUR")) for number in range(4)]
     outcomes = [bench.gateway.refund(refund) for refund in several]
@@ -233,7 +233,7 @@ def test_refunds_end_where_the_charge_does(bench: Bench) -> None:
     assert bench.given_back() == 1000
 
 
-def test_a_refund_of_no_charge_is_declined(bench: Bench) -> None:
+def test_a_refund_of_no_charge_is_declined(bench: GatewayUnderTest) -> None:
     assert isinstance(bench.gateway.refund(refund_of("pi_nowhere")), Declined)
 
 
@@ -245,7 +245,9 @@ def test_a_refund_of_no_charge_is_declined(bench: Bench) -> None:
         ("rate_limited", RateLimited, None),
     ],
 )
-def test_a_refund_that_got_lost_is_given_once(bench: Bench, behaviour: str, first: type, found: type | None) -> None:
+def test_a_refund_that_got_lost_is_given_once(
+    bench: GatewayUnderTest, behaviour: str, first: type, found: type | None
+) -> None:
     refund = refund_of(approved(bench, f"refund_{behaviour}"))
     assert isinstance(bench.gateway.refund(refund), first)
     known = bench.gateway.lookup(refund)
@@ -258,12 +260,12 @@ def test_a_refund_that_got_lost_is_given_once(bench: Bench, behaviour: str, firs
 
 
 @pytest.fixture(params=["stripe", "localstripe"])
-def agreeing(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def agreeing(request: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
     with GATEWAYS[request.param](request) as made:
         yield made
 
 
-def test_a_charge_and_its_refund_are_made_and_found_by_their_names(agreeing: Bench) -> None:
+def test_a_charge_and_its_refund_are_made_and_found_by_their_names(agreeing: GatewayUnderTest) -> None:
     outcome = agreeing.gateway.charge(charge_of(agreeing, "approved"))
     assert isinstance(outcome, Approved)
     assert outcome.reference.startswith("pi_")

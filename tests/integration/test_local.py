@@ -258,6 +258,17 @@ def handler(event, context):
 """
 
 
+def write(table: Any, writer: int, answered: list[str], over: threading.Event) -> None:
+    """Write items until it is over; note those that were answered."""
+    number = 0
+    while not over.is_set():
+        name = f"{writer}-{number}"
+        with suppress(BotoCoreError, ClientError):
+            table.put_item(TableName="answered", Item={"name": {"S": name}})
+            answered.append(name)
+        number += 1
+
+
 def test_nothing_that_was_answered_is_forgotten_by_a_restart(embedded: EmbeddedAWS) -> None:
     """Not even where a function that takes its time keeps the server from ending."""
     table, functions = (
@@ -268,20 +279,11 @@ def test_nothing_that_was_answered_is_forgotten_by_a_restart(embedded: EmbeddedA
     answered: list[str] = []
     over = threading.Event()
 
-    def write(writer: int) -> None:
-        number = 0
-        while not over.is_set():
-            name = f"{writer}-{number}"
-            with suppress(BotoCoreError, ClientError):
-                table.put_item(TableName="answered", Item={"name": {"S": name}})
-                answered.append(name)
-            number += 1
-
     def call() -> None:
         with suppress(BotoCoreError, ClientError):
             functions.invoke(FunctionName="slow")
 
-    threads = [threading.Thread(target=write, args=[number]) for number in range(3)]
+    threads = [threading.Thread(target=write, args=[table, number, answered, over]) for number in range(3)]
     threads += [threading.Thread(target=call) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -311,8 +313,10 @@ def test_the_layer_is_for_the_runtime_that_an_environment_asks_for(
     file = tmp_path / "far.tfvars"
     monkeypatch.setattr(layer, "variables", lambda _env: file)
     monkeypatch.setattr(layer, "ROOT", tmp_path)
-    defaults = 'variable "runtime" { architecture = optional(string, "arm64")\n name = optional(string, "python3.13") }'
-    (tmp_path / "variables.tf").write_text(defaults)
+    # Which file it is in, and in which order, does not matter.
+    (tmp_path / "variables-functions.tf").write_text("""variable "runtime" {
+      type = object({ name = optional(string, "python3.13"), architecture = optional(string, "arm64") })
+    }""")
     file.write_text('environment_suffix = "far"\n')
     assert layer.target("far") == ("arm64", "3.13")
     file.write_text('runtime = { architecture = "x86_64" }\n')

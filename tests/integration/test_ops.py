@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from local import ROOT, LocalError, layer
+from local import ROOT, LocalError, environments, layer
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
-from ops import environments, fake_stripe, interrupt, running
+from ops import fake_stripe, interrupt, running
 from ops.client import Api, Keys
 from ops.commands import stack
 from ops.display import Display
 from ops.stack import Stack
 from ops.terraform import Terraform
 from payments.stripe_events import verify
-from tests.receiver import Receiver
+from tests.support.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,9 @@ def ops(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_unknown_environment_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(LocalError, match=r"no environment 'staging'. Known are: dev, local, prod.*env/staging.tfvars"):
+    with pytest.raises(
+        LocalError, match=r"no environment 'staging'. Known environments: dev, local, prod.*env/staging.tfvars"
+    ):
         environments.variables("staging")
 
 
@@ -80,7 +82,7 @@ def test_an_unknown_environment_is_refused_with_the_known_ones() -> None:
 def test_every_command_refuses_an_unknown_environment(command: str) -> None:
     answer = ops(command, "--env", "staging")
     assert answer.returncode == 1
-    assert "Known are: dev, local, prod" in answer.stderr
+    assert "Known environments: dev, local, prod" in answer.stderr
     assert answer.stdout == ""
     assert "Traceback" not in answer.stderr
 
@@ -212,7 +214,7 @@ def test_a_run_that_was_cut_off_is_begun_anew(place: running.Place) -> None:
     write_state(place)
     write_record(place, a_dead_pid())
     place.applying.write_text("1")
-    assert running.remains(place, 4566) == "an earlier run was cut off while it deployed"
+    assert running.remains(place, 4566) == "an earlier run was interrupted while it deployed"
 
 
 def test_a_state_without_a_server_is_begun_anew(place: running.Place) -> None:
@@ -223,7 +225,7 @@ def test_a_state_without_a_server_is_begun_anew(place: running.Place) -> None:
 def test_a_server_that_died_without_saving_is_begun_anew(place: running.Place) -> None:
     write_state(place)
     write_record(place, a_dead_pid())
-    assert running.remains(place, 4566) == "the embedded AWS has ended without saving its state"
+    assert running.remains(place, 4566) == "the embedded AWS ended without saving its state"
 
 
 def test_a_server_that_saved_its_state_is_gone_on_with_on_its_port(place: running.Place) -> None:
@@ -231,7 +233,7 @@ def test_a_server_that_saved_its_state_is_gone_on_with_on_its_port(place: runnin
     write_record(place, a_dead_pid())
     (place.folder / "aws").mkdir()
     assert running.remains(place, 4566) is None
-    assert running.remains(place, 4567) == "the stack was made for port 4566"
+    assert running.remains(place, 4567) == "the stack was deployed for port 4566"
 
 
 def test_another_programs_process_is_not_taken_for_the_server(

@@ -17,15 +17,15 @@ from payments.handling import FunctionError
 from payments.model import RefundRecord, now, timestamp
 from payments.store import Table, Word
 from payments.transitions import Status
-from tests.fakes.stripe_server import KEY, FakeStripe
-from tests.integration.stripe_support import Vault, gateway_to
-from tests.unit.conftest import TABLE, Context, payment
+from tests.support.aws import TABLE, Context, payment
+from tests.support.stripe import Vault, gateway_to
+from tests.support.stripe_server import KEY, FakeStripe
 
 TODAY = now().date().isoformat()
 HOUR = 3600
 
 
-class Topic:
+class RecordingTopic:
     """SNS, as far as something is published to it."""
 
     def __init__(self) -> None:
@@ -49,12 +49,12 @@ def fake() -> Iterator[FakeStripe]:
 
 
 @pytest.fixture
-def topic() -> Topic:
-    return Topic()
+def topic() -> RecordingTopic:
+    return RecordingTopic()
 
 
 @pytest.fixture(autouse=True)
-def wiring(dynamodb: Any, fake: FakeStripe, topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def wiring(dynamodb: Any, fake: FakeStripe, topic: RecordingTopic, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clients = {"dynamodb": dynamodb, "secretsmanager": Vault(KEY), "sns": topic}
     monkeypatch.setattr(aws, "client", clients.__getitem__)
     settings = {
@@ -111,7 +111,7 @@ def update(dynamodb: Any, transaction_id: str = "order-1", **values: dict[str, s
     )
 
 
-def only(topic: Topic, kind: str) -> dict[str, Any]:
+def only(topic: RecordingTopic, kind: str) -> dict[str, Any]:
     """The one difference of a comparison, as it is announced."""
     came = compare()
     assert [one["kind"] for one in came["differences"]] == [kind]
@@ -123,7 +123,7 @@ def only(topic: Topic, kind: str) -> dict[str, Any]:
 
 
 def test_where_nothing_differs_nothing_is_said(
-    fake: FakeStripe, table: Table, topic: Topic, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+    fake: FakeStripe, table: Table, topic: RecordingTopic, log: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(5):
         charge(fake, table, f"order-{number}")
@@ -138,14 +138,18 @@ def test_where_nothing_differs_nothing_is_said(
     assert not any("ComparisonDifference" in one for one in metrics)
 
 
-def test_a_charge_that_the_table_does_not_have(fake: FakeStripe, table: Table, dynamodb: Any, topic: Topic) -> None:
+def test_a_charge_that_the_table_does_not_have(
+    fake: FakeStripe, table: Table, dynamodb: Any, topic: RecordingTopic
+) -> None:
     reference = charge(fake, table)
     dynamodb.delete_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})
     found = only(topic, "not_in_table")
     assert (found["gateway_reference"], found["at_gateway"]) == (reference, "12.50 EUR")
 
 
-def test_a_charge_of_a_payment_that_failed_here(fake: FakeStripe, table: Table, dynamodb: Any, topic: Topic) -> None:
+def test_a_charge_of_a_payment_that_failed_here(
+    fake: FakeStripe, table: Table, dynamodb: Any, topic: RecordingTopic
+) -> None:
     charge(fake, table)
     update(dynamodb, status={"S": "failed"})
     found = only(topic, "status")
@@ -176,7 +180,9 @@ def test_what_the_bank_has_yet_to_decide_is_no_difference_where_both_say_so(
     assert compare()["differences"] == []
 
 
-def test_what_is_final_here_and_pending_at_stripe_differs(fake: FakeStripe, table: Table, topic: Topic) -> None:
+def test_what_is_final_here_and_pending_at_stripe_differs(
+    fake: FakeStripe, table: Table, topic: RecordingTopic
+) -> None:
     charge(fake, table)
     fake.balance[0]["source"]["status"] = "pending"
     assert only(topic, "status")["at_gateway"] == "pending"
@@ -190,13 +196,13 @@ def test_the_oldest_of_many_is_compared_too(fake: FakeStripe, table: Table) -> N
 
 
 @pytest.mark.parametrize("change", [{"amount": 1251}, {"currency": "usd"}, {"currency": "kwd", "amount": 12501}])
-def test_another_amount(fake: FakeStripe, table: Table, topic: Topic, change: dict[str, Any]) -> None:
+def test_another_amount(fake: FakeStripe, table: Table, topic: RecordingTopic, change: dict[str, Any]) -> None:
     charge(fake, table)
     fake.balance[0]["source"] |= change
     assert only(topic, "amount")["in_table"] == "12.50 EUR"
 
 
-def test_a_second_charge_of_the_same_payment(fake: FakeStripe, table: Table, topic: Topic) -> None:
+def test_a_second_charge_of_the_same_payment(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
     first = charge(fake, table)
     source = fake.balance[0]["source"] | {"id": "ch_2", "payment_intent": "pi_second"}
     fake.balance.append(fake.balance[0] | {"id": "txn_2", "source": source})
@@ -211,7 +217,7 @@ def test_a_failed_attempt_beside_the_charge_is_no_difference(fake: FakeStripe, t
     assert compare()["differences"] == []
 
 
-def test_a_payment_that_stripe_has_never_seen(table: Table, topic: Topic) -> None:
+def test_a_payment_that_stripe_has_never_seen(table: Table, topic: RecordingTopic) -> None:
     table.accept(payment(payment_method="pm_card_visa"))
     assert table.record("order-1", "approve", now(), Word(gateway_reference="pi_nowhere"))
     assert only(topic, "not_at_gateway") == {
@@ -222,7 +228,7 @@ def test_a_payment_that_stripe_has_never_seen(table: Table, topic: Topic) -> Non
     }
 
 
-def test_a_payment_whose_charge_did_not_happen(fake: FakeStripe, table: Table, topic: Topic) -> None:
+def test_a_payment_whose_charge_did_not_happen(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
     reference = charge(fake, table)
     fake.balance.clear()
     fake.intents[reference] |= {"status": "canceled", "amount_received": 0}
@@ -237,28 +243,28 @@ def test_a_charge_at_midnight_is_found_by_its_name(fake: FakeStripe, table: Tabl
     assert compare() == {"day": TODAY, "compared": 1, "differences": []}
 
 
-def test_a_refund_that_the_payment_does_not_have(fake: FakeStripe, table: Table, topic: Topic) -> None:
+def test_a_refund_that_the_payment_does_not_have(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
     charge(fake, table)
     refund = give_back(fake, table)
     refund["metadata"]["refund_id"] = "r2"
     assert only(topic, "not_in_table")["refund_id"] == "r2"
 
 
-def test_a_refund_of_another_amount(fake: FakeStripe, table: Table, topic: Topic) -> None:
+def test_a_refund_of_another_amount(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
     charge(fake, table)
     give_back(fake, table)["amount"] = 499
     found = only(topic, "amount")
     assert (found["at_gateway"], found["in_table"]) == ("4.99 EUR", "5.00 EUR")
 
 
-def test_a_refund_that_failed_at_stripe_after_all(fake: FakeStripe, table: Table, topic: Topic) -> None:
+def test_a_refund_that_failed_at_stripe_after_all(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
     charge(fake, table)
     give_back(fake, table)["status"] = "failed"
     found = only(topic, "status")
     assert (found["refund_id"], found["at_gateway"], found["in_table"]) == ("r1", "failed", Status.PROCESSED)
 
 
-def test_a_refund_that_was_made_by_hand(fake: FakeStripe, table: Table, topic: Topic) -> None:
+def test_a_refund_that_was_made_by_hand(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
     charge(fake, table)
     give_back(fake, table)["metadata"].clear()
     assert only(topic, "refund_by_hand")["transaction_id"] == "order-1"
@@ -275,7 +281,12 @@ def test_what_other_stacks_have_done_is_left_alone(fake: FakeStripe, table: Tabl
 
 
 def test_a_difference_is_counted_by_its_kind_and_announced_again_under_the_same_id(
-    fake: FakeStripe, table: Table, dynamodb: Any, topic: Topic, capsys: pytest.CaptureFixture[str], log: io.StringIO
+    fake: FakeStripe,
+    table: Table,
+    dynamodb: Any,
+    topic: RecordingTopic,
+    capsys: pytest.CaptureFixture[str],
+    log: io.StringIO,
 ) -> None:
     charge(fake, table)
     update(dynamodb, status={"S": "failed"})
@@ -303,7 +314,9 @@ def test_what_is_no_day_is_refused(day: Any) -> None:
         stripe_comparer.handler({"day": day}, Context())  # type: ignore[arg-type]
 
 
-def test_a_day_that_is_not_compared_to_its_end_is_a_failure(fake: FakeStripe, table: Table, topic: Topic) -> None:
+def test_a_day_that_is_not_compared_to_its_end_is_a_failure(
+    fake: FakeStripe, table: Table, topic: RecordingTopic
+) -> None:
     charge(fake, table)
     with pytest.raises(FunctionError, match="UnfinishedError"):
         compare(remaining=1000)

@@ -20,8 +20,8 @@ from payments.money import Money
 from payments.secrets import Secret
 from payments.stripe_gateway import StripeGateway
 from payments.stripe_money import SUPPORTED, AmountError, from_stripe, to_stripe
-from tests.fakes.stripe_server import KEY, ZERO_DECIMAL, Answer, Entry, FakeStripe
-from tests.integration.stripe_support import Vault, gateway_to
+from tests.support.stripe import Vault, gateway_to
+from tests.support.stripe_server import KEY, ZERO_DECIMAL, Entry, FakeStripe, StripeAnswer
 
 TEN = Money(1000, "EUR")
 CHARGE = Charge("payment-order-1", TEN, "pm_card_visa", "order-1")
@@ -302,7 +302,7 @@ def only(fake: FakeStripe) -> dict[str, Any]:
 def test_a_decline_is_for_good(fake: FakeStripe) -> None:
     """The customer, whose page still shows the card form, can do nothing with it any more."""
     assert gateway_to(fake).charge(DECLINED) == Declined("insufficient_funds")
-    with pytest.raises(Answer, match="400"):
+    with pytest.raises(StripeAnswer, match="400"):
         fake.finish(only(fake)["id"], "succeeded")
     assert fake.charged() == 0
 
@@ -365,7 +365,7 @@ def test_who_asks_cancels_what_has_failed(fake: FakeStripe, *, by_reference: boo
 
 def test_a_decline_whose_charge_is_not_named_is_not_sure(fake: FakeStripe, monkeypatch: pytest.MonkeyPatch) -> None:
     def nameless(_: Any) -> None:
-        raise Answer(402, {"error": {"type": "card_error", "code": "card_declined", "message": "No"}})
+        raise StripeAnswer(402, {"error": {"type": "card_error", "code": "card_declined", "message": "No"}})
 
     monkeypatch.setattr(fake, "_create_intent", nameless)
     assert isinstance(charge(fake), Unknown)

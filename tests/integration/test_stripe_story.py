@@ -9,17 +9,17 @@ import pytest
 
 from payments import charging, relaying, stripe_events
 from payments.handling import FunctionError
-from tests.fakes.stripe_server import Answer, FakeStripe
-from tests.integration.stripe_support import Stack
+from tests.support.stripe import StripeStack
+from tests.support.stripe_server import FakeStripe, StripeAnswer
 
 AT_A_PAGE = "pm_fake_requires_action"
 DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
 
 
 @pytest.fixture
-def stack(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeStack]:
     with FakeStripe() as fake:
-        yield Stack(dynamodb, fake, monkeypatch)
+        yield StripeStack(dynamodb, fake, monkeypatch)
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def intent(stack: Stack) -> str:
+def intent(stack: StripeStack) -> str:
     """The one PaymentIntent that there is."""
     (found,) = stack.fake.intents
     return found
 
 
-def test_a_customer_who_swaps_the_card_is_charged_once(stack: Stack) -> None:
+def test_a_customer_who_swaps_the_card_is_charged_once(stack: StripeStack) -> None:
     """A day is over before they confirm. It was 2 500 for 1 250: a second PaymentIntent was made beside the first."""
     stack.pay(AT_A_PAGE)
     first = intent(stack)
@@ -53,7 +53,7 @@ def test_a_customer_who_swaps_the_card_is_charged_once(stack: Stack) -> None:
     assert (stack.payment.status, stack.payment.gateway_reference) == ("processed", first)
 
 
-def test_a_lost_charge_that_waits_for_a_confirmation_is_found_by_its_name(stack: Stack) -> None:
+def test_a_lost_charge_that_waits_for_a_confirmation_is_found_by_its_name(stack: StripeStack) -> None:
     """Nobody has its reference: the answers were lost. A day later the search finds it, and it is waited for."""
     stack.fake.fail_next = ["500"] * 3
     stack.pay(AT_A_PAGE)
@@ -66,7 +66,7 @@ def test_a_lost_charge_that_waits_for_a_confirmation_is_found_by_its_name(stack:
     assert (stack.payment.status, stack.fake.charged()) == ("processed", 1250)
 
 
-def test_a_customer_who_succeeds_after_a_decline_has_paid_and_can_be_refunded(stack: Stack) -> None:
+def test_a_customer_who_succeeds_after_a_decline_has_paid_and_can_be_refunded(stack: StripeStack) -> None:
     stack.pay(AT_A_PAGE)
     failed = stack.fake.finish(intent(stack), "failed")
     succeeded = stack.fake.finish(intent(stack), "succeeded")
@@ -79,13 +79,13 @@ def test_a_customer_who_succeeds_after_a_decline_has_paid_and_can_be_refunded(st
 
 
 @pytest.mark.parametrize("method", [AT_A_PAGE, DECLINED])
-def test_once_a_payment_has_failed_stripe_charges_nothing(stack: Stack, method: str) -> None:
+def test_once_a_payment_has_failed_stripe_charges_nothing(stack: StripeStack, method: str) -> None:
     stack.pay(method)
     if method == AT_A_PAGE:
         stack.tell(stack.fake.finish(intent(stack), "failed", "insufficient_funds"))
         stack.run()
     assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
-    with pytest.raises(Answer, match="400"):
+    with pytest.raises(StripeAnswer, match="400"):
         stack.fake.finish(intent(stack), "succeeded")
     # Whatever Stripe has told meanwhile, in any order.
     for event in reversed(stack.fake.events):
@@ -94,14 +94,14 @@ def test_once_a_payment_has_failed_stripe_charges_nothing(stack: Stack, method: 
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after", "500", "500_before"])
-def test_a_cancellation_whose_answer_is_lost_ends_in_the_first_decline(stack: Stack, fault: str) -> None:
+def test_a_cancellation_whose_answer_is_lost_ends_in_the_first_decline(stack: StripeStack, fault: str) -> None:
     stack.fake.fail_next = ["", fault]
     stack.pay(DECLINED)
     assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
     assert stack.fake.charged() == 0
 
 
-def test_a_cancellation_that_never_gets_an_answer_leaves_the_payment_to_the_reconciler(stack: Stack) -> None:
+def test_a_cancellation_that_never_gets_an_answer_leaves_the_payment_to_the_reconciler(stack: StripeStack) -> None:
     stack.fake.fail_next = ["", "reset_after", "", "500_before", "", "429"]
     stack.pay(DECLINED)
     assert (stack.payment.status, stack.payment.failure_code) == ("unknown", None)
@@ -110,7 +110,7 @@ def test_a_cancellation_that_never_gets_an_answer_leaves_the_payment_to_the_reco
     assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
 
 
-def test_another_charges_end_is_not_the_payments(stack: Stack, counted: list[str]) -> None:
+def test_another_charges_end_is_not_the_payments(stack: StripeStack, counted: list[str]) -> None:
     stack.pay(AT_A_PAGE)
     first = intent(stack)
     stack.fake.intents["pi_other"] = stack.fake.intents[first] | {"id": "pi_other"}
@@ -122,7 +122,7 @@ def test_another_charges_end_is_not_the_payments(stack: Stack, counted: list[str
     assert (stack.payment.status, stack.payment.gateway_reference) == ("processed", first)
 
 
-def test_what_the_customer_must_do_next_is_announced_in_the_second_in_which_it_is_known(stack: Stack) -> None:
+def test_what_the_customer_must_do_next_is_announced_in_the_second_in_which_it_is_known(stack: StripeStack) -> None:
     """Stripe counts in whole seconds, and its clock is not ours."""
     stack.pay("pm_usBankAccount")
     event = stack.fake.finish(intent(stack), "requires_action")
@@ -139,7 +139,7 @@ def test_what_the_customer_must_do_next_is_announced_in_the_second_in_which_it_i
 
 
 def test_a_dispute_is_counted_from_the_stream_whatever_becomes_of_who_wrote_it(
-    stack: Stack, counted: list[str]
+    stack: StripeStack, counted: list[str]
 ) -> None:
     stack.pay("pm_card_visa")
     event = stack.fake.dispute(intent(stack))
@@ -154,7 +154,7 @@ def test_a_dispute_is_counted_from_the_stream_whatever_becomes_of_who_wrote_it(
 
 
 def test_a_dispute_that_the_relay_cannot_send_is_counted_when_it_can(
-    stack: Stack, counted: list[str], monkeypatch: pytest.MonkeyPatch
+    stack: StripeStack, counted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack.pay("pm_card_visa")
     stack.tell(stack.fake.dispute(intent(stack)))
@@ -167,7 +167,7 @@ def test_a_dispute_that_the_relay_cannot_send_is_counted_when_it_can(
     assert counted.count("Disputed") == 1
 
 
-def test_a_dispute_that_comes_before_its_charge_is_written_down_is_sent_again(stack: Stack) -> None:
+def test_a_dispute_that_comes_before_its_charge_is_written_down_is_sent_again(stack: StripeStack) -> None:
     stack.fake.fail_next = ["reset_after"] * 3
     stack.pay("pm_card_visa")
     assert stack.payment.gateway_reference is None
@@ -179,7 +179,7 @@ def test_a_dispute_that_comes_before_its_charge_is_written_down_is_sent_again(st
     assert len(stack.payment.disputes) == 1
 
 
-def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: Stack) -> None:
+def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: StripeStack) -> None:
     stack.pay("pm_card_visa")
     event = stack.fake.dispute(intent(stack))
     event["data"]["object"]["payment_intent"] = "pi_of_another_stack"

@@ -25,9 +25,9 @@ from payments.model import Message, Payment, from_item, now, timestamp, to_item
 from payments.relaying import messages_of
 from payments.store import Table, Word
 from payments.stripe_events import SignatureError, signing_secrets, verify
-from tests.fakes.stripe_server import FakeStripe, signed
-from tests.integration.stripe_support import Vault, gateway_to
-from tests.unit.conftest import TABLE, Context, payment, stream_record
+from tests.support.aws import TABLE, Context, payment, stream_record
+from tests.support.stripe import Vault, gateway_to
+from tests.support.stripe_server import FakeStripe, signed
 
 OLD, NEW = "whsec_the_one_of_before", "whsec_the_one_of_today"
 

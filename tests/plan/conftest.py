@@ -14,12 +14,13 @@ import tftest
 
 from local import ROOT
 from local.mirror import cli_config
-from local.server import EmbeddedAWS
+from local.server import ACCOUNT_ID, EmbeddedAWS
+from tests.support.plan import Cases, message_of, with_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.plan.graph import Plan
+    from tests.support.plan import Plan
 
 
 @pytest.fixture(scope="session")
@@ -87,14 +88,30 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def root_errors(
-    initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[dict[str, Any]], str]:
-    """Plan the root with values that it refuses, and return what it says."""
-    folder = tmp_path_factory.mktemp("root-errors")
+def small_root(
+    terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tftest.TerraformTest]:
+    """Initialise a small root, with the data folder and the state away from the checkout."""
 
-    def plan(values: dict[str, Any]) -> str:
-        file = folder / "bad.tfvars.json"
+    @cache
+    def initialised(folder: str) -> tftest.TerraformTest:
+        environment = terraform_environment | {"TF_DATA_DIR": str(tmp_path_factory.mktemp(Path(folder).name))}
+        test = tftest.TerraformTest(folder, basedir=str(ROOT), env=environment)
+        test.init(input=False)
+        return test
+
+    return initialised
+
+
+@pytest.fixture(scope="session")
+def root_said(
+    initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[dict[str, Any], str], tuple[int, str]]:
+    """Plan the root with some values in an account, and return the exit status and what it says."""
+    folder = tmp_path_factory.mktemp("root-values")
+
+    def plan(values: dict[str, Any], account: str) -> tuple[int, str]:
+        file = folder / "values.tfvars.json"
         file.write_text(json.dumps(values), encoding="utf-8")
         command = [
             "terraform",
@@ -104,16 +121,35 @@ def root_errors(
             f"-state={folder / 'none.tfstate'}",
             f"-var-file={file}",
         ]
-        made = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
-        assert made.returncode == 1, made.stdout
-        return said(made.stderr)
+        # The embedded AWS takes twelve digits for the account of who calls.
+        environment = initialised | {"AWS_ACCESS_KEY_ID": account}
+        made = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+        return made.returncode, message_of(made.stderr)
 
     return plan
 
 
-def said(text: str) -> str:
-    """Return Terraform's message in one line, without the frame that it draws."""
-    return " ".join(text.replace("│", " ").split())
+@pytest.fixture(scope="session")
+def root_errors(root_said: Callable[[dict[str, Any], str], tuple[int, str]]) -> Callable[..., str]:
+    """Plan the root with values that it refuses, and return what it says."""
+
+    def plan(values: dict[str, Any], account: str = ACCOUNT_ID) -> str:
+        status, told = root_said(values, account)
+        assert status == 1, "accepted"
+        return told
+
+    return plan
+
+
+@pytest.fixture(scope="session")
+def root_accepts(root_said: Callable[[dict[str, Any], str], tuple[int, str]]) -> Callable[..., None]:
+    """Plan the root with values that it must accept."""
+
+    def plan(values: dict[str, Any], account: str = ACCOUNT_ID) -> None:
+        status, told = root_said(values, account)
+        assert status == 0, told
+
+    return plan
 
 
 @pytest.fixture(scope="session")
@@ -144,31 +180,6 @@ def module_plan(module_test: Callable[[str], tftest.TerraformTest]) -> Callable[
     return plan
 
 
-Cases = dict[str, dict[str, str]]
-
-
-def with_cases(module: str, cases: Cases) -> str:
-    """Return a module's example with its module block once for each case, and in it that case's arguments."""
-    example = ROOT / "modules" / module / "examples" / "basic"
-    text = (example / "main.tf").read_text(encoding="utf-8").replace("${path.module}", str(example))
-    head, block = text.split('\nmodule "', 1)
-    body = block.split('  source = "../.."\n', 1)[1].split("\n}\n", 1)[0]
-    blocks = []
-    for case, arguments in cases.items():
-        kept: list[str] = []
-        open_braces = 0
-        for line in body.splitlines():
-            if open_braces or line.startswith(tuple(f"  {argument} " for argument in arguments)):
-                open_braces += sum(line.count(brace) for brace in "{[(") - sum(line.count(brace) for brace in ")]}")
-            else:
-                kept.append(line)
-        given = [f"  {argument} = {value}" for argument, value in arguments.items()]
-        # By a relative path: Terraform takes an absolute one for a package, whose modules must not look out of it.
-        source = f'  source = "./modules/{module}"'
-        blocks.append("\n".join([f'module "{case}" {{', source, *given, *kept, "}"]))
-    return "\n\n".join([head, *blocks]) + "\n"
-
-
 @pytest.fixture(scope="session")
 def module_cases(
     terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
@@ -185,7 +196,7 @@ def module_cases(
             plan: Plan = test.plan(output=True)._raw  # noqa: SLF001 - the whole of it
         except tftest.TerraformTestError as error:
             # Its message begins with all that was planned.
-            pytest.fail(said(str(error.args[-1])))
+            pytest.fail(message_of(str(error.args[-1])))
         return plan
 
     return planned
@@ -202,7 +213,7 @@ def module_refusals(terraform_environment: dict[str, str], tmp_path: Path) -> Ca
         test.init(input=False)
         with pytest.raises(tftest.TerraformTestError) as raised:
             test.plan()
-        errors = said(" ".join(map(str, raised.value.args))).split("Error: ")
+        errors = message_of(" ".join(map(str, raised.value.args))).split("Error: ")
         return {case: " ".join(error for error in errors if f'in module "{case}"' in error) for case in cases}
 
     def refused(module: str, cases: Cases) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local import ROOT
+from local.hcl import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.plan.graph import Plan
+    from tests.support.plan import Plan
 
 pytestmark = pytest.mark.plan
 
@@ -44,7 +44,7 @@ def applied(terraform_environment: dict[str, str], tmp_path_factory: pytest.Temp
     (folder / "src").symlink_to(ROOT / "src")
     for name, (argument, _) in GAPS.items():
         example = folder / "modules" / name / "examples" / "basic"
-        (called,) = re.findall(r'^module "(\w+)"', (example / "main.tf").read_text(encoding="utf-8"), re.MULTILINE)
+        ((called,),) = (block.name_labels for block in Module(example).blocks("module"))
         (example / "gap_override.tf").write_text(f'module "{called}" {{\n  {argument}\n}}\n', encoding="utf-8")
 
     def run(*command: str) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from local import ROOT
-from tests.plan.conftest import Cases
-from tests.plan.graph import Plan, redrives, resources, statements
+from tests.support.plan import Cases, Plan, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -59,7 +58,6 @@ def test_network(module_plan: ModulePlan) -> None:
     }
     assert {name: endpoint["vpc_endpoint_type"] for name, endpoint in endpoints.items()} == {
         "dynamodb": "Gateway",
-        "s3": "Gateway",
         "sns": "Interface",
         "sqs": "Interface",
     }

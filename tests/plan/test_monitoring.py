@@ -10,7 +10,7 @@ import pytest
 
 from bench import cost
 from local import ROOT
-from tests.plan.graph import Plan, resources
+from tests.support.plan import Plan, resources
 
 pytestmark = pytest.mark.plan
 
@@ -150,7 +150,7 @@ def test_the_reconciler_and_contradictions(alarms: dict[str, dict[str, Any]]) ->
         "reconciler-left": ("ReconcilerLeft", "Sum", 1),
     }
     _, metrics = queries(alarms["contradictions"])
-    assert {m["dimensions"]["service"] for m in metrics.values()} == {"processor", "reconciler"}
+    assert {m["dimensions"]["service"] for m in metrics.values()} == {"processor", "reconciler", "stripe_webhook"}
 
 
 def test_our_metrics_are_those_that_the_functions_write(prod: Plan, alarms: dict[str, dict[str, Any]]) -> None:
@@ -181,9 +181,8 @@ def test_every_alarm_names_its_runbook_and_every_runbook_is_named(
         assert found, name
         named.add(found[1])
     pages = {str(page.relative_to(ROOT)) for page in (ROOT / "docs/runbooks").glob("*.md")}
-    # The webhooks' and the bus's alarms are made where they are, and Stripe's with Stripe only;
-    # tests/integration/test_docs.py knows all pages.
-    assert {page for page in pages if not re.search("webhook|event-bus|gateway-differences|disputes", page)} == named
+    # The webhooks' and the bus's alarms are made where they are; tests/integration/test_docs.py knows all pages.
+    assert {page for page in pages if not re.search("webhook|event-bus", page)} == named
 
 
 def test_the_dashboard_reads_as_a_payment_travels(prod: Plan) -> None:
@@ -249,4 +248,4 @@ def test_without_roles_nothing_is_asked_of_metrics_that_nobody_writes(module_cas
 
 def test_the_bill_knows_that_an_expression_costs_by_its_metrics(alarms: dict[str, dict[str, Any]]) -> None:
     metrics = sum(len(queries(alarm)[1]) - 1 for alarm in alarms.values() if alarm["metric_query"])
-    assert metrics == cost.FURTHER_ALARM_METRICS
+    assert metrics == cost.FURTHER_ALARM_METRICS["stripe"]

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ import pytest
 import tftest
 
 from local import ROOT
-from tests.plan.conftest import said
-from tests.plan.graph import Plan, resources, statements
+from tests.support.plan import Plan, message_of, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -25,22 +23,6 @@ MINE = {
     "network": '{"subnet_ids":["subnet-0a","subnet-0b"],"security_group_ids":["sg-0a"]}',
     "keys": json.dumps({use: {"alias": f"our-{use}", "arn": KEY % use} for use in ("data", "logs")}),
 }
-
-
-@pytest.fixture(scope="module")
-def small_root(
-    terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], tftest.TerraformTest]:
-    """Initialise a small root, with the data folder and the state away from the checkout."""
-
-    @cache
-    def initialised(folder: str) -> tftest.TerraformTest:
-        environment = terraform_environment | {"TF_DATA_DIR": str(tmp_path_factory.mktemp(Path(folder).name))}
-        test = tftest.TerraformTest(folder, basedir=str(ROOT), env=environment)
-        test.init(input=False)
-        return test
-
-    return initialised
 
 
 def one(plan: Plan, type_: str) -> dict[str, Any]:
@@ -75,7 +57,7 @@ def test_bootstrap(small_root: Callable[[str], tftest.TerraformTest]) -> None:
 def test_bootstrap_refuses(small_root: Callable[[str], tftest.TerraformTest]) -> None:
     with pytest.raises(tftest.TerraformTestError) as raised:
         small_root("bootstrap").plan(tf_vars={"bucket_name": "a.b", "old_version_days": "1", "region": "here"})
-    told = said(str(raised.value.args[-1]))
+    told = message_of(str(raised.value.args[-1]))
     assert "bucket_name must be 3 to 63 lower-case letters" in told
     assert "old_version_days must be 30 or more" in told
     assert "region must be an AWS region's code" in told
@@ -89,7 +71,7 @@ def test_the_state_moves_into_the_bucket_in_one_step(terraform_environment: dict
         ran = subprocess.run(
             ["terraform", *arguments], cwd=folder, env=environment, check=False, capture_output=True, text=True
         )
-        assert ran.returncode == 0, said(ran.stderr)
+        assert ran.returncode == 0, message_of(ran.stderr)
         return ran.stdout
 
     bootstrap, main = tmp_path / "bootstrap", tmp_path / "main"
@@ -140,4 +122,4 @@ def test_bring_your_own_refuses_too_small_a_network(small_root: Callable[[str], 
         small_root("examples/bring-your-own").plan(
             tf_vars=MINE | {"network": '{"subnet_ids":["subnet-0a"],"security_group_ids":["sg-0a"]}'}
         )
-    assert "network needs at least two subnets" in said(str(raised.value.args[-1]))
+    assert "network needs at least two subnets" in message_of(str(raised.value.args[-1]))

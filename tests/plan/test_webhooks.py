@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.plan.graph import WAY_OUT, Plan, counted, redrives, resources, statements
+from payments.webhooks import MOST_HIDDEN
+from tests.support.plan import WAY_OUT, Plan, counted, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -35,8 +36,8 @@ def test_inventory(root: Plan) -> None:
 
 
 def test_nothing_of_it_is_made_unasked(root_plan: Callable[[str], Plan]) -> None:
-    assert parts(root_plan("prod")) == []
-    outputs = root_plan("prod")["planned_values"]["outputs"]
+    assert parts(root_plan("dev")) == []
+    outputs = root_plan("dev")["planned_values"]["outputs"]
     assert outputs["webhooks"]["value"] == {}
     for output in ("event_bus_dlq_url", "event_bus_name", "event_bus_queue_url"):
         assert outputs[output].get("value") is None
@@ -172,7 +173,8 @@ def test_alarms(root: Plan) -> None:
         for name, values in by_name(root, "aws_cloudwatch_metric_alarm", "alarm_name").items()
         if "-webhook-shop-" in name
     }
-    kinds = {"failing", "switched-off", "age", "dead-letters", "errors", "logged-errors", "throttles", "duration"}
+    kinds = {"failing", "switched-off", "age", "expiring", "hidden", "dead-letters"}
+    kinds |= {"errors", "logged-errors", "throttles", "duration"}
     assert set(alarms) == {f"payment-webhook-shop-{kind}-hooks" for kind in kinds}
     for alarm in alarms.values():
         assert alarm["treat_missing_data"] == "notBreaching"
@@ -187,6 +189,24 @@ def test_alarms(root: Plan) -> None:
     composites = resources(root, "aws_cloudwatch_composite_alarm")
     assert composites
     assert "webhook" not in json.dumps([composite["values"] for composite in composites])
+
+
+def test_an_alarm_warns_before_hidden_messages_are_too_many_and_before_any_expires(root: Plan) -> None:
+    alarms = by_name(root, "aws_cloudwatch_metric_alarm", "alarm_name")
+    queues = by_name(root, "aws_sqs_queue")
+    for endpoint in ("shop", "fraud"):
+        name = f"payment-webhook-{endpoint}-hooks"
+        hidden = alarms[f"payment-webhook-{endpoint}-hidden-hooks"]
+        expiring = alarms[f"payment-webhook-{endpoint}-expiring-hooks"]
+        for alarm in (hidden, expiring):
+            assert (alarm["namespace"], alarm["dimensions"]) == ("AWS/SQS", {"QueueName": name})
+            assert (alarm["statistic"], alarm["comparison_operator"]) == ("Maximum", "GreaterThanOrEqualToThreshold")
+            assert (alarm["period"], alarm["evaluation_periods"]) == (60, 1)
+        # From here on the deliverer shortens the delays.
+        assert hidden["metric_name"] == "ApproximateNumberOfMessagesNotVisible"
+        assert hidden["threshold"] == MOST_HIDDEN / 2
+        assert expiring["metric_name"] == "ApproximateAgeOfOldestMessage"
+        assert expiring["threshold"] == queues[name]["message_retention_seconds"] / 2
 
 
 def test_the_bus(root: Plan) -> None:
@@ -235,15 +255,9 @@ def test_the_root_refuses_by_name(root_errors: Any) -> None:
         "url must use port 443",
         "events has a name that is none of those",
         "webhooks must have at most 20 endpoints",
-        "no webhook can leave the network",
         "webhook_secret_ttl_seconds must be from 1 to 3600",
     ]
     assert [message for message in messages if message not in told] == []
-
-
-def test_private_networks_are_for_a_laptop_only(root_errors: Any) -> None:
-    told = root_errors({"environment_suffix": "dev", "allowed_private_cidrs": ["127.0.0.0/8"]})
-    assert "must be empty unless environment_suffix is local" in told
 
 
 def test_the_modules_stand_alone(module_plan: Callable[..., Plan]) -> None:

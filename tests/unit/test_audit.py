@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaos.audit import Answer, Posted, Refund, audit
+from chaos.audit import Posted, PostedRefund, Reply, audit
 from chaos.run import zeros
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ Facts = dict[str, Any]
 def facts() -> Facts:
     """A payment that was charged, one that was given back in part, and one that was declined."""
     posted = [
-        Posted("paid", 1250, "EUR", 2, Answer.ACCEPTED),
-        Posted("back", 1000, "JPY", 0, Answer.ACCEPTED, refunds={"r0": Refund(400, Answer.ACCEPTED)}),
-        Posted("declined", 5, "KWD", 3, Answer.ACCEPTED),
+        Posted("paid", 1250, "EUR", 2, Reply.ACCEPTED),
+        Posted("back", 1000, "JPY", 0, Reply.ACCEPTED, refunds={"r0": PostedRefund(400, Reply.ACCEPTED)}),
+        Posted("declined", 5, "KWD", 3, Reply.ACCEPTED),
     ]
     table = [
         {"transaction_id": "paid", "amount_minor": 1250, "currency": "EUR", "status": "processed", "refunds": {}},
@@ -157,11 +157,11 @@ def processed_though_not_charged(told: Facts) -> None:
 
 
 def refused(told: Facts) -> None:
-    told["posted"].append(Posted("refused", 5, "KWD", 3, Answer.REFUSED))
+    told["posted"].append(Posted("refused", 5, "KWD", 3, Reply.REFUSED))
 
 
 def a_refund_refused(told: Facts) -> None:
-    told["posted"][1].refunds["r0"].answer = Answer.REFUSED
+    told["posted"][1].refunds["r0"].answer = Reply.REFUSED
 
 
 def never_answered(told: Facts) -> None:
@@ -169,7 +169,7 @@ def never_answered(told: Facts) -> None:
 
 
 def a_refund_never_answered(told: Facts) -> None:
-    told["posted"][1].refunds["r1"] = Refund(100)
+    told["posted"][1].refunds["r1"] = PostedRefund(100)
 
 
 def answered_otherwise(told: Facts) -> None:

@@ -21,7 +21,7 @@ from payments.contract import (
     parse_payment,
 )
 from payments.handlers import reader, refunder, validator
-from tests.unit.conftest import REQUEST, Context, api_event
+from tests.support.aws import REQUEST, Context, api_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

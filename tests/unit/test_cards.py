@@ -12,7 +12,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from payments import cards as cards_module
-from payments.cards import MASK, has_card, luhn, redact
+from payments.cards import MASK, has_card, redact
+
+
+def luhn(digits: str) -> bool:
+    """The check as the standard words it, beside the sums that the search makes."""
+    total = 0
+    for position, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + position % 2)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
 
 
 def with_check_digit(digits: str) -> str:

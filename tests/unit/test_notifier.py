@@ -1,25 +1,30 @@
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from payments import announcing
 from payments.announcing import Announcer
 from payments.handlers import notifier
 from payments.model import Message
-from tests.unit.conftest import Context, payment, queue_event
+from tests.support.aws import Context, payment, queue_event
 
 
-class Topic:
-    """An SNS that remembers, and refuses what it is told to."""
+class FakeTopic:
+    """An SNS that remembers, and refuses what it is told to: entries, every call, or a call that holds a text."""
 
-    def __init__(self, refuse: set[int] | None = None, error: ClientError | None = None) -> None:
+    def __init__(
+        self, refuse: set[int] | None = None, error: ClientError | None = None, poison: dict[str, str] | None = None
+    ) -> None:
         self.published: list[dict[str, Any]] = []
         self.calls = 0
         self.refuse = refuse or set()
         self.error = error
+        self.poison = poison or {}
 
     def publish_batch(self, TopicArn: str, PublishBatchRequestEntries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         assert TopicArn == "topic"
@@ -27,6 +32,9 @@ class Topic:
         assert sum(len(entry["Message"].encode()) for entry in PublishBatchRequestEntries) < 256 * 1024
         if self.error:
             raise self.error
+        for text, code in self.poison.items():
+            if any(text in entry["Message"] for entry in PublishBatchRequestEntries):
+                raise ClientError({"Error": {"Code": code}}, "PublishBatch")
         taken = [entry for entry in PublishBatchRequestEntries if int(entry["Id"]) not in self.refuse]
         self.published += taken
         return {
@@ -35,9 +43,11 @@ class Topic:
         }
 
 
-def announce(monkeypatch: pytest.MonkeyPatch, topic: Topic, bodies: list[str]) -> list[str]:
+def announce(
+    monkeypatch: pytest.MonkeyPatch, topic: FakeTopic, bodies: list[str], context: Context | None = None
+) -> list[str]:
     monkeypatch.setattr(notifier, "wired", lambda: Announcer(topic, "topic", "/payments/test"))
-    answer = notifier.handler(queue_event(bodies), Context())  # type: ignore[arg-type]
+    answer = notifier.handler(queue_event(bodies), context or Context())  # type: ignore[arg-type]
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
@@ -47,7 +57,7 @@ def body(**changes: Any) -> str:
 
 
 def test_the_cloud_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     assert announce(monkeypatch, topic, [body()]) == []
     (entry,) = topic.published
     assert json.loads(entry["Message"]) == {
@@ -77,20 +87,20 @@ def test_the_cloud_event(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_repeats_have_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     announce(monkeypatch, topic, [body(), body()])
     announce(monkeypatch, topic, [body()])
     assert {json.loads(entry["Message"])["id"] for entry in topic.published} == {"order-1.2"}
 
 
 def test_what_is_not_taken_and_what_is_poison_comes_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic(refuse={1})
+    topic = FakeTopic(refuse={1})
     assert sorted(announce(monkeypatch, topic, [body(), body(transaction_id="b"), "poison"])) == ["m1", "m2"]
     assert len(topic.published) == 1
 
 
 def test_large_announcements_go_in_several_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     metadata = {f"key-{number}": "x" * 500 for number in range(20)}
     bodies = [body(transaction_id=f"t{number}", metadata=metadata | {"more": "\u20ac" * 9000}) for number in range(10)]
     assert announce(monkeypatch, topic, bodies) == []
@@ -98,12 +108,94 @@ def test_large_announcements_go_in_several_calls(monkeypatch: pytest.MonkeyPatch
     assert topic.calls > 1
 
 
-def test_a_busy_topic_brings_all_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic(error=ClientError({"Error": {"Code": "Throttling"}}, "PublishBatch"))
+@pytest.mark.parametrize("code", ["Throttling", "KMSThrottling"])
+def test_a_busy_topic_brings_all_back_and_is_left_alone(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    topic = FakeTopic(error=ClientError({"Error": {"Code": code}}, "PublishBatch"))
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]
+    assert topic.calls == 1
 
 
 def test_what_is_not_said_to_be_published_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    topic = Topic()
+    topic = FakeTopic()
     monkeypatch.setattr(topic, "publish_batch", lambda **_: {})
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]
+
+
+# SNS's own list, but for those by which it says "not now".
+REFUSALS = [
+    "AuthorizationError",
+    "BatchRequestTooLong",
+    "EndpointDisabled",
+    "InvalidParameter",
+    "InvalidParameterValue",
+    "KMSAccessDenied",
+    "KMSInvalidState",
+    "NotFound",
+    "ValidationException",
+]
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_call_that_is_refused_for_one_message_fails_that_message_alone(
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO, code: str
+) -> None:
+    topic = FakeTopic(poison={'"t4"': code})
+    assert announce(monkeypatch, topic, [body(transaction_id=f"t{number}") for number in range(10)]) == ["m4"]
+    assert sorted(json.loads(entry["Message"])["subject"] for entry in topic.published) == [
+        f"t{number}" for number in range(10) if number != 4
+    ]
+    # One for the batch, and one for each of its messages.
+    assert topic.calls == 11
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    (warning,) = [line for line in lines if line["message"] == "not announced"]
+    assert (warning["transaction_id"], warning["reason"]) == ("t4", code)
+    # No retry mends it, so the alarm on logged errors is raised at once.
+    assert [line["reason"] for line in lines if line["level"] == "ERROR"] == [code]
+
+
+def test_a_refused_call_holds_up_no_other_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten large messages go in several calls: what the first one contains is nothing to the others."""
+    topic = FakeTopic(poison={'"t0"': "InvalidParameter"})
+    metadata = {f"key-{number}": "x" * 500 for number in range(20)} | {"more": "\u20ac" * 9000}
+    bodies = [body(transaction_id=f"t{number}", metadata=metadata) for number in range(10)]
+    assert announce(monkeypatch, topic, bodies) == ["m0"]
+    assert len(topic.published) == 9
+
+
+def test_a_topic_that_refuses_everything_costs_a_bounded_number_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = FakeTopic(error=ClientError({"Error": {"Code": "AuthorizationError"}}, "PublishBatch"))
+    bodies = [body(transaction_id=f"t{number}") for number in range(10)]
+    assert announce(monkeypatch, topic, bodies) == [f"m{number}" for number in range(10)]
+    assert topic.calls == 11
+
+
+def test_a_message_that_cannot_be_announced_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It decodes, but its event cannot be written: what nobody foresaw fails one message, not its batch."""
+    topic = FakeTopic()
+    written = announcing.cloud_event
+
+    def write(message: Message, source: str) -> dict[str, Any]:
+        if message.payment.transaction_id == "t1":
+            raise ValueError("nobody foresaw this")
+        return written(message, source)
+
+    monkeypatch.setattr(announcing, "cloud_event", write)
+    assert announce(monkeypatch, topic, [body(transaction_id=f"t{number}") for number in range(3)]) == ["m1"]
+    assert len(topic.published) == 2
+
+
+def test_no_call_is_started_that_could_not_be_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call of a refused batch takes a while: the rest comes again before the function runs out of time."""
+    context = Context(remaining=20_000)
+    topic = FakeTopic(poison={'"t9"': "InvalidParameter"})
+    publish = topic.publish_batch
+
+    def slowly(**request: Any) -> dict[str, Any]:
+        context.remaining -= 4_000
+        return publish(**request)
+
+    monkeypatch.setattr(topic, "publish_batch", slowly)
+    failed = announce(monkeypatch, topic, [body(transaction_id=f"t{number}") for number in range(10)], context)
+    assert context.remaining >= 0
+    assert len(failed) + len(topic.published) == 10
+    assert len(topic.published) == 3

@@ -15,7 +15,7 @@ from payments.model import Message, Payment, from_item, timestamp, to_item
 from payments.reconciling import Reconciler
 from payments.relaying import messages_of
 from payments.store import OpenIndex, Table
-from tests.unit.conftest import OPEN_INDEX, TABLE, item, payment, stream_record
+from tests.support.aws import OPEN_INDEX, TABLE, item, payment, stream_record
 from tests.unit.test_processor import NOW, Scripted
 
 ACT = Pending("pi_1", "use_stripe_sdk")

@@ -24,7 +24,7 @@ from payments.model import Message, Payment, PoisonError, RefundRecord, Task, ti
 from payments.money import Money
 from payments.simulator import Simulator
 from payments.transitions import Status
-from tests.unit.conftest import LEDGER, TABLE, Context, payment, queue_event
+from tests.support.aws import LEDGER, TABLE, Context, payment, queue_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -488,7 +488,8 @@ class Reads:
         if self.busy:
             raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchGetItem")
         left = [key for key in asked["Keys"] if key["transaction_id"]["S"] == self.unprocessed]
-        found = [self._client.get_item(TableName=TABLE, Key=key) for key in asked["Keys"] if key not in left]
+        served = [key for key in asked["Keys"] if key not in left]
+        found = [self._client.get_item(TableName=TABLE, Key=key, ConsistentRead=True) for key in served]
         answer: dict[str, Any] = {"Responses": {TABLE: [one["Item"] for one in found if "Item" in one]}}
         return answer | ({"UnprocessedKeys": {TABLE: {"Keys": left}}} if left else {})
 

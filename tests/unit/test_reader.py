@@ -15,7 +15,7 @@ from payments.handlers import reader
 from payments.model import Payment, RefundRecord, to_item
 from payments.store import CustomerIndex
 from payments.transitions import Status
-from tests.unit.conftest import INDEX, TABLE, Context, api_event, payment
+from tests.support.aws import INDEX, TABLE, Context, api_event, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

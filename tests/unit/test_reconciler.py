@@ -17,7 +17,7 @@ from payments.reconciling import Reconciler
 from payments.relaying import messages_of
 from payments.store import OpenIndex, Word
 from payments.transitions import Status
-from tests.unit.conftest import OPEN_INDEX, TABLE, Context, item, payment
+from tests.support.aws import OPEN_INDEX, TABLE, Context, item, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from payments.contract import MAX_REFUNDS
 from payments.handlers import refunder
 from payments.model import RefundRecord
 from payments.transitions import Status
-from tests.unit.conftest import Context, api_event, item, payment
+from tests.support.aws import Context, api_event, item, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

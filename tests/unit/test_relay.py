@@ -14,10 +14,10 @@ from payments.model import WORK, DisputeRecord, Message, Payment, RefundRecord
 from payments.relaying import MAX_BYTES, Relay, RelayError, batches, messages_of
 from payments.transitions import REFUND_STATES, Status
 from payments.webhooks import _EVENT_ID
-from tests.unit.conftest import Context, payment, stream_record
+from tests.support.aws import Context, payment, stream_record
 
 
-class Queue:
+class FakeQueues:
     """An SQS that remembers, and refuses what it is told to."""
 
     def __init__(self, refuse: int | None = None) -> None:
@@ -35,7 +35,7 @@ class Queue:
 
 
 def test_each_news_goes_to_its_queue() -> None:
-    queue = Queue()
+    queue = FakeQueues()
     old = payment()
     Relay(queue, "to-processor", "to-notifier", "dead").send(
         [
@@ -57,7 +57,9 @@ def test_each_news_goes_to_its_queue() -> None:
 
 def test_what_is_not_taken_brings_the_batch_back() -> None:
     with pytest.raises(RelayError, match="InternalError"):
-        Relay(Queue(refuse=1), "p", "n", "dead").send([stream_record(payment(transaction_id=name)) for name in "abc"])
+        Relay(FakeQueues(refuse=1), "p", "n", "dead").send(
+            [stream_record(payment(transaction_id=name)) for name in "abc"]
+        )
 
 
 @pytest.mark.parametrize("broken", ["amount_minor", "NewImage"])
@@ -68,7 +70,7 @@ def test_a_record_that_is_no_payment_goes_to_the_dead_letter_queue_and_holds_up_
     else:
         del record["dynamodb"]["NewImage"][broken]
     record["dynamodb"]["Keys"] = {"transaction_id": {"S": "order-1"}}
-    queue = Queue()
+    queue = FakeQueues()
     assert Relay(queue, "p", "n", "dead").send([record, stream_record(payment(transaction_id="neighbour"))]) == 2
     assert "neighbour" in queue.sent["p"][0]
     (dead,) = map(json.loads, queue.sent["dead"])
@@ -84,14 +86,14 @@ def test_batches_fit_a_call_and_lose_nothing(bodies: list[str]) -> None:
 
 
 def test_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = Queue()
+    queue = FakeQueues()
     monkeypatch.setattr(relay, "wired", lambda: Relay(queue, "p", "n", "dead"))
     answer = relay.handler({"Records": [stream_record(payment())]}, Context())  # type: ignore[arg-type]
     assert answer == {"batchItemFailures": []}
     assert len(queue.sent["p"]) == 1
 
 
-class Cut(Queue):
+class Cut(FakeQueues):
     """An SQS whose answers are cut on their way: botocore reads them as empty."""
 
     def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
@@ -132,7 +134,7 @@ def ids(messages: list[Message]) -> list[str]:
 
 
 def test_an_item_that_is_mended_goes_on_its_way() -> None:
-    queue = Queue()
+    queue = FakeQueues()
     assert Relay(queue, "p", "n", "dead").send([mended(payment(version=2)), stream_record(payment())]) == 2
     assert len(queue.sent["p"]) == 2
     assert "dead" not in queue.sent

@@ -19,7 +19,7 @@ from payments.reconciling import Reconciler
 from payments.relaying import Relay
 from payments.telemetry import flush, logger, measure, measure_failure, measure_money, measure_seconds, trace_header
 from payments.transitions import Status
-from tests.unit.conftest import REQUEST, Context, api_event, payment, queue_event, stream_record
+from tests.support.aws import REQUEST, Context, api_event, payment, queue_event, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
-class Gateway:
+class FixedGateway:
     """A gateway of one answer."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -95,7 +95,7 @@ class Gateway:
 
 def work(table: Table, accepted: Payment, outcome: Outcome, refund_id: str | None = None) -> None:
     table.accept(accepted)
-    Charging(table, Gateway(outcome), lambda: NOW).work(accepted, refund_id, last=True)
+    Charging(table, FixedGateway(outcome), lambda: NOW).work(accepted, refund_id, last=True)
 
 
 def refunding() -> Payment:
@@ -271,13 +271,13 @@ def test_a_declined_refund(table: Table, printed: Callable[[], Printed]) -> None
 def test_what_is_recorded_already_is_not_measured_again(table: Table, printed: Callable[[], Printed]) -> None:
     work(table, payment(), Approved("ref"))
     printed()
-    Charging(table, Gateway(Approved("ref")), lambda: NOW).settle(payment(), None, Approved("ref"))
+    Charging(table, FixedGateway(Approved("ref")), lambda: NOW).settle(payment(), None, Approved("ref"))
     assert printed() == {}
 
 
 def test_clocks_that_differ_make_no_time_below_nought(table: Table, printed: Callable[[], Printed]) -> None:
     accepted = table.accept(payment())
-    charging = Charging(table, Gateway(Approved("ref")), lambda: NOW - timedelta(minutes=5))
+    charging = Charging(table, FixedGateway(Approved("ref")), lambda: NOW - timedelta(minutes=5))
     charging.settle(accepted, None, Approved("ref"))
     assert printed()["SecondsToFinal", ()] == [0]
 
@@ -285,7 +285,7 @@ def test_clocks_that_differ_make_no_time_below_nought(table: Table, printed: Cal
 def test_a_run_of_the_reconciler_says_how_old_the_oldest_is_even_where_there_is_none(
     table: Table, printed: Callable[[], Printed]
 ) -> None:
-    charging = Charging(table, Gateway(Approved("ref")), lambda: NOW)
+    charging = Charging(table, FixedGateway(Approved("ref")), lambda: NOW)
     reconciler = Reconciler(table, charging, lambda: NOW)
     reconciler.run([], in_time=lambda: True)
     assert printed() == plain(OldestOpenSeconds=[0])

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from payments.model import Payment, RefundRecord
 from payments.store import Table, Word
 from payments.transitions import FINAL, OPEN, TRANSITIONS, Status
-from tests.unit.conftest import payment
+from tests.support.aws import item, payment
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WRITTEN = "2026-01-01T12:00:00.000000Z"
@@ -88,7 +89,7 @@ def test_a_payment_that_is_not_there_is_not_made(table: Table) -> None:
     assert table.get("order-1") is None
 
 
-def test_a_redrive_changes_no_state_and_waits_longer_each_time(table: Table) -> None:
+def test_a_redrive_changes_no_state_and_waits_longer_each_time(dynamodb: Any, table: Table) -> None:
     table.accept(payment())
     waits = []
     for number in range(8):
@@ -96,7 +97,7 @@ def test_a_redrive_changes_no_state_and_waits_longer_each_time(table: Table) -> 
         assert table.redrive(before, AT)
         after = stored(table)
         assert (after.status, after.redrives, after.version) == ("validated", number + 1, before.version + 1)
-        item = table._client.get_item(TableName=table._name, Key={"transaction_id": {"S": "order-1"}})["Item"]  # noqa: SLF001
-        waits.append((datetime.fromisoformat(item["open_from"]["S"]) - AT).total_seconds() / 60)
+        open_from = item(dynamodb)["open_from"]["S"]
+        waits.append((datetime.fromisoformat(open_from) - AT).total_seconds() / 60)
         assert not table.redrive(before, AT), "what was read is not what is there"
     assert waits == [15, 30, 60, 120, 240, 360, 360, 360]

@@ -17,7 +17,7 @@ from payments.contract import NotJsonError, RequestError, parse_payment
 from payments.handlers import validator
 from payments.handling import FunctionError
 from payments.settings import SettingsError
-from tests.unit.conftest import REQUEST, TABLE, Context, api_event
+from tests.support.aws import REQUEST, TABLE, Context, api_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, batch, settings
@@ -34,7 +35,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     deliverer, seconds = wired()
 
     def deliver(record: SQSRecord) -> None:
-        deliverer.work(record.body, record.receipt_handle, int(record.attributes.approximate_receive_count))
+        sent = datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)
+        deliverer.work(record.body, record.receipt_handle, int(record.attributes.approximate_receive_count), sent)
 
     def skip(record: SQSRecord) -> None:
         """Leave it as it is: it comes again after the queue's own visibility time-out."""

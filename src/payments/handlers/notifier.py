@@ -22,8 +22,8 @@ def wired() -> Announcer:
 
 
 @function
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """Announce a batch in one call, and return the records that must come again."""
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Announce a batch, in one call where SNS takes it, and return the records that must come again."""
     messages: dict[str, Message] = {}
     failures: dict[str, str] = {}
     for record in event["Records"]:
@@ -32,7 +32,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         except PoisonError as error:
             failures[record["messageId"]] = str(error)
     if messages:
-        failures |= wired().announce(messages)
+        failures |= wired().announce(
+            messages, in_time=lambda: context.get_remaining_time_in_millis() > aws.CALL_SECONDS * 1000
+        )
     for message_id, reason in failures.items():
         named = messages[message_id].named() if message_id in messages else {}
         logger.warning("not announced", message_id=message_id, reason=reason, **named)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
-from payments.contract import MAX_BODY, TRANSACTION_ID, RefundAccepted, RefusedError, parse_refund
+from payments.contract import MAX_BODY, TRANSACTION_ID, BadRequestError, RefundAccepted, parse_refund
 from payments.handling import function
 from payments.model import now
 from payments.once import once
@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
     refunding = wired()
     try:
         return _accept(event, refunding)
-    except RefusedError as error:
+    except BadRequestError as error:
         measure("Refused")
         logger.info("refused", fields=[wrong.pointer for wrong in error.errors], reason=type(error).__name__)
         return refusal(error, request_id)

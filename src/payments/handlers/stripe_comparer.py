@@ -65,7 +65,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.error("the gateway's books differ", day=day.isoformat(), **asdict(difference))
     at = timestamp(now())
     refused = announcer.publish(
-        {str(number): one.event(announcer.source, day, at) for number, one in enumerate(comparison.differences)}
+        {str(number): one.event(announcer.source, day, at) for number, one in enumerate(comparison.differences)},
+        in_time=lambda: context.get_remaining_time_in_millis() > aws.CALL_SECONDS * 1000,
     )
     counts = {name: comparison.counts[name] for name in ("compared", "unanswered", "left")}
     logger.info("compared", day=day.isoformat(), counts=counts, differences=len(comparison.differences))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
-from payments.contract import MAX_BODY, PaymentAccepted, PaymentRequest, RefusedError, parse_payment
+from payments.contract import MAX_BODY, BadRequestError, PaymentAccepted, PaymentRequest, parse_payment
 from payments.handling import function
 from payments.model import Payment, now, timestamp
 from payments.once import once
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
     table, default_currency, limits = wired()
     try:
         return _accept(event, table, default_currency, limits)
-    except RefusedError as error:
+    except BadRequestError as error:
         measure("Refused")
         logger.info("refused", fields=[wrong.pointer for wrong in error.errors], reason=type(error).__name__)
         return refusal(error, request_id)

@@ -21,9 +21,10 @@ from ops.client import Api, create_client
 from ops.display import Step
 from ops.fake_stripe import put_secrets
 from ops.inbox import Inbox
-from tests.fakes.stripe_server import KEY as STRIPE_KEY
-from tests.fakes.stripe_server import FakeStripe
-from tests.receiver import Receiver
+from tests.support.deployed import SECRET_TTL_SECONDS, STRIPE_SECRET
+from tests.support.receiver import Receiver
+from tests.support.stripe_server import KEY as STRIPE_KEY
+from tests.support.stripe_server import FakeStripe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +37,6 @@ WEBHOOKS: dict[str, dict[str, Any]] = {
     "refusals": {"retry_delays_seconds": [1, 1], "events": ["payment.failed"]},
     "slow": {"retry_delays_seconds": [1, 3]},
 }
-SECRET_TTL_SECONDS = 2
-# What signs the fake Stripe's events.
-STRIPE_SECRET = "whsec_of_the_end_to_end_tests"
 
 
 @pytest.fixture(scope="package")

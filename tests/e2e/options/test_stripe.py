@@ -14,14 +14,13 @@ import requests
 from botocore.exceptions import ClientError
 
 from ops.client import Api
-from ops.console.server import options
+from ops.console.app import options
 from ops.dead_letters import call
 from ops.inbox import Inbox
 from ops.payment import methods_of
 from ops.stack import Stack
-from tests.e2e.options.conftest import STRIPE_SECRET
-from tests.e2e.support import SOON, a_payment, role_of, shown, stored
-from tests.fakes.stripe_server import FakeStripe, signed
+from tests.support.deployed import SOON, STRIPE_SECRET, a_payment, role_of, shown, stored
+from tests.support.stripe_server import FakeStripe, signed
 
 pytestmark = pytest.mark.e2e
 

@@ -14,13 +14,12 @@ import pytest
 from botocore.exceptions import ClientError
 from standardwebhooks.webhooks import Webhook
 
+from local.environments import LOCAL
 from ops import target
-from ops.environments import LOCAL
 from ops.payment import new_payment
-from tests.commands import Ran, runner
-from tests.e2e.options.conftest import SECRET_TTL_SECONDS
-from tests.e2e.support import role_of
-from tests.receiver import Answer, Received
+from tests.support.commands import Run, runner
+from tests.support.deployed import SECRET_TTL_SECONDS, role_of
+from tests.support.receiver import Answer, Received
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
-    from tests.receiver import Receiver
+    from tests.support.receiver import Receiver
 
-    Run = Callable[..., Ran]
 
 pytestmark = pytest.mark.e2e
 

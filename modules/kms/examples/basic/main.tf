@@ -44,7 +44,7 @@ module "keys" {
         conditions = [{
           test     = "ArnLike"
           variable = "kms:EncryptionContext:aws:logs:arn"
-          values   = ["arn:aws:logs:ap-southeast-1:${local.context.account_id}:log-group:/aws/lambda/payment-*"]
+          values   = ["arn:aws:logs:ap-southeast-1:${local.context.account_id}:log-group:/aws/lambda/payment-*-example"]
         }]
       }]
     }

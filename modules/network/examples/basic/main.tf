@@ -37,5 +37,6 @@ module "network" {
   name      = "payment-example"
   az_count  = 2
   nat       = { mode = "instance" }
+  functions = { reader = ["dynamodb"], payer = ["dynamodb", "internet"] }
   flow_logs = { retention_days = 14, kms_key_arn = aws_kms_key.example.arn }
 }

@@ -48,41 +48,9 @@ class Receiver:
     _server: ThreadingHTTPServer = field(init=False)
 
     def __enter__(self) -> Self:
-        receiver = self
         self.context.sni_callback = lambda _socket, name, _context: self.names.append(name)
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Received(self.path, headers, body, time.monotonic())
-                receiver.received.append(request)
-                try:
-                    self._answer(receiver.answer(request))
-                except OSError:
-                    self.close_connection = True  # the sender has gone
-
-            do_GET = do_POST  # noqa: N815 - the base class's name; a redirect that was followed would be seen
-
-            def _answer(self, answer: Answer) -> None:
-                time.sleep(answer.wait)
-                if answer.raw is not None:
-                    for byte in answer.raw:
-                        self.wfile.write(bytes([byte]))
-                        time.sleep(answer.pause)
-                    return
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                for piece in answer.pieces:
-                    self.wfile.write(piece)
-                    time.sleep(answer.pause)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        handler = type("Handler", (_ReceiverHandler,), {"receiver": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # a handshake that failed
         self._server.daemon_threads = True
         # The handshake is the thread's: one that never comes must hold up nobody.
@@ -107,3 +75,37 @@ class Receiver:
             if time.monotonic() > deadline:
                 return None
             time.sleep(0.05)
+
+
+class _ReceiverHandler(BaseHTTPRequestHandler):
+    receiver: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Received(self.path, headers, body, time.monotonic())
+        self.receiver.received.append(request)
+        try:
+            self._answer(self.receiver.answer(request))
+        except OSError:
+            self.close_connection = True  # the sender has gone
+
+    do_GET = do_POST  # noqa: N815 - the base class's name; a redirect that was followed would be seen
+
+    def _answer(self, answer: Answer) -> None:
+        time.sleep(answer.wait)
+        if answer.raw is not None:
+            for byte in answer.raw:
+                self.wfile.write(bytes([byte]))
+                time.sleep(answer.pause)
+            return
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for piece in answer.pieces:
+            self.wfile.write(piece)
+            time.sleep(answer.pause)
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -15,7 +15,7 @@ from local import BUILD, LocalError
 from local.server import HOST, free_port
 from payments.secrets import Secret
 from payments.stripe_gateway import StripeGateway
-from tests.integration.stripe_support import Vault
+from tests.support.stripe import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

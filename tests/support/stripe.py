@@ -19,8 +19,8 @@ from payments.secrets import Secret
 from payments.store import GatewayIndex, OpenIndex, Table
 from payments.stripe_events import Events, signing_secrets
 from payments.stripe_gateway import StripeGateway
-from tests.fakes.stripe_server import KEY, FakeStripe, signed
-from tests.unit.conftest import GATEWAY_INDEX, OPEN_INDEX, TABLE, Context, api_event, queue_event
+from tests.support.aws import GATEWAY_INDEX, OPEN_INDEX, TABLE, Context, api_event, queue_event
+from tests.support.stripe_server import KEY, FakeStripe, signed
 
 if TYPE_CHECKING:
     import pytest
@@ -51,7 +51,7 @@ def gateway_to(
     return StripeGateway(secret, scope, seconds, fake.address)
 
 
-class Stack:
+class StripeStack:
     """The real handlers over a table with a stream, queues and a topic in memory, and a fake Stripe.
 
     Time goes on by ``wait``, for the handlers and for Stripe. ``lose_replies`` is how many of the next writes to the

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from ops.display import Display
 from ops.payment import new_payment
 from ops.running import Place
 from payments.gateway import idempotency_key
+from payments.model import Payment, timestamp, to_item
+from payments.transitions import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +26,28 @@ if TYPE_CHECKING:
 
     import requests
 
+    from chaos.proxy import Proxy
+    from local.server import EmbeddedAWS
     from ops.client import Api
     from ops.stack import Stack
+    from ops.terraform import Terraform
 
 SOON = 30.0
 # A message comes again after 30 s, and goes to the dead-letter queue after its third delivery.
 AFTER_THE_RETRIES = 150.0
+# How long a function of the options' stack keeps a secret, and what signs its fake Stripe's events.
+SECRET_TTL_SECONDS = 2
+STRIPE_SECRET = "whsec_of_the_end_to_end_tests"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A running stack, the Terraform that made it, and what stands between its functions and AWS."""
+
+    stack: Stack
+    terraform: Terraform
+    proxy: Proxy
+    server: EmbeddedAWS
 
 
 def unique(what: str) -> str:
@@ -91,3 +110,22 @@ def role_of(stack: Stack, function: str) -> Callable[[str], Any]:
         keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=stack.region
     )
     return lambda service: session.client(service, endpoint_url=stack.endpoint, verify=stack.trusted)  # type: ignore[call-overload]
+
+
+def stranded(stack: Stack) -> Payment:
+    """Store a payment that nothing will ever bring to its end: it was marked unknown, and its message is gone."""
+    moment = timestamp(datetime.now(UTC) - timedelta(minutes=20))
+    payment = Payment(
+        transaction_id=unique("test"),
+        customer_id="stranded",
+        amount_minor=1250,
+        currency="EUR",
+        payment_method="pm_sim_approved",
+        status=Status.UNKNOWN,
+        version=2,
+        created_at=moment,
+        updated_at=moment,
+        fingerprint="0" * 64,
+    )
+    stack.dynamodb.put_item(TableName=stack.outputs["dynamodb_table_name"], Item=to_item(payment))
+    return payment

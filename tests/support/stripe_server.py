@@ -5,7 +5,7 @@ included; other parameters are refused; a key that is in use is a conflict; keys
 test payment methods, and signs its events. What it cannot show by Stripe's own test methods has methods that begin with
 ``pm_fake_``; ``fail_next`` breaks the next call whatever it is.
 
-``python -m tests.fakes.stripe_server PORT LISTENER`` serves it by itself, and tells its events to whom the JSON file
+``python -m tests.support.stripe_server PORT LISTENER`` serves it by itself, and tells its events to whom the JSON file
 LISTENER names, as soon as it is there: ``url``, ``secret``, ``trusted``. What banks and customers do is done there by
 ``POST /fake/PAYMENT_INTENT/succeeded``, or ``failed``, ``canceled``, ``disputed``.
 
@@ -57,7 +57,7 @@ FINAL = frozenset({"succeeded", "canceled"})
 FAULTS = ("timeout_after_charge", "timeout_before_charge", "rate_limited", "unavailable")
 
 
-class Answer(Exception):  # noqa: N818 - an answer, not always an error
+class StripeAnswer(Exception):  # noqa: N818 - an answer, not always an error
     """What is answered in place of going on."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
@@ -70,9 +70,9 @@ class Silence(Exception):  # noqa: N818 - the absence of an answer
     """Nothing is answered, until who asked has gone."""
 
 
-def refused(message: str, *, code: str | None = None, param: str | None = None, status: int = 400) -> Answer:
+def refused(message: str, *, code: str | None = None, param: str | None = None, status: int = 400) -> StripeAnswer:
     error = {"type": "invalid_request_error", "message": message, "code": code, "param": param}
-    return Answer(status, {"error": {name: value for name, value in error.items() if value is not None}})
+    return StripeAnswer(status, {"error": {name: value for name, value in error.items() if value is not None}})
 
 
 @dataclass
@@ -208,7 +208,7 @@ class FakeStripe:
     # The API.
 
     def handle(self, call: Call) -> tuple[int, dict[str, Any], bool]:
-        """Answer a call: the status, the body, and whether it is a replay. Raises Silence."""
+        """StripeAnswer a call: the status, the body, and whether it is a replay. Raises Silence."""
         if call.path.startswith("/fake/"):
             return 200, self._happen(*call.path.split("/")[2:]), False
         with self._lock:
@@ -277,7 +277,7 @@ class FakeStripe:
     def _answer(self, call: Call) -> tuple[int, dict[str, Any]]:
         try:
             return 200, self._do(call)
-        except Answer as answer:
+        except StripeAnswer as answer:
             return answer.status, answer.body
 
     def _do(self, call: Call) -> dict[str, Any]:
@@ -335,7 +335,7 @@ class FakeStripe:
         if method in DECLINES:
             error = _card_error(*DECLINES[method])
             intent |= {"status": "requires_payment_method", "last_payment_error": error, "payment_method": None}
-            answer = Answer(402, {"error": error | {"payment_intent": dict(intent)}})
+            answer = StripeAnswer(402, {"error": error | {"payment_intent": dict(intent)}})
             self._event("payment_intent.payment_failed", intent)
             raise answer
         if method == "pm_usBankAccount":
@@ -489,7 +489,9 @@ class FakeStripe:
             if behaviour == "unavailable" or (behaviour == "timeout_before_charge" and first):
                 raise Silence
             if behaviour == "rate_limited" and first:
-                raise Answer(429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow"}})
+                raise StripeAnswer(
+                    429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow"}}
+                )
         elif behaviour == "timeout_after_charge":
             self.keys[key].answer = (200, body or {})
             raise Silence
@@ -539,13 +541,13 @@ def _card_error(code: str, decline_code: str | None) -> dict[str, Any]:
     return {name: value for name, value in error.items() if value is not None}
 
 
-def _unexpected(intent: dict[str, Any]) -> Answer:
+def _unexpected(intent: dict[str, Any]) -> StripeAnswer:
     answer = refused("the PaymentIntent has another status", code="payment_intent_unexpected_state")
     answer.body["error"]["payment_intent"] = dict(intent)
     return answer
 
 
-def _parts(answer: Answer) -> tuple[int, dict[str, Any]]:
+def _parts(answer: StripeAnswer) -> tuple[int, dict[str, Any]]:
     return answer.status, answer.body
 
 
@@ -556,11 +558,13 @@ def _break(fault: str, *, before: bool) -> None:
         case ("reset_before", True) | ("reset_after", False):
             raise ConnectionResetError
         case ("500_before", True):
-            raise Answer(500, {"error": {"type": "api_error", "message": "Sorry"}})
+            raise StripeAnswer(500, {"error": {"type": "api_error", "message": "Sorry"}})
         case ("503_html", True):
-            raise Answer(503, {})
+            raise StripeAnswer(503, {})
         case ("429", True):
-            raise Answer(429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow"}})
+            raise StripeAnswer(
+                429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow"}}
+            )
 
 
 def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
@@ -592,7 +596,7 @@ def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
             replayed = False
             try:
                 status, answer, replayed = fake.handle(call)
-            except Answer as answered:
+            except StripeAnswer as answered:
                 status, answer = _parts(answered)
             except ConnectionResetError:
                 self.close_connection = True

@@ -33,7 +33,7 @@ from payments.refunding import Refunding
 from payments.relaying import Relay
 from payments.store import OpenIndex, Table
 from payments.transitions import OPEN
-from tests.unit.conftest import Context, api_event
+from tests.support.aws import Context, api_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ class Inline:
 
 
 @dataclass
-class Task:
+class WorldTask:
     """A handler's call under way. ``waits_for`` names the call that it stands before."""
 
     name: str
@@ -89,7 +89,7 @@ class Task:
 
 
 @dataclass
-class Message:
+class WorldMessage:
     """A message of a queue, delivered ``count`` times; hidden while a handler has it."""
 
     number: int
@@ -99,15 +99,15 @@ class Message:
 
 
 @dataclass
-class Queue:
+class WorldQueue:
     """A standard queue, in any order and at least once, and its dead-letter queue."""
 
-    messages: list[Message] = field(default_factory=list)
-    dead: list[Message] = field(default_factory=list)
+    messages: list[WorldMessage] = field(default_factory=list)
+    dead: list[WorldMessage] = field(default_factory=list)
 
 
 @dataclass
-class Entry:
+class WorldEntry:
     """What the gateway has done under a key."""
 
     request: Charge | Refund
@@ -120,8 +120,8 @@ class FakeGateway:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.keys: dict[str, Entry] = {}
-        self.books: list[Entry] = []
+        self.keys: dict[str, WorldEntry] = {}
+        self.books: list[WorldEntry] = []
 
     def charge(self, charge: Charge) -> Outcome:
         return self._call("charge", charge)
@@ -161,7 +161,7 @@ class FakeGateway:
             declined = request.money.minor > self._left(request)
         number = len(self.books)
         outcome = Declined("refused") if declined else Approved(f"ref-{number}")
-        self.keys[request.key] = entry = Entry(request, self.world.clock, outcome)
+        self.keys[request.key] = entry = WorldEntry(request, self.world.clock, outcome)
         self.books.append(entry)
         return outcome
 
@@ -169,7 +169,7 @@ class FakeGateway:
         charged = sum(one.request.money.minor for one in self.approved(Charge, refund.transaction_id))
         return charged - sum(one.request.money.minor for one in self.approved(Refund, refund.transaction_id))
 
-    def approved(self, kind: type[Charge | Refund], transaction_id: str) -> list[Entry]:
+    def approved(self, kind: type[Charge | Refund], transaction_id: str) -> list[WorldEntry]:
         return [
             one
             for one in self.books
@@ -190,14 +190,14 @@ class World:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.clock = STARTED
-        self.tasks: list[Task] = []
+        self.tasks: list[WorldTask] = []
         self.stream: list[dict[str, Any]] = []
-        self.queues = {"p": Queue(), "n": Queue()}
+        self.queues = {"p": WorldQueue(), "n": WorldQueue()}
         self.announced: list[dict[str, Any]] = []
         self.gateway = FakeGateway(self)
         self.answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         self.faults: Counter[str] = Counter()
-        self.contexts: dict[int, Task] = {}
+        self.contexts: dict[int, WorldTask] = {}
         self.restored = False
         self._numbers = iter(range(10**9))
         self._backend = DynamoDBBackend("ap-southeast-1", "000000000000")
@@ -243,22 +243,22 @@ class World:
 
     # --- The handlers' calls under way --------------------------------------------------------------------------------
 
-    def start(self, name: str, handle: Callable[[], None], skew: timedelta = timedelta()) -> Task:
+    def start(self, name: str, handle: Callable[[], None], skew: timedelta = timedelta()) -> WorldTask:
         """Start a handler, up to its first call that leaves it."""
-        task = Task(name, greenlet(handle), skew)
+        task = WorldTask(name, greenlet(handle), skew)
         self.contexts[id(task.run)] = task
         self.tasks.append(task)
         self._resumed(task, task.run.switch())
         return task
 
-    def go_on(self, task: Task, fate: str = "well") -> None:
+    def go_on(self, task: WorldTask, fate: str = "well") -> None:
         """Let a handler go on with the call that it stands before."""
         if fate != "well":
             task.faulted = True
             self.faults[f"{task.waits_for}: {fate}"] += 1
         self._resumed(task, task.run.switch(fate))
 
-    def _resumed(self, task: Task, waits_for: Any) -> None:
+    def _resumed(self, task: WorldTask, waits_for: Any) -> None:
         if task.run.dead:
             self.tasks.remove(task)
             del self.contexts[id(task.run)]
@@ -393,7 +393,7 @@ class World:
     def send_message_batch(self, **request: Any) -> Any:
         def send() -> dict[str, Any]:
             for entry in request["Entries"]:
-                message = Message(next(self._numbers), entry["MessageBody"])
+                message = WorldMessage(next(self._numbers), entry["MessageBody"])
                 self.queues[request["QueueUrl"]].messages.append(message)
             return {"Successful": request["Entries"]}
 
@@ -408,7 +408,7 @@ class World:
 
     # --- What sets the handlers going ---------------------------------------------------------------------------------
 
-    def post(self, path: dict[str, str] | None, body: dict[str, Any], skew: timedelta = timedelta()) -> Task:
+    def post(self, path: dict[str, str] | None, body: dict[str, Any], skew: timedelta = timedelta()) -> WorldTask:
         """A client posts a payment, or a refund where there is a path; its answer is kept."""
         resource = "/payments" if path is None else "/payments/{transaction_id}/refunds"
         handle = validator.handler if path is None else refunder.handler
@@ -421,7 +421,7 @@ class World:
 
         return self.start("post" if path is None else "refund", call, skew)
 
-    def relay(self, size: int) -> Task:
+    def relay(self, size: int) -> WorldTask:
         """Give the relay the head of the stream. What it does not take stays there, and holds up what follows."""
         records = self.stream[:size]
 
@@ -435,10 +435,10 @@ class World:
 
         return self.start("relay", call)
 
-    def deliver(self, queue: str, messages: list[Message], skew: timedelta = timedelta()) -> Task | None:
+    def deliver(self, queue: str, messages: list[WorldMessage], skew: timedelta = timedelta()) -> WorldTask | None:
         """Give a queue's consumer a batch; what was delivered too often goes to the dead-letter queue instead."""
         place = self.queues[queue]
-        given: list[Message] = []
+        given: list[WorldMessage] = []
         for message in messages:
             if message.count >= MAX_RECEIVE_COUNT and not message.hidden:
                 place.messages.remove(message)
@@ -454,7 +454,7 @@ class World:
                 "messageId": str(message.number),
                 "receiptHandle": str(message.number),
                 "body": message.body,
-                "attributes": {"ApproximateReceiveCount": str(message.count)},
+                "attributes": {"ApproximateReceiveCount": str(message.count), "SentTimestamp": "0"},
                 "eventSource": "aws:sqs",
             }
             for message in given
@@ -476,7 +476,7 @@ class World:
 
         return self.start({"p": "process", "n": "notify"}[queue], call, skew)
 
-    def reconcile(self, skew: timedelta = timedelta()) -> Task:
+    def reconcile(self, skew: timedelta = timedelta()) -> WorldTask:
         """The schedule calls the reconciler."""
 
         def call() -> None:
@@ -488,12 +488,12 @@ class World:
 
     def send_poison(self, body: str) -> None:
         """Somebody puts on the processor's queue what is no message of ours."""
-        self.queues["p"].messages.append(Message(next(self._numbers), body))
+        self.queues["p"].messages.append(WorldMessage(next(self._numbers), body))
 
     def redrive(self, queue: str) -> None:
         """An operator moves a dead-letter queue's messages back: they come as new ones."""
         place = self.queues[queue]
-        place.messages += [Message(next(self._numbers), message.body) for message in place.dead]
+        place.messages += [WorldMessage(next(self._numbers), message.body) for message in place.dead]
         place.dead.clear()
 
     # --- The end ------------------------------------------------------------------------------------------------------

@@ -6,17 +6,18 @@ import json
 import os
 import re
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from local import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Plan = dict[str, Any]
 
-_INVENTORY = Path(__file__).parent / "inventory"
+_INVENTORY = ROOT / "tests" / "plan" / "inventory"
 WAY_OUT = "To accept it, run the test with UPDATE_INVENTORY=1 and read the difference in git."
 
 
@@ -75,12 +76,18 @@ def with_unknowns_named(plan: Plan) -> Plan:
     plan = json.loads(json.dumps(plan))
     unknown = {change["address"]: change["change"]["after_unknown"] for change in plan["resource_changes"]}
     for resource in _planned(plan["planned_values"]["root_module"]):
-        address = resource["address"]
-        own = f"{resource['type']}.{resource['name']}"
-        for written in _module_of(plan, address)["resources"]:
-            if written["address"] == own and address in unknown:
-                _name(resource["values"], unknown[address], written["expressions"])
+        if resource["address"] in unknown:
+            _name(resource["values"], unknown[resource["address"]], written(plan, resource["address"]))
     return plan
+
+
+def written(plan: Plan, address: str) -> dict[str, Any]:
+    """Return what is written down for a resource: its arguments, as expressions."""
+    own = ".".join(re.sub(r"\[[^\]]*\]", "", address).split(".")[-2:])
+    return next(
+        (found.get("expressions", {}) for found in _module_of(plan, address)["resources"] if found["address"] == own),
+        {},
+    )
 
 
 def _planned(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -105,3 +112,33 @@ def _name(values: dict[str, Any], unknown: dict[str, Any], expressions: dict[str
         elif isinstance(expression, list) and isinstance(unknown.get(name), list):
             for value, hole, inner in zip(values.get(name, []), unknown[name], expression, strict=False):
                 _name(value, hole, inner)
+
+
+def message_of(text: str) -> str:
+    """Return Terraform's message in one line, without the frame that it draws."""
+    return " ".join(text.replace("│", " ").split())
+
+
+Cases = dict[str, dict[str, str]]
+
+
+def with_cases(module: str, cases: Cases) -> str:
+    """Return a module's example with its module block once for each case, and in it that case's arguments."""
+    example = ROOT / "modules" / module / "examples" / "basic"
+    text = (example / "main.tf").read_text(encoding="utf-8").replace("${path.module}", str(example))
+    head, block = text.split('\nmodule "', 1)
+    body = block.split('  source = "../.."\n', 1)[1].split("\n}\n", 1)[0]
+    blocks = []
+    for case, arguments in cases.items():
+        kept: list[str] = []
+        open_braces = 0
+        for line in body.splitlines():
+            if open_braces or line.startswith(tuple(f"  {argument} " for argument in arguments)):
+                open_braces += sum(line.count(brace) for brace in "{[(") - sum(line.count(brace) for brace in ")]}")
+            else:
+                kept.append(line)
+        given = [f"  {argument} = {value}" for argument, value in arguments.items()]
+        # By a relative path: Terraform takes an absolute one for a package, whose modules must not look out of it.
+        source = f'  source = "./modules/{module}"'
+        blocks.append("\n".join([f'module "{case}" {{', source, *given, *kept, "}"]))
+    return "\n\n".join([head, *blocks]) + "\n"

@@ -14,9 +14,9 @@ from ops import target
 from ops.client import Api
 from ops.restoring import Backup
 from payments.model import from_item, to_item
-from tests.commands import Ran, runner
-from tests.integration.test_commands import FakeStack, refused
-from tests.unit.conftest import TABLE, item, payment
+from tests.support.aws import TABLE, item, payment
+from tests.support.commands import Ran, runner
+from tests.support.stack import FakeStack, refused
 
 Run = Callable[..., Ran]
 RESTORED = f"{TABLE}-restored"

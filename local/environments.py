@@ -25,8 +25,8 @@ def variables(environment: str) -> Path:
     """
     if environment not in known():
         raise LocalError(
-            f"there is no environment {environment!r}. Known are: {', '.join(known())}. "
-            f"To make a new one, write env/{environment}.tfvars."
+            f"there is no environment {environment!r}. Known environments: {', '.join(known())}. "
+            f"To create one, write env/{environment}.tfvars."
         )
     return ROOT / "env" / f"{environment}.tfvars"
 

@@ -1,0 +1,100 @@
+"""How far each function reaches: the endpoints of this account alone, or the internet too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.plan import Cases, Plan, resources
+
+pytestmark = pytest.mark.plan
+
+# Who reaches the internet in each environment's plan, and why.
+INTERNET = {
+    # Stripe alone: everything of AWS has an endpoint.
+    "prod": {"processor", "reconciler", "stripe_comparer"},
+    # SQS and SNS have no endpoint there, so they are reached through NAT.
+    "dev": {"notifier", "relay"},
+    # The simulator is a table, and DynamoDB has an endpoint.
+    "options": set(),
+    # DynamoDB has no endpoint there.
+    "local": {"processor", "reader", "reconciler", "refunder", "validator"},
+    # The deliverers.
+    "webhooks": {"webhooks"},
+    # As prod, and Secrets Manager has no endpoint there.
+    "stripe": {"processor", "reconciler", "stripe_comparer", "stripe_webhook"},
+}
+
+
+@pytest.mark.parametrize("environment", sorted(INTERNET))
+def test_who_needs_the_internet_has_it_and_nobody_else(root_plan: Callable[[str], Plan], environment: str) -> None:
+    plan = root_plan(environment)
+    outside = plan["planned_values"]["outputs"]["internet_functions"]["value"]
+    assert set(outside) == INTERNET[environment]
+    ways = [
+        rule["address"].removeprefix("module.network.aws_vpc_security_group_egress_rule.")
+        for rule in resources(plan, "aws_vpc_security_group_egress_rule")
+        if rule["values"]["cidr_ipv4"] == "0.0.0.0/0" and "egress_rule.nat[" not in rule["address"]
+    ]
+    assert ways == (['internet["0.0.0.0/0"]'] if outside else [])
+
+
+def test_every_rule_lets_out_https_alone(root_plan: Callable[[str], Plan]) -> None:
+    rules = [rule["values"] for rule in resources(root_plan("prod"), "aws_vpc_security_group_egress_rule")]
+    assert {(rule["from_port"], rule["to_port"], rule["ip_protocol"]) for rule in rules} == {(443, 443, "tcp")}
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_an_endpoint_takes_this_account_to_its_own_resources_alone(
+    root_plan: Callable[[str], Plan], environment: str
+) -> None:
+    endpoints = resources(root_plan(environment), "aws_vpc_endpoint")
+    services = {endpoint["values"]["service_name"].rsplit(".", 1)[1] for endpoint in endpoints}
+    assert services == {"dynamodb"} | ({"secretsmanager", "sns", "sqs"} if environment == "prod" else set())
+    for endpoint in endpoints:
+        (statement,) = json.loads(endpoint["values"]["policy"])["Statement"]
+        assert statement["Effect"] == "Allow"
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:PrincipalAccount": "000000000000", "aws:ResourceAccount": "000000000000"}
+        }
+
+
+def test_both_groups_reach_the_endpoints_and_one_the_internet(
+    module_cases: Callable[[str, Cases], Plan],
+) -> None:
+    plan = module_cases(
+        "network",
+        {
+            "inside": {"functions": '{ a = ["dynamodb", "sqs"], b = [] }'},
+            "by_service": {"functions": '{ a = ["dynamodb", "kms"] }'},
+            "by_need": {"functions": '{ a = ["internet"] }'},
+        },
+    )
+    rules: dict[str, set[str]] = {}
+    for rule in resources(plan, "aws_vpc_security_group_egress_rule"):
+        _, case, _, name = rule["address"].split(".", 3)
+        rules.setdefault(case, set()).add(name)
+    endpoints = {
+        'endpoints_only["dynamodb"]',
+        'endpoints_only["interface_endpoints"]',
+        'gateway_endpoints["dynamodb"]',
+        "interface_endpoints",
+        'nat["only"]',
+    }
+    internet = {'internet["0.0.0.0/0"]'}
+    assert rules == {"inside": endpoints, "by_service": endpoints | internet, "by_need": endpoints | internet}
+
+
+def test_what_cannot_be_reached_is_refused_by_name(root_errors: Callable[..., str]) -> None:
+    """The functions and the services, each by its name, whatever it is that needs them."""
+    bare: dict[str, list[str]] = {"gateway_endpoints": [], "interface_endpoints": []}
+    said = root_errors({"environment_suffix": "dev", "network": bare})
+    assert "nat.mode is none, and some functions call what has no endpoint here: " in said
+    for need in ("notifier calls sns", "processor calls dynamodb", "reader calls dynamodb", "relay calls sqs"):
+        assert need in said
+    hook = {"shop": {"url": "https://shop.example.com/"}}
+    said = root_errors({"environment_suffix": "dev", "gateway": "stripe", "webhooks": hook})
+    for need in ("processor calls internet", "stripe_webhook calls secretsmanager", "webhooks calls internet"):
+        assert need in said
