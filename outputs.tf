@@ -44,7 +44,7 @@ output "function_names" {
 }
 
 output "internet_functions" {
-  description = "The functions that reach the internet, by role (webhooks: the functions that deliver them). All others reach only the VPC's endpoints."
+  description = "The functions that reach the internet, by their keys (webhooks: the functions that deliver them). All others reach only the VPC's endpoints."
   value       = module.network.internet_functions
 }
 
