@@ -15,10 +15,10 @@ RUN := .venv/bin/python -m
 export UV_PYTHON_DOWNLOADS = never
 unexport VIRTUAL_ENV
 
-help: ## Say what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.ready ## Install what the project needs, from its lock, into this folder
+setup: .venv/.ready ## Install the locked packages into this folder
 
 build/venv-uv/.ready: local/prerequisites.py
 	@$(PYTHON) local/prerequisites.py
@@ -29,10 +29,10 @@ build/venv-uv/.ready: local/prerequisites.py
 	@UV_PROJECT_ENVIRONMENT=build/venv-scan $(UV) sync --quiet --frozen --no-dev --group scan --python build/venv-uv/bin/python
 	@UV_PROJECT_ENVIRONMENT=build/venv-opinion $(UV) sync --quiet --frozen --only-group opinion --python build/venv-uv/bin/python && touch $@
 
-layer: setup ## Build the functions' layer, for the runtime that ENV asks for
+layer: setup ## Build the functions' layer for the runtime of ENV
 	@$(RUN) local.layer $(ENV)
 
-up: layer ## Start the embedded AWS, deploy, send a payment, show its way (PORT=4566 GATEWAY=stripe)
+up: layer ## Start the embedded AWS, deploy, send a payment (PORT=4566 GATEWAY=stripe)
 	@$(RUN) ops up --port $(PORT) --gateway "$(GATEWAY)"
 
 down: setup ## Stop the embedded AWS and remove its state
@@ -47,21 +47,21 @@ deploy: layer ## Deploy to an AWS account: ENV=dev or ENV=prod
 outputs: setup ## Print terraform output as JSON: ENV=local, dev or prod
 	@$(RUN) ops outputs --env $(ENV)
 
-openapi: setup ## Write docs/openapi.json, of which the API's routes are made, from the contract in src/payments
+openapi: setup ## Write docs/openapi.json from the contract in src/payments
 	@.venv/bin/python docs/openapi.py
 
-chaos: layer ## Post payments under faults and audit what became of them (PAYMENTS=1000 SEED=7)
+chaos: layer ## Send payments under faults and audit the results (PAYMENTS=1000 SEED=7)
 	@$(RUN) chaos --payments $(PAYMENTS) --seed $(SEED)
 
 test: layer check ## Run every check; pytest's summary comes last
 	@$(RUN) pytest
 
 check: layer
-	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy
+	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && .venv/bin/python docs/prose.py
 	@PYTHONPATH=src .venv/bin/lint-imports --no-logo --no-cache
 	@build/venv-scan/bin/checkov --config-file .checkov.yaml
 
-fmt: setup ## Format the HCL and the Python, and refresh what is generated
+fmt: setup ## Format the HCL and the Python, and write the generated files
 	@terraform fmt -recursive && $(RUN) ruff format && $(RUN) ruff check --fix && .venv/bin/python docs/openapi.py && .venv/bin/python docs/picture.py && .venv/bin/python docs/tables.py
 
 lock: setup ## Renew the lock of the Python packages
@@ -70,5 +70,5 @@ lock: setup ## Renew the lock of the Python packages
 bench: layer ## Measure speed (SIZES=1000,10000 CLIENTS=8)
 	@$(RUN) bench run --payments $(SIZES) --clients $(CLIENTS)
 
-cost: setup ## Reckon the bill: ENV=prod VOLUME=1000000 REGION=ap-southeast-1
+cost: setup ## Calculate the bill: ENV=prod VOLUME=1000000 REGION=ap-southeast-1
 	@$(RUN) bench cost --env $(if $(filter local,$(ENV)),prod,$(ENV)) --volume $(VOLUME) --region $(REGION)

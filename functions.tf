@@ -67,7 +67,7 @@ locals {
     }
 
     refunder = {
-      description = "Accepts a refund into its payment: one conditional update, never more than was charged."
+      description = "Accepts a refund: one conditional update of its payment, never more than was charged."
       environment = {
         TABLE_NAME = local.table_name
       }
@@ -78,7 +78,7 @@ locals {
     }
 
     relay = {
-      description = "Puts on the queues what the table's stream says."
+      description = "Sends the changes in the table's stream to the queues."
       environment = {
         DEAD_LETTER_QUEUE_URL = module.relay_dead_letter_queue.url
         NOTIFIER_QUEUE_URL    = module.queue["processor_to_notifier"].url
@@ -91,7 +91,7 @@ locals {
     }
 
     processor = {
-      description = "Charges a payment, or gives it back, through the gateway, once, and records the outcome."
+      description = "Charges or refunds a payment through the gateway, once, and records the outcome."
       environment = {
         MAX_RECEIVE_COUNT = tostring(var.queues.max_receive_count)
         RESTORED          = tostring(var.restored)
@@ -116,7 +116,7 @@ locals {
     }
 
     reader = {
-      description = "Answers for one payment, or for a customer's payments."
+      description = "Returns one payment, or a list of a customer's payments."
       environment = {
         CUSTOMER_INDEX_NAME = local.customer_index_name
         # Known to nobody who calls the API, and no secret: a token opens nothing (docs/decisions/0008).
@@ -131,7 +131,7 @@ locals {
     }
 
     reconciler = {
-      description = "Asks the gateway about what has not become final for too long, and finishes it or sends it on again."
+      description = "Asks the gateway about payments that stay open for too long, and settles or requeues them."
       environment = {
         OPEN_INDEX_NAME         = local.open_index_name
         RECONCILE_AFTER_SECONDS = tostring(60 * var.reconciler.older_than_minutes)

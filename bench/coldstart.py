@@ -144,7 +144,7 @@ _OWNERS = (
 def profile(function: str, places: Places) -> dict[str, float]:
     """Return the share of a function's start by whose modules take it, from Python's own import profile.
 
-    The client is made while the handler's module is imported: it is told apart as ``making the client``.
+    The client is made while the handler's module is imported: it is told apart as ``creating the client``.
     """
     # The least of several runs: what else the machine did is in none of them.
     least: dict[str, int] = {}
@@ -156,7 +156,7 @@ def profile(function: str, places: Places) -> dict[str, float]:
     for module, taken in least.items():
         owner = next((known for known in _OWNERS if module.partition(".")[0] == known), "the rest of Python")
         if module == f"payments.handlers.{function}":
-            owner = "making the client"
+            owner = "creating the client"
         parts[owner] = parts.get(owner, 0) + taken
     whole = sum(parts.values())
     return dict(sorted(((name, part / whole) for name, part in parts.items()), key=lambda part: -part[1]))

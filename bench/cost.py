@@ -330,7 +330,7 @@ def rows(found: BillComparison) -> list[list[str]]:
     written.append([f"{found.volume:,} payments", f"{total(found.used):.2f}", f"{total(found.usual_used):.2f}"])
     written += _part(found.used, found.usual_used)
     whole, usual = total(found.idle) + total(found.used), total(found.usual_idle) + total(found.usual_used)
-    written.append(["together", f"{whole:.2f}", f"{usual:.2f}"])
+    written.append(["total", f"{whole:.2f}", f"{usual:.2f}"])
     return written
 
 

@@ -83,7 +83,7 @@ def picture(starts: dict[str, Any]) -> str:
 def _starts(whole: dict[str, Any]) -> str:
     shipped = whole.get("cold_start_as_shipped", {})
     return table(
-        ["function", "goal", "of the baseline", "by the wall clock", "ms", "baseline ms", "without our bytecode"],
+        ["function", "goal", "share of the baseline", "by the wall clock", "ms", "baseline ms", "without our bytecode"],
         (
             [
                 name,
@@ -105,7 +105,7 @@ def _profile(whole: dict[str, Any]) -> str:
     shares = whole["start_profile"]
     largest_first = sorted(owners, key=lambda owner: -shares[names[0]].get(owner, 0))
     return table(
-        ["whose", *names],
+        ["package", *names],
         ([owner, *(f"{shares[name].get(owner, 0):.0%}" for name in names)] for owner in largest_first),
     )
 
@@ -153,7 +153,7 @@ def _growth(whole: dict[str, Any]) -> str:
 
 def _work(whole: dict[str, Any]) -> str:
     return table(
-        ["function", "CPU, ms a payment", "Python calls a payment", "of them ours", "most of the time"],
+        ["function", "CPU, ms a payment", "Python calls a payment", "our own calls", "largest parts of the time"],
         (
             [
                 name,
@@ -179,7 +179,7 @@ def _texts(whole: dict[str, Any]) -> str:
 
 # What a part of the layer is there for.
 WHY = {
-    "aws_lambda_powertools": "logs and metrics as Lambda and CloudWatch want them; the rest of it is never imported",
+    "aws_lambda_powertools": "logs and metrics in the formats of Lambda and CloudWatch; most of it is never imported",
     "msgspec": "JSON, checked and decoded in C",
     "standardwebhooks": "signs webhooks by its scheme; only the deliverer imports it",
     "typing_extensions": "Powertools depends on it",
@@ -196,7 +196,7 @@ def _package(whole: dict[str, Any]) -> str:
         ],
         ["layer, unzipped", f"{package['layer_unzipped'] / 1e6:.2f} MB (goal {GOALS['layer_mb']})", ""],
         *_parts(package["layer_parts"]),
-        ["layer, zipped", f"{package['layer_zip'] / 1e6:.2f} MB", "what is uploaded"],
+        ["layer, zipped", f"{package['layer_zip'] / 1e6:.2f} MB", "the upload"],
     ]
     return table(["what", "how much", "why"], rows)
 
@@ -210,15 +210,23 @@ def _summary(whole: dict[str, Any]) -> str:
     rows: list[list[object]] = []
     if "validator" in starts:
         rows.append(
-            ["validator's start, of the baseline's", GOALS["validator's start"], f"{starts['validator']['ratio']:.2f}"]
+            [
+                "validator's start, as a share of the baseline's",
+                GOALS["validator's start"],
+                f"{starts['validator']['ratio']:.2f}",
+            ]
         )
         slowest = max(starts.items(), key=lambda start: start[1]["ratio"])
         rows.append(
-            ["the slowest function's", GOALS["every function's start"], f"{slowest[1]['ratio']:.2f} ({slowest[0]})"]
+            [
+                "the slowest function's start, likewise",
+                GOALS["every function's start"],
+                f"{slowest[1]['ratio']:.2f} ({slowest[0]})",
+            ]
         )
     if "calls_per_payment" in whole:
         rows.append(["AWS calls a payment, full batches", GOALS["calls"], f"{whole['calls_per_payment']:.2f}"])
-    rows.append(["ten charges of 200 ms, in charges", GOALS["batch"], f"{whole['batch_ratio']:.2f}"])
+    rows.append(["ten charges of 200 ms, as a multiple of one", GOALS["batch"], f"{whole['batch_ratio']:.2f}"])
     if "growth" in whole:
         rows.append(
             ["cost of a payment, largest to smallest table", GOALS["growth"], f"{whole['growth']['ratio']:.2f}"]

@@ -1,6 +1,6 @@
-"""A gateway in one file, as a skeleton: of Acme, which there is not. docs/stripe.md says what to do with it.
+"""A skeleton of a gateway in one file, for an invented company, Acme. docs/stripe.md says how to use it.
 
-It is type-checked, and tested (tests/integration/test_another_gateway.py), so that it stays true.
+It is type-checked and tested (tests/integration/test_another_gateway.py), so it stays correct.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SERVER_ERROR = 500
 
 
 class AcmeGateway:
-    """Acme, behind a secret that holds its API key. ``seconds`` is how long each wait of a call may be."""
+    """Calls Acme with the API key from a secret. ``seconds`` limits each wait of a call."""
 
     def __init__(self, key: Secret[str], host: str, seconds: float) -> None:
         self._key = key
@@ -32,11 +32,11 @@ class AcmeGateway:
         return self._do("/charges", charge.key, {"source": charge.payment_method, **_named(charge)})
 
     def refund(self, refund: Refund) -> Outcome:
-        """Give back once for each key."""
+        """Refund once for each key."""
         return self._do("/refunds", refund.key, {"charge": refund.charge_reference, **_named(refund)})
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Ask what became of a charge or a refund, by our name of it. Nothing may be guessed here."""
+        """Look up a charge or a refund by our reference. Never guess here."""
         kind = "charges" if isinstance(request, Charge) else "refunds"
         try:
             status, body = self._call("GET", f"/{kind}/by-name/{request.key}", None, {})
@@ -53,10 +53,10 @@ class AcmeGateway:
         try:
             return _read(*self._call("POST", path, body, {"Idempotency-Key": key}))
         except (ConnectionRefusedError, UnavailableError) as error:
-            # There was no connection, or no key to send: it certainly did not arrive.
+            # There was no connection, or no key to send: the request certainly did not arrive.
             return NotSent(type(error).__name__)
         except (OSError, http.client.HTTPException) as error:
-            # It may have arrived. Never a failure.
+            # The request may have arrived, so this is never a failure.
             return Unknown(type(error).__name__)
 
     def _call(
@@ -73,7 +73,7 @@ class AcmeGateway:
 
 
 def _named(request: Charge | Refund) -> dict[str, Any]:
-    """Return what is sent of every request: exact money, and our names, by which it is found again."""
+    """Return the fields of every request: the exact amount, and our references to find it by later."""
     return {
         "amount": request.money.minor,
         "currency": request.money.currency,
@@ -91,7 +91,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _read(status: int, body: dict[str, Any]) -> Outcome:
-    """Return the outcome that an answer tells of. What is not surely one is unknown."""
+    """Return the outcome in an answer. If it is not certain, it is unknown."""
     match status, body:
         case 429, _:
             return RateLimited()
@@ -108,5 +108,5 @@ def _read(status: int, body: dict[str, Any]) -> Outcome:
 
 
 def chosen(key: Secret[str]) -> Gateway:
-    """Return the gateway: where this type-checks, the port is met."""
+    """Return the gateway. The type checker verifies here that it implements the port."""
     return AcmeGateway(key, "api.acme.example", 20.0)

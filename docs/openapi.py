@@ -1,6 +1,6 @@
-"""Write the OpenAPI document, docs/openapi.json, from the contract in src/payments; with --check, see that it is fresh.
+"""Write the OpenAPI document, docs/openapi.json, from the contract in src/payments; with --check, only compare it.
 
-The routes of API Gateway are made from the document (routes.tf), and the tests hold the running API against it.
+routes.tf builds the routes of API Gateway from the document, and the tests check the running API against it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from payments.api.operations import OPERATIONS, Body, Operation  # noqa: E402
 from payments.api.requests import MAX_BODY, max_members  # noqa: E402
 
 _SCHEMA = "#/components/schemas/{name}"
-# What API Gateway may answer before any code runs, on every operation.
+# The answers that API Gateway may give to any operation before our code runs.
 _BY_THE_GATEWAY = {
     403: "Unsigned, or not allowed.",
     413: "The body is too large.",
@@ -63,11 +63,11 @@ def _answers(operation: Operation) -> dict[str, Any]:
         "description": (operation.answer.__doc__ or "").strip().split("\n")[0],
         "content": {"application/json": {"schema": {"$ref": _SCHEMA.format(name=operation.answer.__name__)}}},
     }
-    if operation.status == 202:  # noqa: PLR2004 - what is accepted has a place where it is found
+    if operation.status == 202:  # noqa: PLR2004 - an accepted payment or refund has an address
         made["headers"] = {
-            "Location": {"description": "Where it is found.", "schema": {"type": "string"}},
+            "Location": {"description": "The address of the payment or refund.", "schema": {"type": "string"}},
             "Idempotent-Replayed": {
-                "description": "true where the request was accepted before, and nothing was done now.",
+                "description": "true if the request was accepted before; nothing was done now.",
                 "schema": {"type": "string", "enum": ["true"]},
             },
         }
@@ -124,8 +124,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Payments",
             "version": "1",
-            "summary": "Post a payment, give it back, read it, list a customer's.",
-            "description": "Every error is a problem document (RFC 9457); programs go by its type, which is stable.",
+            "summary": "Post a payment, refund it, read it, list a customer's payments.",
+            "description": "Every error is a problem document (RFC 9457). Its type is stable; let programs use it.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [
@@ -144,7 +144,7 @@ def document() -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "header",
                     "name": "Authorization",
-                    "description": "AWS Signature Version 4, for the service execute-api, unless set up otherwise.",
+                    "description": "AWS Signature Version 4 for the service execute-api, by default.",
                 }
             },
         },
@@ -153,7 +153,7 @@ def document() -> dict[str, Any]:
 
 def main() -> int:
     """Write or check the document; return the process's exit status."""
-    # The types' descriptions come from Python, where code stands between two backquotes a side.
+    # The descriptions come from Python docstrings, which put code between double backquotes.
     fresh = json.dumps(document(), indent=2, ensure_ascii=False).replace("``", "`") + "\n"
     if "--check" in sys.argv:
         if not DOCUMENT.exists() or DOCUMENT.read_text(encoding="utf-8") != fresh:

@@ -1,7 +1,7 @@
 """Draw the architecture, as Mermaid, from the Terraform that builds it.
 
-``python docs/picture.py`` writes the pictures between the markers in README.md and docs/architecture.md; with
-``--check`` it only says whether those there are the ones that the code gives, and fails if they are not.
+``python docs/picture.py`` writes the pictures between the markers in README.md and docs/architecture.md. With
+``--check`` it writes nothing, and fails if a picture is out of date.
 """
 
 import os
@@ -24,7 +24,7 @@ BEGIN, END = "<!-- begin picture -->", "<!-- end picture -->"
 STATES = ("<!-- begin states -->", "<!-- end states -->")
 FUNCTIONS = ("<!-- begin functions -->", "<!-- end functions -->")
 
-# What a function is told about, by the expression that tells it: the node it points at.
+# The node that an expression in a function's environment points at.
 TARGETS = {
     "local.table_name": "payments",
     "local.announcements_arn": "announcements",
@@ -41,13 +41,16 @@ def edges() -> list[str]:
     for name, function in TERRAFORM.local("functions").items():
         if "schedule" in function:
             drawn.append(f"schedule --> {name}")
-        told = str(function["environment"])
-        pointed = [*QUEUE.findall(told), *(node for expression, node in TARGETS.items() if expression in told)]
+        environment = str(function["environment"])
+        pointed = [
+            *QUEUE.findall(environment),
+            *(node for expression, node in TARGETS.items() if expression in environment),
+        ]
         drawn += [f"{name} --> {node}" for node in pointed]
         drawn += [f"{name} --> gateway" for caller in TERRAFORM.local("gateway_callers") if caller == name]
     for queue_name, consumer in TERRAFORM.local("queue_consumers").items():
         drawn.append(f"{queue_name} --> {consumer}")
-        drawn.append(f'{queue_name} -. "given up" .-> {queue_name}_dlq')
+        drawn.append(f'{queue_name} -. "failed too often" .-> {queue_name}_dlq')
     return drawn
 
 
@@ -91,7 +94,7 @@ def functions() -> str:
         callers += [f"the {queue.replace('_', '-')} queue" for queue in queues]
         if "schedule" in function:
             callers += ["a schedule", "`payments reconcile`"]
-        # A statement that stands elsewhere by its name is that of the keys.
+        # A statement that is only a reference is the one for the keys.
         own = [one for one in function["statements"].values() if isinstance(one, dict)]
         allowed = sorted({f"`{action}`" for statement in own for action in statement["actions"]})
         rows.append(f"| {name} | {function['description']} | {', '.join(callers)} | {', '.join(allowed)} |")
@@ -99,7 +102,7 @@ def functions() -> str:
 
 
 def fresh(text: str) -> str:
-    """Return a page with whatever it has of the pictures drawn anew."""
+    """Return a page with all its pictures drawn again."""
     for (begin, end), draw in (((BEGIN, END), picture), (STATES, states), (FUNCTIONS, functions)):
         if begin in text:
             head, rest = text.split(begin, 1)
@@ -115,7 +118,7 @@ def main() -> int:
         if drawn == text:
             continue
         if "--check" in sys.argv:
-            sys.stderr.write(f"{page.name}: a picture is not what the code says. Run: python docs/picture.py\n")
+            sys.stderr.write(f"{page.name}: a picture is out of date. Run: python docs/picture.py\n")
             return 1
         page.write_text(drawn, encoding="utf-8")
     return 0

@@ -1,7 +1,7 @@
-"""Write the tables of inputs and outputs into the modules' READMEs, from the Terraform itself.
+"""Write the tables of inputs and outputs into the modules' READMEs, from the Terraform files.
 
-``python docs/tables.py`` writes them between the markers; with ``--check`` it only says
-which are stale, and fails then.
+``python docs/tables.py`` writes them between the markers. With ``--check`` it writes nothing, and fails
+if a table is out of date.
 """
 
 import sys
@@ -27,10 +27,10 @@ def _sentence(text: str) -> str:
 
 def tables(module: Path) -> str:
     """Return a module's tables in Markdown."""
-    rows = ["### Inputs", "", "| name | what | needed |", "|---|---|---|"]
+    rows = ["### Inputs", "", "| name | description | required |", "|---|---|---|"]
     for name, body in sorted(_blocks(module / "variables.tf", "variable").items()):
         rows.append(f"| `{name}` | {_sentence(body['description'])} | {'no' if 'default' in body else 'yes'} |")
-    rows += ["", "### Outputs", "", "| name | what |", "|---|---|"]
+    rows += ["", "### Outputs", "", "| name | description |", "|---|---|"]
     for name, body in sorted(_blocks(module / "outputs.tf", "output").items()):
         rows.append(f"| `{name}` | {_sentence(body['description'])} |")
     return "\n".join([BEGIN, *rows, END])

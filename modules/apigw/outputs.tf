@@ -4,7 +4,7 @@ output "api_key_id" {
 }
 
 output "custom_domain" {
-  description = "The custom domain's name, and the name and the hosted zone that its DNS record must lead to; null without one."
+  description = "The custom domain's name, and the target name and hosted zone for its DNS record; null without one."
   value = var.custom_domain == null ? null : {
     hosted_zone_id = aws_api_gateway_domain_name.this[0].regional_zone_id
     name           = var.custom_domain.name
@@ -13,7 +13,7 @@ output "custom_domain" {
 }
 
 output "execution_arn" {
-  description = "What permissions name the API by."
+  description = "The API's execution ARN, for permissions."
   value       = aws_api_gateway_rest_api.this.execution_arn
 }
 
@@ -39,7 +39,7 @@ output "stage_name" {
 }
 
 output "url" {
-  description = "Where the stage answers: at the custom domain where there is one."
+  description = "The stage's URL; at the custom domain if there is one."
   value       = var.custom_domain == null ? aws_api_gateway_stage.this.invoke_url : join("/", concat(["https://${var.custom_domain.name}"], var.custom_domain.base_path[*]))
   depends_on  = [aws_api_gateway_base_path_mapping.this]
 }

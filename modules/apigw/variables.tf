@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -9,7 +9,7 @@ variable "context" {
 }
 
 variable "authorization" {
-  description = "Who may call: AWS_IAM (signed requests), COGNITO_USER_POOLS (a token of cognito_user_pool_arns), API_KEY (a key of the usage plan) or NONE."
+  description = "Who may call: AWS_IAM (signed requests), COGNITO_USER_POOLS (a token from cognito_user_pool_arns), API_KEY (a key of the usage plan) or NONE."
   type        = string
   default     = "AWS_IAM"
   nullable    = false
@@ -26,7 +26,7 @@ variable "authorization" {
 }
 
 variable "cognito_user_pool_arns" {
-  description = "The user pools whose tokens are taken where authorization is COGNITO_USER_POOLS."
+  description = "The user pools whose tokens the API accepts if authorization is COGNITO_USER_POOLS."
   type        = list(string)
   default     = []
   nullable    = false
@@ -39,10 +39,10 @@ variable "cognito_user_pool_arns" {
 
 variable "custom_domain" {
   description = <<-EOT
-    A domain of yours in front of the API, by TLS 1.2 or newer; null for none. The region's own address is closed then.
-    certificate_arn is a certificate in ACM of this region. With hosted_zone_id the DNS record is made too. With truststore
-    (the s3:// address of a PEM file and its version) callers must show a client certificate that it vouches for.
-    ownership_certificate_arn is needed beside a truststore where the certificate was imported or is of a private CA.
+    Your own domain in front of the API, with TLS 1.2 or newer; null for none. It closes the region's own address.
+    certificate_arn is a certificate in ACM of this region. With hosted_zone_id the module also creates the DNS record.
+    With truststore (the s3:// address of a PEM file and its version) callers must present a client certificate that it
+    trusts. With a truststore and an imported or private certificate, ownership_certificate_arn is needed too.
   EOT
   type = object({
     base_path                 = optional(string)
@@ -84,13 +84,13 @@ variable "custom_domain" {
 }
 
 variable "description" {
-  description = "What the API is for, in a sentence."
+  description = "The API's purpose, in a sentence."
   type        = string
   nullable    = false
 }
 
 variable "endpoint" {
-  description = "Where the API is reached: REGIONAL (from the internet) or PRIVATE (through the execute-api VPC endpoints of vpc_endpoint_ids only)."
+  description = "Where callers reach the API: REGIONAL (from the internet) or PRIVATE (through the execute-api VPC endpoints of vpc_endpoint_ids only)."
   type = object({
     type             = optional(string, "REGIONAL")
     vpc_endpoint_ids = optional(set(string), [])
@@ -115,7 +115,7 @@ variable "endpoint" {
 }
 
 variable "logs" {
-  description = "How long the access log is kept, in days, and the key that encrypts it."
+  description = "The access log's retention in days, and the key that encrypts it."
   type = object({
     kms_key_arn    = string
     retention_days = number
@@ -124,7 +124,7 @@ variable "logs" {
 }
 
 variable "manage_account_logging" {
-  description = "Whether this module sets the role by which API Gateway writes logs. There is one for each account and region: leave false where something else sets it."
+  description = "Whether this module sets the role that API Gateway uses to write logs. There is one for each account and region: leave false if something else sets it."
   type        = bool
   default     = false
   nullable    = false
@@ -137,7 +137,11 @@ variable "name" {
 }
 
 variable "routes" {
-  description = "The routes by a name of your choice: method, path (up to four segments, parameters in braces), the function's name, alias and invoke ARN, a JSON schema (draft 4) of the body, the headers and query parameters with whether each is required, and whether it is open: without the API's authorization, where the function itself knows its callers by what they send."
+  description = <<-EOT
+    The routes by a name of your choice. Each has a method, a path (up to four segments, parameters in braces), and the
+    function's name, alias and invoke ARN. It may have a JSON schema (draft 4) of the body, and headers and query
+    parameters (true: required). An open route has no authorization by the API: the function authenticates its callers.
+  EOT
   type = map(object({
     alias_name       = string
     function_name    = string
@@ -185,7 +189,7 @@ variable "stage_name" {
 }
 
 variable "throttle" {
-  description = "How many requests a second every method takes at a steady rate, and how many at once; and where a route differs, by its name."
+  description = "The steady rate of requests a second and the burst for every method, and for single routes, by their names."
   type = object({
     burst_limit = optional(number, 200)
     rate_limit  = optional(number, 100)
@@ -209,7 +213,7 @@ variable "throttle" {
 }
 
 variable "usage_plan" {
-  description = "The quota of the usage plan: how many requests in a DAY, WEEK or MONTH; null for no plan."
+  description = "The usage plan's quota: how many requests in a DAY, WEEK or MONTH; null for no plan."
   type = object({
     quota_limit  = number
     quota_period = optional(string, "MONTH")
@@ -223,7 +227,7 @@ variable "usage_plan" {
 }
 
 variable "waf" {
-  description = "A web ACL: how many requests one address may send in five minutes, AWS's managed rule groups in the order of their rules, and which of them only count what they would refuse; null for none."
+  description = "A web ACL; null for none. It has a limit of requests from one address in five minutes, AWS's managed rule groups in their order, and the groups that only count requests instead of refusing them."
   type = object({
     counted_rule_groups  = optional(set(string), [])
     managed_rule_groups  = optional(list(string), ["AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesCommonRuleSet"])

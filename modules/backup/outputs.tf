@@ -4,7 +4,7 @@ output "plan_id" {
 }
 
 output "role_arn" {
-  description = "The ARN of the role that makes the backups. It may not restore."
+  description = "The ARN of the role that creates the backups. It may not restore."
   value       = aws_iam_role.this.arn
 }
 

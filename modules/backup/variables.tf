@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -9,7 +9,7 @@ variable "context" {
 }
 
 variable "cold_storage_after_days" {
-  description = "After how many days a backup moves to cold storage, where it stays for 90 days at least; null for never."
+  description = "The number of days until a backup moves to cold storage, where it stays for at least 90 days; null for never."
   type        = number
   default     = null
 
@@ -20,7 +20,7 @@ variable "cold_storage_after_days" {
 }
 
 variable "copy_to_vault_arns" {
-  description = "Vaults of other regions or accounts that every backup is copied to."
+  description = "Vaults in other regions or accounts that receive a copy of every backup."
   type        = set(string)
   default     = []
   nullable    = false
@@ -43,13 +43,13 @@ variable "kms_alias" {
 }
 
 variable "kms_key_arn" {
-  description = "The key that encrypts the backups. A key of their own lets them outlive the table's key."
+  description = "The key that encrypts the backups. With a separate key they outlive the table's key."
   type        = string
   nullable    = false
 }
 
 variable "lock" {
-  description = "The shortest and the longest time that a backup of this vault may be kept, in days: nobody can delete one sooner. With changeable_for_days (3 or more) the lock itself can be taken away no longer once they have passed, by nobody, AWS included. Null for no lock."
+  description = "The minimum and maximum retention of a backup in this vault, in days: nobody can delete one sooner. With changeable_for_days (3 or more) nobody can remove the lock itself after that time, not even AWS. Null for no lock."
   type = object({
     changeable_for_days = optional(number)
     max_retention_days  = optional(number)
@@ -80,7 +80,7 @@ variable "name" {
 }
 
 variable "retention_days" {
-  description = "How long a backup is kept, in days."
+  description = "A backup's retention, in days."
   type        = number
   default     = 365
   nullable    = false
@@ -92,7 +92,7 @@ variable "retention_days" {
 }
 
 variable "schedule" {
-  description = "When a backup is made: cron(…) in UTC with six fields."
+  description = "The schedule of the backups: cron(…) in UTC with six fields."
   type        = string
   default     = "cron(0 18 * * ? *)"
   nullable    = false

@@ -11,12 +11,12 @@ output "name" {
 }
 
 output "stream_arn" {
-  description = "The stream's ARN, which AWS makes with the stream; null where there is none."
+  description = "The stream's ARN, which AWS chooses; null without a stream."
   value       = var.stream_view_type == null ? null : aws_dynamodb_table.this.stream_arn
 }
 
 output "stream_arn_pattern" {
-  description = "What matches the ARN of any stream of this table, for policies: known at plan."
+  description = "A pattern that matches the ARN of any stream of this table, for policies; known at plan."
   value       = "${local.arn}/stream/*"
   depends_on  = [aws_dynamodb_table.this]
 }

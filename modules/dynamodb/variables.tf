@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -38,7 +38,7 @@ variable "hash_key" {
 }
 
 variable "indexes" {
-  description = "The global secondary indexes by name: keys, and what is projected (KEYS_ONLY, INCLUDE with non_key_attributes, or ALL)."
+  description = "The global secondary indexes by name: keys and projection (KEYS_ONLY, INCLUDE with non_key_attributes, or ALL)."
   type = map(object({
     hash_key           = string
     non_key_attributes = optional(list(string), [])
@@ -77,7 +77,7 @@ variable "name" {
 }
 
 variable "point_in_time_recovery_days" {
-  description = "How far back the table can be restored to any second, in days; 0 switches it off."
+  description = "For how many past days the table can be restored to any second; 0 switches it off."
   type        = number
   default     = 35
   nullable    = false
@@ -95,7 +95,7 @@ variable "range_key" {
 }
 
 variable "replicas" {
-  description = "Replicas by region, each with a key of that region. They need the stream NEW_AND_OLD_IMAGES."
+  description = "Replicas by region, each with a key in that region. They need the stream NEW_AND_OLD_IMAGES."
   type        = map(object({ kms_key_arn = string }))
   default     = {}
   nullable    = false
@@ -118,7 +118,7 @@ variable "stream_view_type" {
 }
 
 variable "ttl_attribute" {
-  description = "The attribute that holds when an item expires, in seconds since 1970; null for none."
+  description = "The attribute with an item's expiry time, in seconds since 1970; null for none."
   type        = string
   default     = null
 }

@@ -5,7 +5,7 @@ output "arn" {
 }
 
 output "dead_letter_queue_url" {
-  description = "The URL of the queue of what could not be put on the bus."
+  description = "The URL of the dead-letter queue, for messages that did not reach the bus."
   value       = module.queue.dead_letter.url
 }
 
@@ -15,6 +15,6 @@ output "name" {
 }
 
 output "queue_url" {
-  description = "The URL of the queue of what is on its way to the bus."
+  description = "The URL of the queue between the topic and the bus."
   value       = module.queue.url
 }

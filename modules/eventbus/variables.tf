@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -9,7 +9,7 @@ variable "context" {
 }
 
 variable "alarm_name" {
-  description = "The name of the alarm that something is in the dead-letter queue."
+  description = "The name of the alarm on messages in the dead-letter queue."
   type        = string
   nullable    = false
 }
@@ -21,7 +21,7 @@ variable "alarm_topic_arn" {
 }
 
 variable "dead_letter_queue_name" {
-  description = "The name of the queue of what could not be put on the bus."
+  description = "The name of the dead-letter queue, for messages that did not reach the bus."
   type        = string
   nullable    = false
 }
@@ -65,14 +65,14 @@ variable "queue_name" {
 }
 
 variable "runbooks" {
-  description = "Where the runbooks are, as the alarm's description names them: a folder or a URL."
+  description = "The folder or URL of the runbooks, for the alarm's description."
   type        = string
   default     = "docs/runbooks"
   nullable    = false
 }
 
 variable "topic_arn" {
-  description = "The SNS topic whose messages, CloudEvents, are put on the bus."
+  description = "The SNS topic whose messages (CloudEvents) go to the bus."
   type        = string
   nullable    = false
 }

@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -9,7 +9,7 @@ variable "context" {
 }
 
 variable "keys" {
-  description = "The keys by their use: the alias (without alias/), what the key is for, how many days a deletion can be taken back, and what AWS services may do with it under which conditions. Roles are allowed by their own policies."
+  description = "The keys by their use: the alias (without alias/), a description, for how many days a deletion can be cancelled, and grants to AWS services with their conditions. Roles get access by their own policies."
   type = map(object({
     alias                = string
     deletion_window_days = optional(number, 30)

@@ -1,5 +1,5 @@
 output "alias_arn" {
-  description = "The alias's ARN, known at plan: what callers call."
+  description = "The alias's ARN, for callers; known at plan."
   value       = local.alias_arn
   depends_on  = [aws_lambda_alias.live, aws_lambda_alias.shifted]
 }
@@ -16,7 +16,7 @@ output "arn" {
 }
 
 output "deployment" {
-  description = "With gradual_deployment, what starts a deployment: CodeDeploy's application and group, the version that is called now, the one to shift to, and the AppSpec that says so. Null without."
+  description = "With gradual_deployment, the inputs of a deployment: CodeDeploy's application and group, the current version, the target version, and the AppSpec. Otherwise null."
   value = var.gradual_deployment == null ? null : {
     app_spec        = local.app_spec
     application     = aws_codedeploy_app.this[0].name
@@ -27,7 +27,7 @@ output "deployment" {
 }
 
 output "invoke_arn" {
-  description = "What API Gateway calls: the alias, in the form that an integration wants. Known at plan."
+  description = "The alias's invoke ARN, for API Gateway's integrations; known at plan."
   value       = "arn:${var.context.partition}:apigateway:${var.context.region}:lambda:path/2015-03-31/functions/${local.alias_arn}/invocations"
   depends_on  = [aws_lambda_alias.live, aws_lambda_alias.shifted]
 }
@@ -54,6 +54,6 @@ output "role_name" {
 }
 
 output "version" {
-  description = "The version that was published last. The alias points at it, or will when CodeDeploy has shifted the calls."
+  description = "The latest published version. The alias points at it, or will after CodeDeploy has shifted the calls."
   value       = aws_lambda_function.this.version
 }

@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -32,13 +32,13 @@ variable "code_signing_config_arn" {
 }
 
 variable "description" {
-  description = "What the function does, in a sentence."
+  description = "The function's purpose, in a sentence."
   type        = string
   nullable    = false
 }
 
 variable "environment" {
-  description = "The function's environment variables. No secrets: they can be read by whoever may read the function's configuration."
+  description = "The function's environment variables. No secrets: whoever may read the function's configuration can read them."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -101,7 +101,7 @@ variable "layer_arns" {
 }
 
 variable "logs" {
-  description = "How long the function's log is kept, in days, the key that encrypts it, and the least level that is logged."
+  description = "The log's retention in days, the key that encrypts it, and the lowest level to log."
   type = object({
     kms_key_arn    = string
     level          = optional(string, "INFO")
@@ -148,7 +148,7 @@ variable "network" {
 }
 
 variable "package" {
-  description = "The zip of the function's code: its path, or its place in S3 (a signed package is read from there), and its SHA-256 in base64."
+  description = "The zip of the function's code: its path, or its location in S3 (for a signed package), and its SHA-256 in base64."
   type = object({
     path = optional(string)
     s3 = optional(object({
@@ -167,7 +167,7 @@ variable "package" {
 }
 
 variable "provisioned_concurrency" {
-  description = "How many instances stand ready behind the alias, at a price for every hour; 0 for none."
+  description = "How many instances are kept ready behind the alias, at a price for every hour; 0 for none."
   type        = number
   default     = 0
   nullable    = false
@@ -184,7 +184,7 @@ variable "provisioned_concurrency" {
 }
 
 variable "queue_sources" {
-  description = "The queues that feed the function, by a name of your choice: the queue's ARN and its key's alias, how many messages make a batch, how long a batch is gathered, and how many batches are worked on at once."
+  description = "The queues that feed the function, by a name of your choice: the queue's ARN, its key's alias, the batch size, the batching window, and how many batches run at once."
   type = map(object({
     batch_size              = optional(number, 10)
     batching_window_seconds = optional(number, 0)
@@ -207,7 +207,7 @@ variable "queue_sources" {
 }
 
 variable "reserved_concurrency" {
-  description = "How many instances are kept for this function, which is also the most it gets; -1 reserves none and bounds nothing."
+  description = "How many instances are reserved for this function, which is also its limit; -1 for no reserve and no limit."
   type        = number
   default     = -1
   nullable    = false
@@ -231,7 +231,7 @@ variable "runtime" {
 }
 
 variable "schedule" {
-  description = "When the function is called by itself, as EventBridge writes it: rate(5 minutes) or cron(0 4 * * ? *); null for never."
+  description = "The function's schedule, in EventBridge's syntax: rate(5 minutes) or cron(0 4 * * ? *); null for none."
   type        = string
   default     = null
 
@@ -242,7 +242,7 @@ variable "schedule" {
 }
 
 variable "snap_start" {
-  description = "Whether a published version starts from a snapshot of its initialised memory. It needs Python 3.12 or newer, and takes no provisioned concurrency and no larger /tmp beside it."
+  description = "Whether a published version starts from a snapshot of its initialised memory. It needs Python 3.12 or newer, and excludes provisioned concurrency and a larger /tmp."
   type        = bool
   default     = false
   nullable    = false
@@ -284,7 +284,7 @@ variable "statements" {
 }
 
 variable "stream_sources" {
-  description = "The table streams that feed the function, by a name of your choice: the stream's ARN and the pattern that policies name it by, its key's alias, event filters as JSON, batch size and window, how often and how long a batch is retried, and the queue that is told of what was given up."
+  description = "The table streams that feed the function, by a name of your choice. Each has the stream's ARN and its pattern for policies, its key's alias, event filters as JSON, and batch size and window. It also has the limits of a batch's retries, and the queue for failed batches."
   type = map(object({
     batch_size                 = optional(number, 10)
     batching_window_seconds    = optional(number, 0)

@@ -11,16 +11,16 @@ output "alarm_names" {
 }
 
 output "dashboard_name" {
-  description = "The dashboard that shows a payment's way from left to right."
+  description = "The dashboard, which shows the payment flow from left to right."
   value       = aws_cloudwatch_dashboard.this.dashboard_name
 }
 
 output "flow_alarm_name" {
-  description = "The composite alarm to page on: accepted payments stand still."
+  description = "The composite alarm to page on: accepted payments are stuck."
   value       = aws_cloudwatch_composite_alarm.flow.alarm_name
 }
 
 output "objective_alarm_names" {
-  description = "The composite alarms that tell when an objective's error budget burns too fast: fast ones to page on, slow ones for the day."
+  description = "The composite alarms for error budgets that burn too fast: page on the fast ones, read the slow ones by day."
   value       = { for key, alarm in aws_cloudwatch_composite_alarm.objective : key => alarm.alarm_name }
 }

@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -36,7 +36,7 @@ variable "dead_letter_queues" {
 }
 
 variable "functions" {
-  description = "The functions by a name of your choice, which is the dimension service of the metrics that they write: full name, time-out, reserved concurrency (-1 for none) and log group."
+  description = "The functions by a name of your choice, which is also the dimension `service` of their metrics: full name, time-out, reserved concurrency (-1 for none) and log group."
   type = map(object({
     log_group_name       = string
     name                 = string
@@ -52,14 +52,14 @@ variable "functions" {
 }
 
 variable "metrics_namespace" {
-  description = "The namespace of the metrics that the functions write. Two stacks of an account must not share it."
+  description = "The namespace of the functions' metrics. Two stacks in an account must not share it."
   type        = string
   default     = "Payments"
   nullable    = false
 }
 
 variable "name" {
-  description = "The beginning of every alarm's name and of the dashboard's."
+  description = "The prefix of the names of the alarms and the dashboard."
   type        = string
   nullable    = false
 
@@ -71,9 +71,9 @@ variable "name" {
 
 variable "objectives" {
   description = <<-EOT
-    What is promised. payments: which share becomes final within so many seconds. api: which share of calls is answered without
-    5XX. minimum_events: how many payments or calls the long window must have seen before an alarm may be raised; with
-    fewer, a single bad one would be a large share. See the README for how fast the error budget must burn.
+    The promises. payments: the share that becomes final within payments_seconds. api: the share of calls without a 5XX.
+    minimum_events: how many payments or calls the long window needs before an alarm may be raised; with fewer, a single
+    bad one would be a large share. The README says how fast the error budget must burn.
   EOT
   type = object({
     api_share        = optional(number, 0.999)
@@ -96,7 +96,7 @@ variable "objectives" {
 }
 
 variable "queues" {
-  description = "The queues by a name of your choice: full name, the dead-letter queue's, and how old a message may grow in seconds (null: thresholds.oldest_message_seconds)."
+  description = "The queues by a name of your choice: full name, the dead-letter queue's full name, and the highest age of a message in seconds (null: thresholds.oldest_message_seconds)."
   type = map(object({
     dead_letter_queue_name = string
     maximum_age_seconds    = optional(number)
@@ -107,11 +107,11 @@ variable "queues" {
 
 variable "roles" {
   description = <<-EOT
-    Which of functions write the metrics of a payment's way, by their keys; null where none does. accepting: Accepted,
-    and refunding: RefundAccepted; charging: Processed, Failed, Unknown, SecondsToFinal and Contradicted, and the same of refunds;
-    announcing: Announced; reconciling: Reconciler*, OldestOpenSeconds, and the same as charging, every
-    reconcile_minutes; hearing: Contradicted, where the gateway tells of itself, and the relay Disputed; comparing: ComparisonDifference, where its
-    books are compared. The relay's are those of stream_function.
+    Which of functions write which payment metrics, by their keys; null if none does. accepting: Accepted. refunding:
+    RefundAccepted. charging: Processed, Failed, Unknown, SecondsToFinal and Contradicted, and the same for refunds.
+    announcing: Announced. reconciling: Reconciler*, OldestOpenSeconds, and the same as charging, every
+    reconcile_minutes. hearing: Contradicted, if the gateway sends events; the relay then writes Disputed. comparing:
+    ComparisonDifference, if the gateway's records are compared. The relay's metrics are those of stream_function.
   EOT
   type = object({
     accepting         = string
@@ -137,14 +137,14 @@ variable "roles" {
 }
 
 variable "runbooks" {
-  description = "Where the runbooks are, as every alarm's description names them: a folder or a URL."
+  description = "The folder or URL of the runbooks, for the alarms' descriptions."
   type        = string
   default     = "docs/runbooks"
   nullable    = false
 }
 
 variable "saved_queries" {
-  description = "Whether to save the Logs Insights queries; false where CloudWatch Logs does not take them."
+  description = "Whether to save the Logs Insights queries; false if CloudWatch Logs does not accept them."
   type        = bool
   default     = true
   nullable    = false
@@ -162,7 +162,7 @@ variable "stream_function" {
 }
 
 variable "suffix" {
-  description = "The end of every alarm's name and of the dashboard's: the environment."
+  description = "The suffix of the names of the alarms and the dashboard: the environment."
   type        = string
   nullable    = false
 
@@ -183,7 +183,7 @@ variable "tables" {
 }
 
 variable "thresholds" {
-  description = "When to raise an alarm; the README says of each what it is for and why it is what it is. All must be above 0."
+  description = "When to raise an alarm. The README explains each threshold and its default. All must be above 0."
   type = object({
     api_4xx                = optional(number, 100)
     api_5xx                = optional(number, 1)

@@ -1,16 +1,16 @@
 output "availability_zone_ids" {
-  description = "The zones in use, to be written into availability_zone_ids when they shall never change."
+  description = "The zones in use. Copy them into availability_zone_ids to pin them."
   value       = local.zones
 }
 
 output "function_security_group_ids" {
-  description = "The security group of each of functions: HTTPS to what it calls, nothing in."
+  description = "The security group of each function in functions: outbound HTTPS to the services that it calls, nothing inbound."
   value = {
     for function in keys(var.functions) : function =>
     contains(local.internet_functions, function) ? aws_security_group.functions.id : aws_security_group.endpoints_only.id
   }
 
-  # A function that is moved into another group can call from there at once.
+  # A function that moves into another group can call from there at once.
   depends_on = [
     aws_vpc_security_group_egress_rule.endpoints_only,
     aws_vpc_security_group_egress_rule.gateway_endpoints,
@@ -22,7 +22,7 @@ output "function_security_group_ids" {
 }
 
 output "internet_functions" {
-  description = "Which of functions reach the internet."
+  description = "The functions that reach the internet."
   value       = local.internet_functions
 }
 

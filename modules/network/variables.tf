@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -21,7 +21,7 @@ variable "availability_zone_ids" {
 }
 
 variable "az_count" {
-  description = "In how many availability zones there are subnets."
+  description = "The number of availability zones with subnets."
   type        = number
   default     = 3
   nullable    = false
@@ -45,7 +45,7 @@ variable "cidr_block" {
 }
 
 variable "flow_logs" {
-  description = "How long the log of all traffic is kept, in days, and the key that encrypts it."
+  description = "The flow log's retention in days, and the key that encrypts it."
   type = object({
     kms_key_arn    = string
     retention_days = number
@@ -54,7 +54,7 @@ variable "flow_logs" {
 }
 
 variable "functions" {
-  description = "What each function in the private subnets calls, by a name of your choice: AWS services by their endpoints' short names (dynamodb, sqs), and internet. A function whose services all have an endpoint here reaches the endpoints alone."
+  description = "What each function in the private subnets calls, under a name of your choice: AWS services by their endpoints' short names (dynamodb, sqs), and internet. If all services of a function have an endpoint here, it reaches only the endpoints."
   type        = map(set(string))
   default     = {}
   nullable    = false
@@ -79,7 +79,7 @@ variable "gateway_endpoints" {
 }
 
 variable "interface_endpoints" {
-  description = "AWS services reached through an interface endpoint, which is paid for by the hour and zone: sqs, sns, kms, secretsmanager, ..."
+  description = "AWS services reached through an interface endpoint, at a price for each hour and zone: sqs, sns, kms, secretsmanager, ..."
   type        = set(string)
   default     = ["sns", "sqs"]
   nullable    = false
@@ -91,13 +91,13 @@ variable "interface_endpoints" {
 }
 
 variable "name" {
-  description = "The beginning of every name here."
+  description = "The prefix of all names."
   type        = string
   nullable    = false
 }
 
 variable "nat" {
-  description = "The way out to the internet: none; instance, one small instance that is replaced when it dies; gateway, one for all zones; gateway_per_az."
+  description = "The internet access: none; instance, one small instance that is replaced when it dies; gateway, one for all zones; gateway_per_az."
   type = object({
     instance_type = optional(string, "t4g.nano")
     mode          = optional(string, "none")

@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -26,7 +26,7 @@ variable "name" {
 }
 
 variable "publishers" {
-  description = "AWS services that may publish for this account, as service principals by a name of your choice. Roles are allowed by their own policies."
+  description = "AWS services that may publish for this account, as service principals by a name of your choice. Roles get access by their own policies."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -38,7 +38,7 @@ variable "publishers" {
 }
 
 variable "subscriptions" {
-  description = "Who receives the messages, by a name of your choice: protocol, endpoint, a filter policy as JSON over the message attributes, and whether a queue gets the bare message."
+  description = "Who receives the messages, by a name of your choice: protocol, endpoint, a filter policy as JSON over the message attributes, and whether a queue gets the raw message."
   type = map(object({
     endpoint      = string
     filter_policy = optional(string)

@@ -5,7 +5,7 @@ output "arn" {
 }
 
 output "dead_letter" {
-  description = "The dead-letter queue's ARN, name and URL; null where there is none."
+  description = "The dead-letter queue's ARN, name and URL; null without one."
   value = var.dead_letter_queue_name == null ? null : {
     arn  = "${local.arn_base}:${var.dead_letter_queue_name}"
     name = var.dead_letter_queue_name

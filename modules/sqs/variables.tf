@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -9,7 +9,7 @@ variable "context" {
 }
 
 variable "batching_window_seconds" {
-  description = "How long the consumer's mapping gathers a batch, in seconds."
+  description = "The batching window of the consumer's mapping, in seconds."
   type        = number
   default     = 0
   nullable    = false
@@ -23,7 +23,7 @@ variable "consumer_timeout_seconds" {
 }
 
 variable "dead_letter_queue_name" {
-  description = "The name of the dead-letter queue; null makes a queue without one, which is itself a dead-letter queue or an on-failure destination."
+  description = "The name of the dead-letter queue; null for a queue that is itself a dead-letter queue or an on-failure destination."
   type        = string
   default     = null
 }
@@ -94,7 +94,7 @@ variable "retention_seconds" {
 }
 
 variable "senders" {
-  description = "AWS resources that may send to the queue, and to its dead-letter queue what the queue does not take, by a name of your choice: the service principal and the resource's ARN. Roles are allowed by their own policies."
+  description = "AWS resources that may send to the queue and its dead-letter queue, by a name of your choice: the service principal and the resource's ARN. Roles get access by their own policies."
   type = map(object({
     arn     = string
     service = string
@@ -109,7 +109,7 @@ variable "senders" {
 }
 
 variable "visibility_timeout_seconds" {
-  description = "How long a message that is being worked on stays hidden, in seconds."
+  description = "How long a message stays hidden while it is processed, in seconds."
   type        = number
   default     = 180
   nullable    = false

@@ -16,7 +16,7 @@ output "endpoints" {
 }
 
 output "functions" {
-  description = "The delivering functions, as the monitoring module takes them."
+  description = "The delivering functions, in the form that the monitoring module expects."
   value = {
     for endpoint, name in local.names : "webhook-${endpoint}" => {
       log_group_name       = module.function[endpoint].log_group_name

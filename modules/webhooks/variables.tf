@@ -1,5 +1,5 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id, of which ARNs are built."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
   type = object({
     account_id = string
     partition  = string
@@ -15,7 +15,7 @@ variable "alarm_topic_arn" {
 }
 
 variable "allowed_private_cidrs" {
-  description = "Private networks that endpoints may be in all the same: for a receiver on the same machine, in tests only."
+  description = "Private networks that endpoints may still be in: for a receiver on the same machine, in tests only."
   type        = list(string)
   default     = []
   nullable    = false
@@ -28,9 +28,9 @@ variable "allowed_private_cidrs" {
 
 variable "endpoints" {
   description = <<-EOT
-    The endpoints by a name of your choice: the URL; the events that it is sent (null for all); how many batches of ten
-    are delivered at once; how long a delivery may take; and for how long a message waits after each failure, in
-    seconds. After the last of these delays and one more failure it goes to the endpoint's dead-letter queue.
+    The endpoints by a name of your choice. Each has the URL, the events to send (null for all), how many batches of ten
+    are delivered at once, and the time-out of a delivery. Its delays after each failure are in seconds. After the last delay
+    and one more failure a message goes to the endpoint's dead-letter queue.
   EOT
   type = map(object({
     events               = optional(set(string))
@@ -83,7 +83,7 @@ variable "endpoints" {
 }
 
 variable "function" {
-  description = "What the delivering functions have in common: package, layers, runtime, architecture, memory, environment, log, network, and the key of their environment by ARN and alias (without alias/)."
+  description = "The settings shared by the delivering functions: package, layers, runtime, architecture, memory, environment, log, network, and the key of their environment by ARN and alias (without alias/)."
   type = object({
     architecture = optional(string, "arm64")
     environment  = optional(map(string), {})
@@ -110,7 +110,7 @@ variable "function" {
 }
 
 variable "metrics_namespace" {
-  description = "The namespace of the metrics that the delivering functions write: one of this environment alone."
+  description = "The namespace of the delivering functions' metrics. No other environment may use it."
   type        = string
   nullable    = false
 }
@@ -137,7 +137,7 @@ variable "retention_seconds" {
 }
 
 variable "runbooks" {
-  description = "Where the runbooks are, as every alarm's description names them: a folder or a URL."
+  description = "The folder or URL of the runbooks, for the alarms' descriptions."
   type        = string
   default     = "docs/runbooks"
   nullable    = false
@@ -153,7 +153,7 @@ variable "secret_key" {
 }
 
 variable "secret_recovery_days" {
-  description = "For how many days a secret that was deleted can still be rescued; 0 deletes at once."
+  description = "For how many days a deleted secret can still be restored; 0 deletes at once."
   type        = number
   default     = 30
   nullable    = false
@@ -165,7 +165,7 @@ variable "secret_recovery_days" {
 }
 
 variable "secret_ttl_seconds" {
-  description = "For how long a function goes by a secret that it has read, in seconds."
+  description = "For how long a function caches a secret, in seconds."
   type        = number
   default     = 300
   nullable    = false
@@ -177,7 +177,7 @@ variable "secret_ttl_seconds" {
 }
 
 variable "suffix" {
-  description = "The end of every name: the environment."
+  description = "The suffix of all names: the environment."
   type        = string
   nullable    = false
 
@@ -188,7 +188,7 @@ variable "suffix" {
 }
 
 variable "thresholds" {
-  description = "When to raise an alarm: failed_deliveries to an endpoint in five minutes, two times of three; how many messages may wait for another try, hidden_messages; and how long a message may wait for its first delivery, oldest_message_seconds."
+  description = "When to raise an alarm: failed_deliveries to an endpoint in five minutes, in two of three such periods; hidden_messages that wait for a retry; oldest_message_seconds that a message may wait for its first delivery."
   type = object({
     failed_deliveries      = optional(number, 10)
     hidden_messages        = optional(number, 50000)
@@ -204,12 +204,12 @@ variable "thresholds" {
 
   validation {
     condition     = var.thresholds.hidden_messages < 100000
-    error_message = "thresholds.hidden_messages must be below 100000: the function lets no more messages wait."
+    error_message = "thresholds.hidden_messages must be below 100000: the function hides no more messages than that."
   }
 }
 
 variable "topic_arn" {
-  description = "The SNS topic whose messages are delivered. They carry the message attribute event_type."
+  description = "The SNS topic whose messages are delivered. They have the message attribute event_type."
   type        = string
   nullable    = false
 }

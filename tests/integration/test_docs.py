@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,11 +43,25 @@ def test_every_module_has_a_readme_with_its_tables() -> None:
         assert "### Outputs" in readme
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that the headings of a page get."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_link_leads_somewhere() -> None:
-    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("modules/*/README.md")]
-    links = [(page, link) for page in pages for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())]
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]
+    links = [
+        (page, file, anchor)
+        for page in pages
+        for file, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text())
+    ]
     assert len(links) > 10
-    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+    targets = [(page, page.parent / file if file else page, anchor) for page, file, anchor in links]
+    assert [(page.name, target) for page, target, _ in targets if not target.exists()] == []
+    assert [
+        (page.name, target, anchor) for page, target, anchor in targets if anchor and anchor not in anchors(target)
+    ] == []
 
 
 def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
@@ -88,3 +103,41 @@ def test_every_metric_is_told_of() -> None:
     told = {name for row in rows if len(row) > 2 for name in re.findall(r"`([A-Z]\w+)`", row[1])}
     assert len(names) > 15
     assert told == names
+
+
+def test_each_answer_to_where_do_i_find_names_two_files_at_most_and_what_they_hold() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    section = page.split("## Where do I find", 1)[1].split("\n## ", 1)[0]
+    answers = re.findall(r"^\| ([^|]+\?) \| ([^|]+) \|$", section, re.MULTILINE)
+    assert len(answers) == 12
+    for question, answer in answers:
+        files = re.findall(r"\[[^]]+\]\(\.\./([^)]+)\)([^[]*)", answer)
+        assert 1 <= len(files) <= 2, question
+        for file, rest in files:
+            text = (ROOT / file).read_text()
+            assert [symbol for symbol in re.findall("`([^`]+)`", rest) if symbol not in text] == [], (question, file)
+        assert "`" in files[0][1], question
+
+
+def test_the_readme_has_the_costs_of_the_cost_page() -> None:
+    def figures(section: str, row: str) -> str:
+        page = (ROOT / "docs/cost.md").read_text().split(f"<!-- begin {section} -->", 1)[1]
+        (found,) = re.findall(rf"^\| {row} \| ([0-9.]+) \|", page.split("<!-- end", 1)[0], re.MULTILINE)
+        return str(found)
+
+    readme = (ROOT / "README.md").read_text()
+    for label, row in (("idle, a month", "idle, a month"), ("a million payments", "1,000,000 payments")):
+        assert f"| {label} | {figures('dev', row)} | {figures('prod', row)} |" in readme
+    assert f"[{float(figures('prod', '1,000,000 payments')):.0f} USD](docs/cost.md)" in readme
+
+
+def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list() -> None:
+    folder = ROOT / "docs/decisions"
+    records = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    numbers = [name[:4] for name in records]
+    assert sorted(set(numbers)) == numbers
+    titles = {name: (folder / name).read_text().split("\n", 1)[0] for name in records}
+    for name, title in titles.items():
+        assert title.startswith(f"# {int(name[:4])}. "), name
+    listed = re.findall(r"^\| \[(\d+)\]\(([^)]+)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    assert [(name, f"# {number}. {title}") for number, name, title in listed] == list(titles.items())
