@@ -14,6 +14,8 @@ from payments.domain.errors import PoisonError
 from payments.domain.message import Message, Task
 from payments.handlers import notifier, processor, reader, reconciler, refunder, relay, validator
 from payments.runtime.handler import FunctionError
+from payments.runtime.queues import QueueSender
+from payments.runtime.topic import TopicPublisher
 from payments.table.items import to_item
 from payments.usecases.announce import Announcer
 from payments.usecases.relay import Relay
@@ -140,7 +142,7 @@ def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
         def publish_batch(self, **request: Any) -> dict[str, Any]:
             return {"Successful": request["PublishBatchRequestEntries"], "Failed": []}
 
-    monkeypatch.setattr(notifier, "wired", lambda: Announcer(NoTopic(), "topic", "/payments/test"))
+    monkeypatch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(NoTopic(), "topic"), "/payments/test"))
     result = notifier.handler(queue_event(batch), CONTEXT)
     failed = {one["itemIdentifier"] for one in result["batchItemFailures"]}
     assert failed == {f"m{number}" for number, body in enumerate(batch) if not readable(body)}
@@ -190,7 +192,7 @@ def test_any_record_is_relayed_or_put_aside_and_its_neighbour_goes_on(
             sent.setdefault(QueueUrl, []).extend(entry["MessageBody"] for entry in Entries)
             return {"Successful": Entries}
 
-    monkeypatch.setattr(relay, "wired", lambda: Relay(NoQueue(), "p", "n", "dead"))
+    monkeypatch.setattr(relay, "wired", lambda: Relay(QueueSender(NoQueue(), "p", "n", "dead")))
     image = {name: value for name, value in (IMAGE | changes).items() if name not in gone}
     record = {"eventName": kind, "dynamodb": {"NewImage": image} | ({"OldImage": IMAGE} if old else {})}
     neighbour = stream_record(payment(transaction_id="neighbour"))

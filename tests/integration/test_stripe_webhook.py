@@ -29,8 +29,8 @@ from payments.table.store import Table, Word
 from payments.usecases import settle
 from payments.usecases.announce import cloud_event
 from payments.usecases.charge import Charging
-from payments.usecases.relay import messages_of
 from tests.support.aws import TABLE, Context, payment, stream_record
+from tests.support.messages import messages_of
 from tests.support.stripe import Vault, gateway_to
 from tests.support.stripe_server import FakeStripe, signed
 

@@ -18,8 +18,8 @@ from payments.table.store import Table
 from payments.usecases.announce import cloud_event
 from payments.usecases.charge import Charging, request_of
 from payments.usecases.reconcile import Reconciler
-from payments.usecases.relay import messages_of
 from tests.support.aws import OPEN_INDEX, TABLE, item, payment, stream_record
+from tests.support.messages import messages_of
 from tests.unit.test_processor import NOW, Scripted
 
 ACT = Pending("pi_1", "use_stripe_sdk")

@@ -19,8 +19,8 @@ from payments.table.items import open_key
 from payments.table.store import Word
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
-from payments.usecases.relay import messages_of
 from tests.support.aws import OPEN_INDEX, TABLE, Context, item, payment
+from tests.support.messages import messages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

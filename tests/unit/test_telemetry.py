@@ -16,6 +16,7 @@ from payments.gateways.port import Approved, Declined, Outcome, Unknown
 from payments.handlers import notifier, processor, relay, validator
 from payments.runtime import telemetry
 from payments.runtime.handler import function
+from payments.runtime.queues import QueueSender
 from payments.runtime.telemetry import (
     flush,
     logger,
@@ -25,6 +26,7 @@ from payments.runtime.telemetry import (
     measure_seconds,
     trace_header,
 )
+from payments.runtime.topic import TopicPublisher
 from payments.usecases.announce import Announcer
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
@@ -183,8 +185,8 @@ class Services:
 @pytest.fixture
 def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     services = Services()
-    monkeypatch.setattr(relay, "wired", lambda: Relay(services, "p", "n", "dead"))
-    monkeypatch.setattr(notifier, "wired", lambda: Announcer(services, "topic", "/payments/test"))
+    monkeypatch.setattr(relay, "wired", lambda: Relay(QueueSender(services, "p", "n", "dead")))
+    monkeypatch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(services, "topic"), "/payments/test"))
     return services
 
 

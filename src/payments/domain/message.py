@@ -45,6 +45,15 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise PoisonError("the message names a dispute that its payment does not have")
         return message
 
+    @property
+    def trace(self) -> str:
+        """The trace of the request that began it; empty where there was none.
+
+        The relay's own call has a trace of a batch, in which many payments meet.
+        """
+        payment = self.payment
+        return payment.trace if self.refund_id is None else payment.refunds[self.refund_id].trace
+
     def named(self) -> dict[str, Any]:
         """Return what the log says of the message."""
         return {"transaction_id": self.payment.transaction_id, "refund_id": self.refund_id, "event": self.event}

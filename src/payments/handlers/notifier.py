@@ -10,6 +10,7 @@ from payments.runtime import client, settings
 from payments.runtime.client import CALL_SECONDS
 from payments.runtime.handler import function, once
 from payments.runtime.telemetry import logger, measure
+from payments.runtime.topic import TopicPublisher
 from payments.usecases.announce import Announcer
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 @once
 def wired() -> Announcer:
     """Return the announcer."""
-    return Announcer(client.connect("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE"))
+    topic = TopicPublisher(client.connect("sns"), settings.text("TOPIC_ARN"))
+    return Announcer(topic, settings.text("EVENT_SOURCE"))
 
 
 @function

@@ -17,9 +17,9 @@ from ops.dead_letters import call as call_function
 from ops.stream import TrimmedError, records_between
 from payments.domain.message import Message, Task
 from payments.table.items import to_item
-from payments.usecases.relay import messages_of
 from tests.support.aws import payment
 from tests.support.commands import Run
+from tests.support.messages import messages_of
 from tests.support.stack import OUTPUTS, FakeQueue, FakeStack, message, post, records, refused
 
 if TYPE_CHECKING:
