@@ -14,6 +14,7 @@ from payments.domain.errors import PoisonError
 from payments.domain.message import Message, Task
 from payments.handlers import notifier, processor, reader, reconciler, refunder, relay, validator
 from payments.runtime.handler import FunctionError
+from payments.runtime.messages import decode_task, encode
 from payments.runtime.queues import QueueSender
 from payments.runtime.topic import TopicPublisher
 from payments.table.items import to_item
@@ -49,8 +50,8 @@ bodies = st.one_of(
 headers = st.none() | st.dictionaries(
     st.sampled_from(["Idempotency-Key", "idempotency-key", "x"]), st.text(max_size=20)
 )
-MESSAGE = json.loads(Message.of("payment.validated", payment()).encode())
-TASK = json.loads(Task(event="payment.validated", transaction_id="good").encode())
+MESSAGE = json.loads(encode(Message("payment.validated", payment())))
+TASK = json.loads(encode(Task(event="payment.validated", transaction_id="good")))
 
 
 def changed(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -130,7 +131,7 @@ def test_a_reader_answers_whatever_it_is_asked(resource: str, name: str, query: 
 def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
     dynamodb: Any, monkeypatch: pytest.MonkeyPatch, others: list[str], place: int
 ) -> None:
-    good = Task(event="payment.validated", transaction_id="good").encode()
+    good = encode(Task(event="payment.validated", transaction_id="good"))
     dynamodb.put_item(TableName=TABLE, Item=to_item(payment(transaction_id="good")))
     batch = [*others[:place], good, *others[place:]]
     result = processor.handler(queue_event(batch), CONTEXT)
@@ -150,7 +151,7 @@ def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
 
 def is_task(body: str) -> bool:
     try:
-        Task.decode(body)
+        decode_task(body)
     except PoisonError:
         return False
     return True

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from payments.domain.clock import now, timestamp
-from payments.domain.message import Message
 from payments.domain.payment import Payment
 from payments.gateways.port import Approved
 from payments.gateways.stripe import events as stripe_events
 from payments.gateways.stripe.events import SignatureError, signing_secrets, verify
 from payments.handlers import stripe_webhook
 from payments.runtime import client
+from payments.runtime.messages import decode_message, encode
 from payments.table.items import from_item, to_item
 from payments.table.store import Table, Word
 from payments.usecases import settle
@@ -326,7 +326,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def announced(before: Payment, after: Payment) -> list[dict[str, Any]]:
     """What the stream makes of a change, as it is announced."""
     record = stream_record(after, before)
-    return [cloud_event(Message.decode(message.encode()), "/payments/test") for message in messages_of(record)]
+    return [cloud_event(decode_message(encode(message)), "/payments/test") for message in messages_of(record)]
 
 
 def test_a_dispute_reaches_its_payment_once_and_is_announced(fake: FakeStripe, table: Table) -> None:

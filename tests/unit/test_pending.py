@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from payments.domain.clock import timestamp
-from payments.domain.message import Message
 from payments.domain.payment import Payment
 from payments.gateways.port import Approved, Declined, Outcome, Pending
+from payments.runtime.messages import decode_message, encode
 from payments.table.indexes import OpenIndex
 from payments.table.items import from_item, to_item
 from payments.table.store import Table
@@ -100,7 +100,7 @@ def test_what_the_customer_must_do_is_announced_though_it_is_learnt_late(table: 
     table.accept(payment(status="unknown"))
     reconcile(table, ACT, NOW + timedelta(hours=1))
     (message,) = messages_of(stream_record(state(table), payment(status="unknown")))
-    assert Message.decode(message.encode()).payment.next_action == "use_stripe_sdk"
+    assert decode_message(encode(message)).payment.next_action == "use_stripe_sdk"
 
 
 def test_a_customer_who_has_acted_need_not_act_again(table: Table) -> None:

@@ -13,6 +13,7 @@ from payments.domain.message import WORK, Message
 from payments.domain.payment import DisputeRecord, Payment, RefundRecord
 from payments.handlers import relay
 from payments.runtime.calls import MAX_BYTES, batches
+from payments.runtime.messages import decode_message, encode
 from payments.runtime.queues import QueueSender
 from payments.table.stream import changes
 from payments.usecases.announce import cloud_event
@@ -63,7 +64,7 @@ def test_each_news_goes_to_its_queue() -> None:
     (task,) = queue.sent["p"]
     # Nothing to charge by, and nothing to believe.
     assert json.loads(task) == {"schema": 2, "event": "payment.validated", "transaction_id": "order-1"}
-    told = [Message.decode(body) for body in queue.sent["n"]]
+    told = [decode_message(body) for body in queue.sent["n"]]
     assert [(m.event, m.payment.transaction_id) for m in told] == [("payment.processed", "b"), ("payment.unknown", "c")]
     assert queue.calls == 2
     assert "pm_sim_approved" not in "".join(queue.sent["n"])
@@ -159,7 +160,7 @@ def test_announcements_of_one_record_have_an_id_each() -> None:
     }  # fmt: skip
     assert ids(told) == ["order-1.7-refund-r1", "order-1.7-refund-r2", "order-1.7-dispute-du_1"]
     # They are the same when the record comes again, and through the queue.
-    assert ids([Message.decode(message.encode()) for message in messages_of(mended(LIVED))]) == ids(told)
+    assert ids([decode_message(encode(message)) for message in messages_of(mended(LIVED))]) == ids(told)
 
 
 def test_what_is_put_back_goes_to_the_processor_where_it_is_open_and_is_announced_no_more() -> None:

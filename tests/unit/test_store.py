@@ -16,6 +16,7 @@ from payments.domain.payment import Payment, RefundRecord
 from payments.gateways.port import Approved, Charge, Declined, Outcome, Refund, idempotency_key
 from payments.gateways.simulator import Simulator
 from payments.handlers import processor
+from payments.runtime.messages import encode
 from payments.table.indexes import CustomerIndex, OpenIndex
 from payments.table.store import Table, Word
 from payments.usecases.charge import Charging
@@ -99,7 +100,7 @@ def two_refunds(table: Table) -> list[str]:
     for refund_id in ("r0", "r1"):
         moment = timestamp(NOW)
         table.add_refund(stored(table), refund_id, RefundRecord(500, Status.VALIDATED, moment, moment, "f"))
-        bodies.append(Message.of("refund.validated", stored(table), refund_id).encode())
+        bodies.append(encode(Message("refund.validated", stored(table), refund_id)))
     return bodies
 
 
@@ -176,6 +177,6 @@ def test_a_refund_is_as_old_as_its_acceptance_whatever_has_changed_it_since(tabl
     assert table.record_refund("order-1", "r0", "lose", NOW - timedelta(hours=1))
     assert age(stored(table), "r0", NOW) == timedelta(hours=24)
     gateway = Knowing()
-    deliver(table, gateway, Message.of("refund.validated", stored(table), "r0").encode())
+    deliver(table, gateway, encode(Message("refund.validated", stored(table), "r0")))
     assert gateway.refunds == 0
     assert stored(table).refunds["r0"].gateway_reference == "earlier"

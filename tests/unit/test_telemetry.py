@@ -16,6 +16,7 @@ from payments.gateways.port import Approved, Declined, Outcome, Unknown
 from payments.handlers import notifier, processor, relay, validator
 from payments.runtime import telemetry
 from payments.runtime.handler import function
+from payments.runtime.messages import encode
 from payments.runtime.queues import QueueSender
 from payments.runtime.telemetry import (
     flush,
@@ -231,7 +232,7 @@ def test_a_refunds_lines_name_it(log: io.StringIO, table: Table, services: Servi
     work(table, accepted, Approved("ref"), "r1")
     context: Any = Context()
     relay.handler({"Records": [stream_record(accepted, payment(status="processed"))]}, context)
-    notifier.handler(queue_event([Message.of("payment.refunded", accepted, "r1").encode()]), context)
+    notifier.handler(queue_event([encode(Message("payment.refunded", accepted, "r1"))]), context)
     assert [(line["message"], line["transaction_id"], line["refund_id"]) for line in lines(log)] == [
         ("recorded", "order-1", "r1"),
         ("relayed", "order-1", "r1"),

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from payments.domain.clock import now
 from payments.domain.errors import NotStoredError, PoisonError, RetryError
-from payments.domain.message import Task
 from payments.gateways import registry
 from payments.runtime import client, queue_batch, settings
 from payments.runtime.handler import function, once
+from payments.runtime.messages import decode_task
 from payments.runtime.telemetry import logger
 from payments.table.store import Table
 from payments.usecases.charge import Charging
@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     stored = charging.read(_named_in(event))
 
     def charge(record: SQSRecord) -> None:
-        task = Task.decode(record.body)
+        task = decode_task(record.body)
         last = _is_last(record)
         try:
             charging.work(stored.get(task.transaction_id), task.refund_id, last=last)
@@ -57,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     def skip(record: SQSRecord) -> None:
         if _is_last(record):
-            task = Task.decode(record.body)
+            task = decode_task(record.body)
             charging.give_up(task.transaction_id, task.refund_id, "no time was left")
 
     def _is_last(record: SQSRecord) -> bool:
@@ -76,6 +76,6 @@ def _named_in(event: dict[str, Any]) -> Iterator[str]:
 
 def _named(body: str) -> dict[str, Any]:
     try:
-        return Task.decode(body).named()
+        return decode_task(body).named()
     except PoisonError:
         return {}

@@ -9,6 +9,7 @@ import msgspec
 from payments.domain.cards import redact
 from payments.domain.message import WORK, Message, Task
 from payments.runtime.calls import available, batches, refused
+from payments.runtime.messages import encode
 from payments.runtime.telemetry import is_trace, trace_header
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class QueueSender:
 
 
 def _body(message: Message) -> str:
-    return Task(**message.named()).encode() if message.event in WORK else message.encode()
+    return encode(Task(**message.named())) if message.event in WORK else encode(message)
 
 
 def _entry(number: int, body: str, trace: str) -> dict[str, Any]:

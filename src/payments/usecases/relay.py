@@ -71,7 +71,7 @@ def _message(payment: Payment, event: str, refund_id: str | None = None, dispute
     if event not in WORK:
         # Who announces an outcome needs no means to charge.
         payment = msgspec.structs.replace(payment, payment_method="", fingerprint="")
-    return Message.of(event, payment, refund_id, dispute_id)
+    return Message(event, payment, refund_id, dispute_id)
 
 
 _OF_A_CHARGE = {Status.VALIDATED, Status.PROCESSED, Status.FAILED, Status.UNKNOWN}
