@@ -28,11 +28,11 @@ from hypothesis.stateful import (
 
 from payments.api import requests
 from payments.domain.message import Message
+from payments.domain.payment import GatewayResult
 from payments.gateways.port import Approved, Charge, Refund
 from payments.runtime import queue_batch
 from payments.runtime.messages import encode
 from payments.runtime.telemetry import logger
-from payments.table.store import Word
 from payments.usecases import charge
 from payments.usecases.charge import Charging
 from tests.support.aws import payment
@@ -371,7 +371,7 @@ def a_charge_of_any_age_without_asking(patch: pytest.MonkeyPatch) -> None:
 
 def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
     def guess(self: Charging, payment: Any, refund_id: Any, reason: str, *, last: bool) -> None:
-        self._record(payment, refund_id, "decline", Word(failure_code=reason))
+        self._record(payment, refund_id, "decline", GatewayResult(failure_code=reason))
 
     patch.setattr(Charging, "_unresolved", guess)
 

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -388,14 +388,15 @@ def test_a_busy_table_is_a_retry(
 ) -> None:
     (message,) = live(table, "pm_sim_approved")
     work, _ = processor.wired()
-    update = work._table._client.update_item  # noqa: SLF001
+    dynamodb_of_the_function = cast("Table", work._payments)._client  # noqa: SLF001
+    update = dynamodb_of_the_function.update_item
 
     def busy_after_the_charge(**request: Any) -> Any:
         if request["TableName"] == TABLE:
             raise ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem")
         return update(**request)
 
-    monkeypatch.setattr(work._table._client, "update_item", busy_after_the_charge)  # noqa: SLF001
+    monkeypatch.setattr(dynamodb_of_the_function, "update_item", busy_after_the_charge)
     failed = {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert processor.handler(queue_event([message]), Context()) == failed  # type: ignore[arg-type]
     # Whoever looks for the payment finds why it is not done.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -108,3 +109,15 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     def is_open(self) -> bool:
         """Whether there is a charge or a refund of which the gateway has not said its last word."""
         return self.status in OPEN or bool(self.open_refunds)
+
+
+class GatewayResult(Struct, frozen=True):
+    """What a gateway said of a charge or a refund: its own reference, or why it refused.
+
+    ``next_action`` is what it waits for the customer to do, and ``ask_at`` when to ask it again.
+    """
+
+    gateway_reference: str | None = None
+    failure_code: str | None = None
+    next_action: str | None = None
+    ask_at: datetime | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import Struct
 from payments.domain.clock import timestamp
 from payments.domain.errors import UnavailableError
 from payments.domain.lifecycle import OPEN, TRANSITIONS, Status
+from payments.domain.payment import GatewayResult
 from payments.runtime.calls import available
 from payments.table.items import (
     charged_key,
@@ -24,6 +25,7 @@ from payments.table.items import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from payments.domain.payment import DisputeRecord, Payment, RefundRecord
 
@@ -39,21 +41,6 @@ _PAUSE_SECONDS = 0.05
 FIRST_REDRIVE = timedelta(minutes=15)
 
 SLOWEST_REDRIVE = timedelta(hours=6)
-
-
-class Word(Struct, frozen=True):
-    """What the gateway has said of a charge or a refund: its own name of it, or why it was refused.
-
-    ``next_action`` is what it waits for the customer to do, and ``ask_at`` when to ask it again.
-    """
-
-    gateway_reference: str | None = None
-    failure_code: str | None = None
-    next_action: str | None = None
-    ask_at: datetime | None = None
-
-
-SILENCE = Word()
 
 
 class Batch(Struct, frozen=True):
@@ -118,19 +105,19 @@ class Table:
         transaction_id: str,
         event: str,
         at: datetime,
-        word: Word = SILENCE,
+        result: GatewayResult | None = None,
     ) -> bool:
         """Make one transition of a payment; say whether it was made.
 
         False means that another was faster, and nothing changed.
         """
-        transition = TRANSITIONS[event]
+        transition, result = TRANSITIONS[event], result or GatewayResult()
         update = _Update(at).set(status=transition.reaches).only_from(transition.leaves)
         update.set(
-            gateway_reference=word.gateway_reference, failure_code=word.failure_code, next_action=word.next_action
+            gateway_reference=result.gateway_reference, failure_code=result.failure_code, next_action=result.next_action
         )
-        if word.ask_at is not None:
-            update.open(transaction_id, timestamp(word.ask_at))
+        if result.ask_at is not None:
+            update.open(transaction_id, timestamp(result.ask_at))
         if transition.reaches not in OPEN:
             update.close()
         if transition.reaches is Status.PROCESSED:
@@ -150,14 +137,14 @@ class Table:
         refund_id: str,
         event: str,
         at: datetime,
-        word: Word = SILENCE,
+        result: GatewayResult | None = None,
     ) -> bool:
         """Make one transition of a refund, and the one of its payment that follows; say whether they were made.
 
         False means that another was faster, and nothing changed. Raises UnavailableError where the payment changes
         too fast to be written.
         """
-        transition = TRANSITIONS[event]
+        transition, result = TRANSITIONS[event], result or GatewayResult()
         for _ in range(_TRIES):
             payment = self.get(transaction_id)
             refund = payment.refunds.get(refund_id) if payment else None
@@ -167,12 +154,12 @@ class Table:
                 refund,
                 status=transition.reaches,
                 updated_at=timestamp(at),
-                gateway_reference=word.gateway_reference,
-                failure_code=word.failure_code,
+                gateway_reference=result.gateway_reference,
+                failure_code=result.failure_code,
             )
             update = _Update(at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(changed))
-            if word.ask_at is not None:
-                update.open(transaction_id, timestamp(word.ask_at))
+            if result.ask_at is not None:
+                update.open(transaction_id, timestamp(result.ask_at))
             if transition.reaches is Status.PROCESSED:
                 left = payment.amount_minor - payment.refunded.minor - refund.amount_minor
                 follows = TRANSITIONS["refund_part" if left else "refund_rest"]

@@ -5,10 +5,53 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from payments.domain.change import UnreadableRecord
     from payments.domain.message import Message
+    from payments.domain.payment import GatewayResult, Payment
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> datetime:
+        """Return the time, in UTC."""
+
+
+class PaymentBatch(Protocol):
+    """Payments that were read together."""
+
+    def get(self, transaction_id: str) -> Payment | None:
+        """Return a payment of the batch, or None where the table has none.
+
+        Raises UnavailableError where it could not be read, and PoisonError where what is stored is no payment.
+        """
+
+
+class Payments(Protocol):
+    """The stored payments. Each method raises UnavailableError where the store does not answer."""
+
+    def get(self, transaction_id: str) -> Payment | None:
+        """Return a payment as it is now, or None."""
+
+    def get_batch(self, transaction_ids: Iterable[str]) -> PaymentBatch:
+        """Read payments as they are now, up to 100."""
+
+    def record(self, transaction_id: str, event: str, at: datetime, result: GatewayResult | None = None) -> bool:
+        """Make one transition of a payment; say whether it was made, or another was faster."""
+
+    def record_refund(
+        self, transaction_id: str, refund_id: str, event: str, at: datetime, result: GatewayResult | None = None
+    ) -> bool:
+        """Make one transition of a refund, and the one of its payment that follows; say whether they were made."""
+
+    def redrive(self, payment: Payment, at: datetime) -> bool:
+        """Send a payment that is not final on its way again; say whether it was sent."""
+
+    def close(self, payment: Payment) -> bool:
+        """Take a final payment off the list of open ones; say whether it was on it."""
 
 
 class Queues(Protocol):

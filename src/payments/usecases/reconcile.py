@@ -20,12 +20,11 @@ from payments.usecases.settle import age
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
 
     from payments.domain.payment import Payment
     from payments.gateways.port import Approved, Declined
-    from payments.table.store import Table
     from payments.usecases.charge import Charging
+    from payments.usecases.ports import Clock, Payments
 
 
 # Bank debits take up to two weeks; a customer who has not acted by then will not.
@@ -35,8 +34,8 @@ PATIENCE = timedelta(days=14)
 class Reconciler:
     """Reconciles payments with the gateway; ``clock`` tells the time."""
 
-    def __init__(self, table: Table, charging: Charging, clock: Callable[[], datetime]) -> None:
-        self._table = table
+    def __init__(self, payments: Payments, charging: Charging, clock: Clock) -> None:
+        self._payments = payments
         self._charging = charging
         self._clock = clock
         self._ages: list[float] = []
@@ -72,11 +71,11 @@ class Reconciler:
         return came
 
     def _reconcile(self, transaction_id: str) -> Counter[str]:
-        payment = self._table.get(transaction_id)
+        payment = self._payments.get(transaction_id)
         came: Counter[str] = Counter()
         if payment is None:
             return came
-        if self._table.close(payment):
+        if self._payments.close(payment):
             logger.warning("closed", transaction_id=transaction_id)
             came["closed"] += 1
         begun: list[str | None] = [None] if payment.status in OPEN else [*payment.open_refunds]
@@ -92,8 +91,8 @@ class Reconciler:
             came[came_of] += 1
         if lost:
             # What was settled a moment ago has changed the payment, and what was lost may be settled by now.
-            payment = (self._table.get(transaction_id) or payment) if came else payment
-            if self._table.redrive(payment, self._clock()):
+            payment = (self._payments.get(transaction_id) or payment) if came else payment
+            if self._payments.redrive(payment, self._clock()):
                 logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)
                 came["redriven"] += 1
         return came
