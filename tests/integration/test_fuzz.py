@@ -14,7 +14,7 @@ from payments.domain.errors import PoisonError
 from payments.domain.message import Message, Task
 from payments.handlers import notifier, processor, reader, reconciler, refunder, relay, validator
 from payments.runtime.handler import FunctionError
-from payments.runtime.messages import decode_task, encode
+from payments.runtime.messages import _MessageForm, decode_task, encode
 from payments.runtime.queues import QueueSender
 from payments.runtime.topic import TopicPublisher
 from payments.table.items import to_item
@@ -159,7 +159,7 @@ def is_task(body: str) -> bool:
 
 def readable(body: str) -> bool:
     try:
-        message = msgspec.json.decode(body, type=Message)
+        message = msgspec.json.decode(body, type=_MessageForm)
     except (msgspec.MsgspecError, UnicodeError):
         return False
     return message.refund_id is None or message.refund_id in message.payment.refunds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from payments.domain.currencies import EXPONENTS
 from payments.domain.ids import Id
@@ -36,13 +36,14 @@ class RefundRecord(Struct, frozen=True, omit_defaults=True):
 class DisputeRecord(Struct, frozen=True, omit_defaults=True):
     """A customer's objection at the bank, as its payment holds it. ``status`` and ``reason`` are the gateway's words.
 
-    ``told`` orders what the gateway has told of it: what is not greater was known already.
+    ``sequence`` orders what the gateway says of it: what is not greater was known already.
     """
 
     amount_minor: Minor
     status: str
     reason: str
-    told: int
+    # Stored as "told", under which older payments hold it too.
+    sequence: int = field(name="told")
     updated_at: str
     closed: bool = False
 

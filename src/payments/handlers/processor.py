@@ -17,8 +17,9 @@ from payments.usecases.charge import Charging
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from payments.runtime.queue_batch import Delivery
 
 # Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: it comes again with the same key.
 CHARGE_SECONDS = 3.0
@@ -39,9 +40,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     charging, most = wired()
     stored = charging.read(_named_in(event))
 
-    def charge(record: SQSRecord) -> None:
-        task = decode_task(record.body)
-        last = _is_last(record)
+    def charge(delivery: Delivery) -> None:
+        task = decode_task(delivery.body)
+        last = is_last(delivery)
         try:
             charging.work(stored.get(task.transaction_id), task.refund_id, last=last)
         except RetryError:
@@ -50,18 +51,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             logger.error("not stored", **task.named(), reason=str(error))
             raise
         except Exception as error:
-            # Whatever nobody foresaw: the last delivery leaves no payment of which nothing is told.
+            # An error that nobody foresaw: after the last delivery the payment is at least recorded as unknown.
             if last:
                 charging.give_up(task.transaction_id, task.refund_id, type(error).__name__)
             raise
 
-    def skip(record: SQSRecord) -> None:
-        if _is_last(record):
-            task = decode_task(record.body)
+    def skip(delivery: Delivery) -> None:
+        if is_last(delivery):
+            task = decode_task(delivery.body)
             charging.give_up(task.transaction_id, task.refund_id, "no time was left")
 
-    def _is_last(record: SQSRecord) -> bool:
-        return int(record.attributes.approximate_receive_count) >= most
+    def is_last(delivery: Delivery) -> bool:
+        return delivery.receive_count >= most
 
     return queue_batch.work(event, context, queue_batch.Worker(charge, skip, _named), seconds=CHARGE_SECONDS)
 

@@ -83,7 +83,7 @@ def connect(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' 
     )
     session = _session()
     session.register_component("data_loader", _OneService(service))
-    session.register("after-call", _whole)
+    session.register("after-call", _check)
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if key and secret:
         # Where Lambda puts them. Without this, botocore makes itself ready to look in ten other places first.
@@ -91,12 +91,12 @@ def connect(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' 
     return session.create_client(service, config=config)
 
 
-def _whole(**after: Any) -> None:  # noqa: ANN401 - botocore's event
-    """Refuse an answer that is not what DynamoDB has sent.
+def _check(**after: Any) -> None:  # noqa: ANN401 - botocore's event
+    """Refuse an answer that differs from what DynamoDB sent.
 
-    botocore repeats the call, and takes an answer that is cut again for an empty one: no such payment.
+    botocore repeats the call, and reads a second incomplete answer as an empty one: no such payment.
     """
     answer: AWSResponse = after["http_response"]
-    told = answer.headers.get("x-amz-crc32")
-    if told is not None and zlib.crc32(answer.content) != int(told):
+    checksum = answer.headers.get("x-amz-crc32")
+    if checksum is not None and zlib.crc32(answer.content) != int(checksum):
         raise UnavailableError("ChecksumMismatch")

@@ -171,7 +171,7 @@ class Table:
         raise UnavailableError("the payment changes too fast")
 
     def record_dispute(self, transaction_id: str, dispute_id: str, dispute: DisputeRecord, at: datetime) -> bool:
-        """Write down what the gateway has told of a dispute; say whether it was news.
+        """Record what the gateway says of a dispute; say whether it was new.
 
         Raises UnavailableError where the payment changes too fast to be written.
         """
@@ -180,7 +180,7 @@ class Table:
             if payment is None:
                 return False
             known = payment.disputes.get(dispute_id)
-            if known is not None and known.told >= dispute.told:
+            if known is not None and known.sequence >= dispute.sequence:
                 return False
             # The whole map: payments from before there were disputes have none to set an entry in.
             disputes = msgspec.to_builtins(payment.disputes | {dispute_id: dispute})
