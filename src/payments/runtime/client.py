@@ -1,4 +1,4 @@
-"""The one client that a function has, with time-outs that fit inside its own, and made in little time."""
+"""Creates AWS clients quickly, with time-outs that fit inside the function's own."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class _Undocumented(ModuleType):
 def _session() -> Session:
     """Return a session of botocore, without the part that writes a help text for each call of each client.
 
-    It brings twenty modules, HTML's entities among them, and takes a tenth of the start. Where it is there already, it
-    stays.
+    That part imports twenty modules, HTML's entities among them, and takes a tenth of the cold start. If it is imported
+    already, it stays.
     """
     for name in ("botocore.docs.docstring", "botocore.docs.service"):
         sys.modules.setdefault(name, _Undocumented(name))

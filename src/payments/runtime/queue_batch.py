@@ -1,4 +1,4 @@
-"""Work on a queue's batch: every record at once, each for itself, and none started that could not be finished.
+"""Handles a queue's batch: all records at once, each on its own, and none that could not be finished in time.
 
 Powertools' batch utility brings every event source's data class with it, and takes longer to import than the rest of
 our code together (docs/performance.md). What it would do here is this loop.
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-# What the function needs to say which records are done, once it stops waiting for the others.
+# The time that the function needs to return its answer after it stops waiting for records.
 ANSWER_SECONDS = 0.5
 
 
 class DeadlineError(Exception):
-    """Too little time is left: the record comes again."""
+    """Too little time is left, so the record will be delivered again."""
 
 
 class Delivery(NamedTuple):
@@ -56,11 +56,11 @@ class Worker(NamedTuple):
 
 
 def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, seconds: float) -> dict[str, Any]:
-    """Let every record be handled and return the explicit list of those that failed (ReportBatchItemFailures).
+    """Handle every record and return the explicit list of those that failed (ReportBatchItemFailures).
 
-    ``seconds`` is the longest that one record should take: with less time left than that, no record is started, but
-    skipped. One that takes too long all the same does not hold up its neighbours: it is waited for until the function
-    must answer, and is then skipped too.
+    ``seconds`` is the longest that one record should take: with less time left, a record is skipped. A record that
+    takes too long all the same does not hold up its neighbours: the function waits for it until it must answer, and
+    then skips it too.
     """
     batch = _Batch(context, worker, seconds)
     pool = ThreadPoolExecutor(CONCURRENCY)
@@ -68,7 +68,7 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
         started = [(record, pool.submit(batch.handle, record)) for record in event["Records"]]
         failures = [record["messageId"] for record, handling in started if not batch.wait(record, handling)]
     finally:
-        # A thread that hangs is not waited for. What it still does is done once, by its idempotency key.
+        # Do not wait for a thread that hangs. Its idempotency key keeps it from charging twice.
         pool.shutdown(wait=False)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
@@ -93,7 +93,7 @@ class _Batch:
                 raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
             self._worker.handle(delivery)
         except Exception as error:  # noqa: BLE001
-            # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
+            # SQS delivers the message again, and in the end moves it to the dead-letter queue. Its neighbours go on.
             self._log("not done", record, error)
             return False
         return True
@@ -106,7 +106,7 @@ class _Batch:
             self._log("not done in time", record)
         try:
             self._worker.skip(Delivery.of(record))
-        except Exception as error:  # noqa: BLE001 - as above: the message comes again all the same
+        except Exception as error:  # noqa: BLE001 - as above: SQS delivers the message again
             self._log("not done", record, error)
         return False
 

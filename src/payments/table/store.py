@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
-# How often an update is tried that others were faster than, and how often a read that came back in part.
+# How often an update is tried when others write first, and how often a read that came back in part.
 _TRIES = 10
 
 _PAUSE_SECONDS = 0.05
 
-# A payment that was sent on its way again is looked at after twice as long each time.
+# The reconciler looks at a redriven payment again after a wait that doubles each time.
 FIRST_REDRIVE = timedelta(minutes=15)
 
 SLOWEST_REDRIVE = timedelta(hours=6)
 
 
 class Batch(Struct, frozen=True):
-    """Payments that were read together: the items that are there, and why any id could not be read."""
+    """Payments that were read together: the items found, and why any id could not be read."""
 
     items: dict[str, dict[str, Any]]
     unread: dict[str, str]
@@ -107,9 +107,9 @@ class Table:
         at: datetime,
         result: GatewayResult | None = None,
     ) -> bool:
-        """Make one transition of a payment; say whether it was made.
+        """Record one transition of a payment; return whether it was recorded.
 
-        False means that another was faster, and nothing changed.
+        False means that another transition was first, and nothing changed.
         """
         transition, result = TRANSITIONS[event], result or GatewayResult()
         update = _Update(at).set(status=transition.reaches).only_from(transition.leaves)
@@ -139,10 +139,10 @@ class Table:
         at: datetime,
         result: GatewayResult | None = None,
     ) -> bool:
-        """Make one transition of a refund, and the one of its payment that follows; say whether they were made.
+        """Record one transition of a refund, and the one of its payment that follows; return whether it did.
 
-        False means that another was faster, and nothing changed. Raises UnavailableError where the payment changes
-        too fast to be written.
+        False means that another transition was first, and nothing changed. Raises UnavailableError where the payment
+        changes too fast to be written.
         """
         transition, result = TRANSITIONS[event], result or GatewayResult()
         for _ in range(_TRIES):
@@ -182,16 +182,16 @@ class Table:
             known = payment.disputes.get(dispute_id)
             if known is not None and known.sequence >= dispute.sequence:
                 return False
-            # The whole map: payments from before there were disputes have none to set an entry in.
+            # The whole map: older payments have no map in which an entry could be set.
             disputes = msgspec.to_builtins(payment.disputes | {dispute_id: dispute})
             if self._write(transaction_id, _Update(at).version(payment).set(disputes=disputes)):
                 return True
         raise UnavailableError("the payment changes too fast")
 
     def redrive(self, payment: Payment, at: datetime) -> bool:
-        """Send a payment that is not final on its way again, through the stream; say whether it was sent.
+        """Send an open payment through the stream again; return whether it was sent.
 
-        It changes no state: the relay takes a greater ``redrives`` for news. False means that the payment is final, or
+        It changes no state: the relay treats a greater ``redrives`` as news. False means that the payment is final, or
         has changed since it was read.
         """
         if not payment.is_open:
@@ -202,9 +202,9 @@ class Table:
         return self._write(payment.transaction_id, update)
 
     def close(self, payment: Payment) -> bool:
-        """Take a final payment out of the open index; say whether it was in there, and is final still.
+        """Remove a final payment from the open index; return whether it was in it and is still final.
 
-        An earlier version could leave one there. Nothing of the payment changes, so its version does not either.
+        An earlier version could leave one in it. Nothing of the payment changes, so its version does not either.
         """
         if payment.is_open:
             return False
@@ -238,7 +238,7 @@ class _Update:
         self._values = {":one": {"N": "1"}}
         self._sets = ["#version = #version + :one"]
         self._removes: list[str] = []
-        # A payment that is not there is not made.
+        # An update without this condition would create an item.
         self._conditions = ["attribute_exists(transaction_id)"]
         self.set(updated_at=at if isinstance(at, str) else timestamp(at))
 

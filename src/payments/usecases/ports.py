@@ -1,4 +1,4 @@
-"""What the use cases need of the world. The handlers wire what implements it."""
+"""What the use cases need from outside, as Protocols. The handlers wire the implementations."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class Payments(Protocol):
         """Read payments as they are now, up to 100."""
 
     def record(self, transaction_id: str, event: str, at: datetime, result: GatewayResult | None = None) -> bool:
-        """Make one transition of a payment; say whether it was made, or another was faster."""
+        """Record one transition of a payment; return False where another transition was first."""
 
     def record_refund(
         self, transaction_id: str, refund_id: str, event: str, at: datetime, result: GatewayResult | None = None
     ) -> bool:
-        """Make one transition of a refund, and the one of its payment that follows; say whether they were made."""
+        """Record one transition of a refund, and the one of its payment that follows; return False as above."""
 
     def redrive(self, payment: Payment, at: datetime) -> bool:
-        """Send a payment that is not final on its way again; say whether it was sent."""
+        """Send an open payment through the queue again; return whether it was sent."""
 
     def close(self, payment: Payment) -> bool:
-        """Take a final payment off the list of open ones; say whether it was on it."""
+        """Remove a final payment from the index of open ones; return whether it was in it."""
 
 
 class Queues(Protocol):

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# A gateway that waits for a bank or for the customer is asked again later each time: after as long as it has taken.
+# A gateway that waits for a bank or the customer is asked again after as long as the payment has been open so far.
 SOONEST_QUESTION = timedelta(minutes=15)
 
 LATEST_QUESTION = timedelta(hours=6)
 
 
 class Settling:
-    """Records in the table what a gateway has said, whoever brings it."""
+    """Records in the table what a gateway answered, whoever brings the answer."""
 
     def __init__(self, payments: Payments, clock: Clock) -> None:
         self._payments = payments
         self._clock = clock
 
     def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined | Pending) -> None:
-        """Record the gateway's last word, or that it has yet to say one.
+        """Record a gateway's final answer, or that it has not given one yet.
 
         Raises UnavailableError where the table does not answer.
         """
@@ -75,7 +75,7 @@ class Settling:
         return recorded
 
     def _check(self, transaction_id: str, refund_id: str | None, event: str, result: GatewayResult) -> None:
-        """Raise the alarm where the table holds another last word than the gateway's, or another charge."""
+        """Raise the alarm where the table holds another final answer than the gateway's, or another charge."""
         stored = self._payments.get(transaction_id)
         if stored is None:
             raise NotStoredError("the payment is not in the table")

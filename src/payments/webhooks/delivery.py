@@ -143,7 +143,7 @@ class RetryQueue:
 
 
 class Breaker:
-    """A circuit breaker: an endpoint that has been dead for long is tried once in a while, not by every message.
+    """A circuit breaker: an endpoint that has been dead for long is tried from time to time, not by every message.
 
     Without it, a function that waits for an endpoint that hangs does not get to the messages behind.
     """
