@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from payments.domain.clock import now
 from payments.runtime import client, queue_batch, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.webhooks.delivery import Deliverer, RetryQueue, named
 from payments.webhooks.endpoint import Endpoint
 from payments.webhooks.secret import EndpointSecret
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ASIDE_SECONDS = 5.0
 
 
-@once
+@wire_once
 def wired() -> tuple[Deliverer, float]:
     """Return what delivers, and how long a delivery may take."""
     seconds = float(settings.count("TIMEOUT_SECONDS"))

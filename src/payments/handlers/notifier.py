@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from payments.domain.errors import PoisonError
 from payments.runtime import client, settings
 from payments.runtime.client import CALL_SECONDS
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.messages import decode_message
 from payments.runtime.telemetry import logger, measure
 from payments.runtime.topic import TopicPublisher
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from payments.domain.message import Message
 
 
-@once
+@wire_once
 def wired() -> Announcer:
     """Return the announcer."""
     topic = TopicPublisher(client.connect("sns"), settings.text("TOPIC_ARN"))

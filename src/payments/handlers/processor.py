@@ -8,7 +8,7 @@ from payments.domain.clock import now
 from payments.domain.errors import NotStoredError, PoisonError, RetryError
 from payments.gateways import registry
 from payments.runtime import client, queue_batch, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.messages import decode_task
 from payments.runtime.telemetry import logger
 from payments.table.store import Table
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CHARGE_SECONDS = 3.0
 
 
-@once
+@wire_once
 def wired() -> tuple[Charging, int]:
     """Return what charges, and after how many deliveries a message is given up."""
     dynamodb = client.connect("dynamodb")

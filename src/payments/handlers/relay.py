@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments.runtime import client, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.queues import QueueSender
 from payments.runtime.telemetry import measure
 from payments.table.stream import changes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@once
+@wire_once
 def wired() -> Relay:
     """Return the relay."""
     queues = QueueSender(

@@ -12,7 +12,7 @@ from payments.domain.clock import now, timestamp
 from payments.gateways import registry
 from payments.runtime import client, settings
 from payments.runtime.client import CALL_SECONDS
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure, measure_kind
 from payments.runtime.topic import TopicPublisher
 from payments.table.indexes import ChargedIndex, GatewayIndex
@@ -38,7 +38,7 @@ def books() -> StripeGateway:
     return registry.stripe()
 
 
-@once
+@wire_once
 def wired() -> tuple[Table, GatewayIndex, ChargedIndex, TopicPublisher]:
     """Return what is compared with the books, and the topic for what differs."""
     dynamodb = client.connect("dynamodb")

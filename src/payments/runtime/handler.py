@@ -53,12 +53,12 @@ def function(
     return handler
 
 
-def once(wire: Callable[[], T]) -> Callable[[], T]:
-    """Make a wiring function run once; on Lambda now, so that the time counts as start-up and not as an answer's."""
+def wire_once(wire: Callable[[], T]) -> Callable[[], T]:
+    """Make a wiring function run once: on Lambda at the cold start, so that no request waits for it."""
     wired = cache(wire)
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         wired()
-        # What is there now stays: no later search for garbage looks through it again.
+        # What was created so far stays: no later garbage collection looks through it again.
         gc.freeze()
         gc.enable()
     return wired
