@@ -18,6 +18,7 @@ from ops.dead_letters import QueueClient, dead_letter_queues
 from ops.payment import SIMULATOR_METHODS, until_final
 from ops.target import Target
 from payments.domain.message import Message
+from payments.runtime.messages import encode
 from tests.support.aws import payment as payment_of
 from tests.support.browser import browser
 from tests.support.deployed import SOON, a_payment, unique
@@ -125,8 +126,8 @@ def test_a_payment_made_elsewhere_appears_by_itself(page: Page, api: Api) -> Non
 def dead_letter(stack: Stack) -> str:
     """Put the message of a payment that is charged into the dead letters; return the payment's id."""
     name = unique("dead")
-    message = Message.of("payment.processed", payment_of(transaction_id=name, status="processed", version=2))
-    stack.sqs.send_message(QueueUrl=stack.outputs["processor_dlq_url"], MessageBody=message.encode())
+    message = Message("payment.processed", payment_of(transaction_id=name, status="processed", version=2))
+    stack.sqs.send_message(QueueUrl=stack.outputs["processor_dlq_url"], MessageBody=encode(message))
     return name
 
 

@@ -19,6 +19,7 @@ from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.payment import until_final
 from ops.stream import Feed, stream_arn
 from payments.domain.message import Message
+from payments.runtime.messages import encode
 from payments.table.items import from_item
 from tests.support.aws import payment as payment_of
 from tests.support.commands import Run, runner
@@ -161,7 +162,7 @@ def test_payments_are_watched_as_they_move(payments: Run, api: Api) -> None:
 
 
 def announcement(name: str) -> str:
-    return Message.of("payment.processed", payment_of(transaction_id=name, status="processed", version=2)).encode()
+    return encode(Message("payment.processed", payment_of(transaction_id=name, status="processed", version=2)))
 
 
 def test_dead_letters_are_counted_peeked_at_and_left(payments: Run, stack: Stack) -> None:
@@ -201,7 +202,7 @@ def test_an_announcement_is_sent_on_its_way_again(payments: Run, stack: Stack, i
 
 def test_a_charge_is_sent_on_its_way_again_and_made_once(payments: Run, stack: Stack, api: Api) -> None:
     payment = stranded(stack)
-    send(stack, "validator", Message.of("payment.validated", payment).encode())
+    send(stack, "validator", encode(Message("payment.validated", payment)))
     assert payments("dlq", "redrive", "validator", "--yes").status == 0
     assert until_final(api, payment.transaction_id, SOON)["status"] == "processed"
     entry = ledger(stack, payment.transaction_id)

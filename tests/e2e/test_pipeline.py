@@ -19,6 +19,7 @@ from payments.domain.clock import timestamp
 from payments.domain.lifecycle import Status
 from payments.domain.message import Message
 from payments.domain.payment import Payment
+from payments.runtime.messages import encode
 from payments.table.items import to_item
 from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, assert_problem, ledger, shown, stored, unique
 
@@ -79,7 +80,7 @@ def slow(stack: Stack, api: Api, inbox: Inbox) -> Slow:
     )
     for payment in (started.charged_then_lost, started.never_answered):
         assert api.post(payment).status_code == 202
-    good = [Message.of("payment.validated", payment).encode() for payment in started.neighbours]
+    good = [encode(Message("payment.validated", payment)) for payment in started.neighbours]
     # The poison in the midst of its neighbours, in one call: they reach the processor as one batch.
     bodies = [good[0], *started.poison, *good[1:]]
     answer = stack.sqs.send_message_batch(

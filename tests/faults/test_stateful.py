@@ -28,10 +28,11 @@ from hypothesis.stateful import (
 
 from payments.api import requests
 from payments.domain.message import Message
+from payments.domain.payment import GatewayResult
 from payments.gateways.port import Approved, Charge, Refund
 from payments.runtime import queue_batch
+from payments.runtime.messages import encode
 from payments.runtime.telemetry import logger
-from payments.table.store import Word
 from payments.usecases import charge
 from payments.usecases.charge import Charging
 from tests.support.aws import payment
@@ -58,12 +59,14 @@ SKEWS = st.sampled_from([0, 0, 0, -600, 600]).map(lambda seconds: timedelta(seco
 SOME = st.integers(0, 9)
 POISON = ["", "{", '{"schema": 2}', "[]", '{"schema": 2, "event": "payment.validated", "transaction_id": "nobody"}']
 # Of the first payment, as somebody who may send to the queue would have it.
-FORGED = Message.of(
-    "payment.validated",
-    payment(
-        transaction_id="t0", amount_minor=10**7, payment_method="pm_good", created_at="2026-01-01T00:00:00.000000Z"
-    ),
-).encode()
+FORGED = encode(
+    Message(
+        "payment.validated",
+        payment(
+            transaction_id="t0", amount_minor=10**7, payment_method="pm_good", created_at="2026-01-01T00:00:00.000000Z"
+        ),
+    )
+)
 FATE = st.sampled_from(["well", "well", "well", "lost", *FATES])
 # How the calls of a handler end that is started now; None leaves it standing before its first one.
 FATES_LEFT: st.SearchStrategy[list[str] | None] = st.one_of(st.just([]), st.lists(FATE, max_size=3), st.none())
@@ -368,7 +371,7 @@ def a_charge_of_any_age_without_asking(patch: pytest.MonkeyPatch) -> None:
 
 def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
     def guess(self: Charging, payment: Any, refund_id: Any, reason: str, *, last: bool) -> None:
-        self._record(payment, refund_id, "decline", Word(failure_code=reason))
+        self._record(payment, refund_id, "decline", GatewayResult(failure_code=reason))
 
     patch.setattr(Charging, "_unresolved", guess)
 

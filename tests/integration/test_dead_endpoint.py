@@ -18,7 +18,7 @@ import pytest
 from payments.handlers import deliverer
 from payments.runtime import queue_batch
 from payments.webhooks import delivery
-from payments.webhooks.delivery import Deliverer, Queue
+from payments.webhooks.delivery import Deliverer, RetryQueue
 from payments.webhooks.endpoint import DeliveryError, Endpoint
 from payments.webhooks.secret import Signing
 from tests.support.aws import Context
@@ -151,7 +151,7 @@ class Simulation:
     def _container(self) -> Deliverer:
         endpoint = Endpoint.of("https://hooks.example.test/", 30)
         chance = random.Random(7)  # noqa: S311 - it spreads delays
-        queue = Queue(self.sqs, "queue", DELAYS, chance.uniform, lambda: self.sqs.clock)
+        queue = RetryQueue(self.sqs, "queue", DELAYS, chance.uniform, lambda: self.sqs.clock)
         return Deliverer(endpoint, FixedSecret(), queue, self._now)  # type: ignore[arg-type]
 
     def _now(self) -> datetime:

@@ -14,6 +14,9 @@ from payments.domain.errors import PoisonError
 from payments.domain.message import Message, Task
 from payments.handlers import notifier, processor, reader, reconciler, refunder, relay, validator
 from payments.runtime.handler import FunctionError
+from payments.runtime.messages import _MessageForm, decode_task, encode
+from payments.runtime.queues import QueueSender
+from payments.runtime.topic import TopicPublisher
 from payments.table.items import to_item
 from payments.usecases.announce import Announcer
 from payments.usecases.relay import Relay
@@ -47,8 +50,8 @@ bodies = st.one_of(
 headers = st.none() | st.dictionaries(
     st.sampled_from(["Idempotency-Key", "idempotency-key", "x"]), st.text(max_size=20)
 )
-MESSAGE = json.loads(Message.of("payment.validated", payment()).encode())
-TASK = json.loads(Task(event="payment.validated", transaction_id="good").encode())
+MESSAGE = json.loads(encode(Message("payment.validated", payment())))
+TASK = json.loads(encode(Task(event="payment.validated", transaction_id="good")))
 
 
 def changed(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -128,7 +131,7 @@ def test_a_reader_answers_whatever_it_is_asked(resource: str, name: str, query: 
 def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
     dynamodb: Any, monkeypatch: pytest.MonkeyPatch, others: list[str], place: int
 ) -> None:
-    good = Task(event="payment.validated", transaction_id="good").encode()
+    good = encode(Task(event="payment.validated", transaction_id="good"))
     dynamodb.put_item(TableName=TABLE, Item=to_item(payment(transaction_id="good")))
     batch = [*others[:place], good, *others[place:]]
     result = processor.handler(queue_event(batch), CONTEXT)
@@ -140,7 +143,7 @@ def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
         def publish_batch(self, **request: Any) -> dict[str, Any]:
             return {"Successful": request["PublishBatchRequestEntries"], "Failed": []}
 
-    monkeypatch.setattr(notifier, "wired", lambda: Announcer(NoTopic(), "topic", "/payments/test"))
+    monkeypatch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(NoTopic(), "topic"), "/payments/test"))
     result = notifier.handler(queue_event(batch), CONTEXT)
     failed = {one["itemIdentifier"] for one in result["batchItemFailures"]}
     assert failed == {f"m{number}" for number, body in enumerate(batch) if not readable(body)}
@@ -148,7 +151,7 @@ def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
 
 def is_task(body: str) -> bool:
     try:
-        Task.decode(body)
+        decode_task(body)
     except PoisonError:
         return False
     return True
@@ -156,7 +159,7 @@ def is_task(body: str) -> bool:
 
 def readable(body: str) -> bool:
     try:
-        message = msgspec.json.decode(body, type=Message)
+        message = msgspec.json.decode(body, type=_MessageForm)
     except (msgspec.MsgspecError, UnicodeError):
         return False
     return message.refund_id is None or message.refund_id in message.payment.refunds
@@ -190,7 +193,7 @@ def test_any_record_is_relayed_or_put_aside_and_its_neighbour_goes_on(
             sent.setdefault(QueueUrl, []).extend(entry["MessageBody"] for entry in Entries)
             return {"Successful": Entries}
 
-    monkeypatch.setattr(relay, "wired", lambda: Relay(NoQueue(), "p", "n", "dead"))
+    monkeypatch.setattr(relay, "wired", lambda: Relay(QueueSender(NoQueue(), "p", "n", "dead")))
     image = {name: value for name, value in (IMAGE | changes).items() if name not in gone}
     record = {"eventName": kind, "dynamodb": {"NewImage": image} | ({"OldImage": IMAGE} if old else {})}
     neighbour = stream_record(payment(transaction_id="neighbour"))

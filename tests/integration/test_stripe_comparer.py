@@ -12,11 +12,11 @@ import pytest
 
 from payments.domain.clock import now, timestamp
 from payments.domain.lifecycle import Status
-from payments.domain.payment import RefundRecord
+from payments.domain.payment import GatewayResult, RefundRecord
 from payments.handlers import stripe_comparer
 from payments.runtime import client
 from payments.runtime.handler import FunctionError
-from payments.table.store import Table, Word
+from payments.table.store import Table
 from payments.usecases.charge import Charging
 from tests.support.aws import TABLE, Context, payment
 from tests.support.stripe import Vault, gateway_to
@@ -220,7 +220,7 @@ def test_a_failed_attempt_beside_the_charge_is_no_difference(fake: FakeStripe, t
 
 def test_a_payment_that_stripe_has_never_seen(table: Table, topic: RecordingTopic) -> None:
     table.accept(payment(payment_method="pm_card_visa"))
-    assert table.record("order-1", "approve", now(), Word(gateway_reference="pi_nowhere"))
+    assert table.record("order-1", "approve", now(), GatewayResult(gateway_reference="pi_nowhere"))
     assert only(topic, "not_at_gateway") == {
         "kind": "not_at_gateway",
         "transaction_id": "order-1",

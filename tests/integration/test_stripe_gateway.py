@@ -454,7 +454,7 @@ def test_what_is_no_amount_of_stripes_is_not_read_as_one(amount: int, currency: 
 # The secret.
 
 
-class Clock:
+class Ticker:
     def __init__(self) -> None:
         self.time = 0.0
 
@@ -463,7 +463,7 @@ class Clock:
 
 
 def test_a_secret_is_read_once_until_its_time_is_over() -> None:
-    vault, clock = Vault("one\n"), Clock()
+    vault, clock = Vault("one\n"), Ticker()
     secret = Secret(vault, "s", str.strip, 300, clock)
     assert [secret.read(), secret.read()] == ["one", "one"]
     vault.text = "two"
@@ -474,7 +474,7 @@ def test_a_secret_is_read_once_until_its_time_is_over() -> None:
 
 
 def test_a_secret_serves_on_while_it_cannot_be_read() -> None:
-    vault, clock = Vault("one"), Clock()
+    vault, clock = Vault("one"), Ticker()
     secret = Secret(vault, "s", str.strip, 300, clock)
     secret.read()
     vault.error = ClientError({"Error": {"Code": "ThrottlingException"}}, "GetSecretValue")

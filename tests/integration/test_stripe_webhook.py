@@ -17,20 +17,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from payments.domain.clock import now, timestamp
-from payments.domain.message import Message
-from payments.domain.payment import Payment
+from payments.domain.payment import GatewayResult, Payment
 from payments.gateways.port import Approved
 from payments.gateways.stripe import events as stripe_events
 from payments.gateways.stripe.events import SignatureError, signing_secrets, verify
 from payments.handlers import stripe_webhook
 from payments.runtime import client
+from payments.runtime.messages import decode_message, encode
 from payments.table.items import from_item, to_item
-from payments.table.store import Table, Word
+from payments.table.store import Table
 from payments.usecases import settle
 from payments.usecases.announce import cloud_event
 from payments.usecases.charge import Charging
-from payments.usecases.relay import messages_of
 from tests.support.aws import TABLE, Context, payment, stream_record
+from tests.support.messages import messages_of
 from tests.support.stripe import Vault, gateway_to
 from tests.support.stripe_server import FakeStripe, signed
 
@@ -163,7 +163,7 @@ def test_a_customer_who_succeeds_after_a_decline_has_paid(fake: FakeStripe, tabl
 def test_a_success_of_a_payment_that_failed_raises_the_alarm(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
     """As of one that was declined before declines were canceled."""
     reference = begin(fake, table, "pm_fake_requires_action")
-    table.record("order-1", "decline", now(), Word(failure_code="card_declined"))
+    table.record("order-1", "decline", now(), GatewayResult(failure_code="card_declined"))
     tell(fake.finish(reference, "succeeded"))
     assert state(table).status == "failed"
     assert "the gateway contradicts the table" in log.getvalue()
@@ -238,7 +238,7 @@ def test_what_was_waited_for_and_is_done_is_not_waited_for_again(fake: FakeStrip
     asked = fake.events[-1]
     fake.finish(reference, "processing")
     ask(fake, table)
-    table.record("order-1", "wait", now(), Word(gateway_reference=reference, next_action=""))
+    table.record("order-1", "wait", now(), GatewayResult(gateway_reference=reference, next_action=""))
     assert came(tell(asked)) == "asked"
     ask(fake, table)
     assert (state(table).status, state(table).next_action) == ("unknown", "")
@@ -326,7 +326,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def announced(before: Payment, after: Payment) -> list[dict[str, Any]]:
     """What the stream makes of a change, as it is announced."""
     record = stream_record(after, before)
-    return [cloud_event(Message.decode(message.encode()), "/payments/test") for message in messages_of(record)]
+    return [cloud_event(decode_message(encode(message)), "/payments/test") for message in messages_of(record)]
 
 
 def test_a_dispute_reaches_its_payment_once_and_is_announced(fake: FakeStripe, table: Table) -> None:

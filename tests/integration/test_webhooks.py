@@ -40,11 +40,11 @@ from payments.webhooks.delivery import (
     Deliverer,
     GoneError,
     LeftAloneError,
-    Queue,
+    RetryQueue,
     SwitchedOffError,
 )
 from payments.webhooks.endpoint import AddressError, DeliveryError, Endpoint, is_refused, trust
-from payments.webhooks.secret import OFF, Secret, SecretError, signers
+from payments.webhooks.secret import OFF, EndpointSecret, SecretError, signers
 from tests.support.aws import CREDENTIALS, Context, queue_event
 from tests.support.receiver import Answer, Received, Receiver
 
@@ -233,8 +233,8 @@ class WebhookWorld:
 
     def deliverer(self, *, seconds: float = 5, host: str = "hooks.example.test", path: str = "/hook") -> Deliverer:
         endpoint = Endpoint.of(f"https://{host}:{self.receiver.port}{path}", seconds, LOOPBACK)
-        secret = Secret(self, NAME, 60, lambda: self.ticks)
-        return Deliverer(endpoint, secret, Queue(self, "queue", DELAYS), lambda: self.moment, self.trust)
+        secret = EndpointSecret(self, NAME, 60, lambda: self.ticks)
+        return Deliverer(endpoint, secret, RetryQueue(self, "queue", DELAYS), lambda: self.moment, self.trust)
 
     def deliver(self, body: str = BODY, deliveries: int = 1, **changes: Any) -> Received:
         self.deliverer(**changes).work(body, "r", deliveries, self.moment)
@@ -387,32 +387,32 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_a_secret_without_a_value_is_told_of(manager: Any, log: io.StringIO) -> None:
     with pytest.raises(SecretError, match="no value yet"):
-        Secret(manager, NAME, 60).read()
+        EndpointSecret(manager, NAME, 60).read()
     assert '"ERROR"' in log.getvalue()
 
 
 def test_the_switch_is_a_label_of_the_secrets_version(manager: Any) -> None:
     manager.put_secret_value(SecretId=NAME, SecretString=json.dumps({"secrets": [a_secret()]}))
-    secret = Secret(manager, NAME, 60)
+    secret = EndpointSecret(manager, NAME, 60)
     version = secret.read().version
     secret.switch_off()
     secret.switch_off()
     assert secret.read().off
     # It is kept for the other containers, and for those to come.
-    assert Secret(manager, NAME, 60).read().off
+    assert EndpointSecret(manager, NAME, 60).read().off
     label = f"SWITCHED_OFF-{version}"
     assert label in manager.describe_secret(SecretId=NAME)["VersionIdsToStages"][version]
     manager.update_secret_version_stage(SecretId=NAME, VersionStage=label, RemoveFromVersionId=version)
-    assert not Secret(manager, NAME, 60).read().off
+    assert not EndpointSecret(manager, NAME, 60).read().off
 
 
 def test_a_new_secret_switches_the_endpoint_on_and_it_can_be_switched_off_again(manager: Any) -> None:
     for byte in (1, 2):
         manager.put_secret_value(SecretId=NAME, SecretString=json.dumps({"secrets": [a_secret(byte)]}))
-        secret = Secret(manager, NAME, 60)
+        secret = EndpointSecret(manager, NAME, 60)
         assert not secret.read().off
         secret.switch_off()
-        assert Secret(manager, NAME, 60).read().off
+        assert EndpointSecret(manager, NAME, 60).read().off
 
 
 # The answer
@@ -618,7 +618,7 @@ def longest(_: float, high: float) -> float:
 
 
 def test_the_delays_grow_and_the_last_failure_is_given_up_at_once() -> None:
-    queue = Queue(Sqs(), "queue", DELAYS, longest)
+    queue = RetryQueue(Sqs(), "queue", DELAYS, longest)
     assert [queue.delay(deliveries, 0) for deliveries in range(1, 5)] == [30, 60, 300, 0]
 
 
@@ -626,13 +626,13 @@ def test_the_delays_grow_and_the_last_failure_is_given_up_at_once() -> None:
 def test_a_delay_is_never_shorter_than_asked_for_nor_longer_than_the_queue_has_room_for(
     deliveries: int, asked: float
 ) -> None:
-    delay = Queue(Sqs(), "queue", DELAYS).delay(deliveries, 0, asked)
+    delay = RetryQueue(Sqs(), "queue", DELAYS).delay(deliveries, 0, asked)
     assert 0.8 * DELAYS[deliveries - 1] <= delay <= max(DELAYS[deliveries - 1], MAX_RETRY_AFTER_SECONDS)
     assert delay >= min(int(asked), MAX_RETRY_AFTER_SECONDS)
 
 
 def test_what_failed_together_does_not_come_back_together() -> None:
-    queue = Queue(Sqs(), "queue", [3600])
+    queue = RetryQueue(Sqs(), "queue", [3600])
     assert len({queue.delay(1, 0) for _ in range(50)}) > 10
 
 
@@ -640,7 +640,7 @@ def test_what_failed_together_does_not_come_back_together() -> None:
     ("hidden", "part"), [(0, 1), (50_000, 1), (60_000, 0.8), (75_000, 0.5), (99_000, 0.02), (100_000, 0), (119_000, 0)]
 )
 def test_the_more_messages_are_hidden_the_shorter_each_is(hidden: int, part: float) -> None:
-    queue = Queue(Sqs(hidden), "queue", [39_600], longest)
+    queue = RetryQueue(Sqs(hidden), "queue", [39_600], longest)
     assert queue.delay(1, 0) == round(39_600 * part)
     assert queue.delay(1, 0, 1e9) == round(39_600 * part)
 
@@ -655,7 +655,7 @@ def test_no_message_is_hidden_until_it_expires(
     delays: list[int], retention: int, received_at: float, asked: float
 ) -> None:
     """However old it is at its first delivery, and whatever the endpoint asks for, it meets its last one."""
-    queue = Queue(Sqs(retention=retention), "queue", delays)
+    queue = RetryQueue(Sqs(retention=retention), "queue", delays)
     age = received_at * (retention - 60)
     for deliveries in range(1, len(delays) + 1):
         age += queue.delay(deliveries, age, asked)
@@ -664,7 +664,7 @@ def test_no_message_is_hidden_until_it_expires(
 
 def test_the_queues_state_is_read_once_in_ten_seconds() -> None:
     sqs, ticks = Sqs(), [0.0]
-    queue = Queue(sqs, "queue", [3600], longest, lambda: ticks[0])
+    queue = RetryQueue(sqs, "queue", [3600], longest, lambda: ticks[0])
     for ticks[0] in (0, 5, 9.9):
         queue.delay(1, 0)
     assert sqs.asked == 1
@@ -677,7 +677,7 @@ def test_where_the_queues_state_is_not_told_it_is_what_was_last_known(
     monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
     sqs, ticks = Sqs(hidden=75_000), [0.0]
-    queue = Queue(sqs, "queue", [3600], longest, lambda: ticks[0])
+    queue = RetryQueue(sqs, "queue", [3600], longest, lambda: ticks[0])
     assert queue.delay(1, 0) == 1800
 
     def refuse(**_: Any) -> None:
@@ -687,7 +687,7 @@ def test_where_the_queues_state_is_not_told_it_is_what_was_last_known(
     ticks[0] = 10
     assert queue.delay(1, 0) == 1800
     assert "the queue's state is not known" in log.getvalue()
-    assert Queue(sqs, "queue", [3600], longest).delay(1, 0) == 3600
+    assert RetryQueue(sqs, "queue", [3600], longest).delay(1, 0) == 3600
 
 
 # An endpoint that has been dead for long

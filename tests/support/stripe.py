@@ -12,7 +12,9 @@ from payments.domain.payment import Payment
 from payments.gateways.stripe.events import Events, signing_secrets
 from payments.gateways.stripe.gateway import StripeGateway
 from payments.handlers import notifier, processor, reconciler, refunder, relay, stripe_webhook, validator
+from payments.runtime.queues import QueueSender
 from payments.runtime.secrets import Secret
+from payments.runtime.topic import TopicPublisher
 from payments.table.indexes import GatewayIndex, OpenIndex
 from payments.table.store import Table
 from payments.usecases.announce import Announcer
@@ -75,9 +77,9 @@ class StripeStack:
         patch.setattr(validator, "wired", lambda: (table, "USD", {}))
         patch.setattr(validator, "now", self.now)
         patch.setattr(refunder, "wired", lambda: Refunding(table, self.now))
-        patch.setattr(relay, "wired", lambda: Relay(self, "p", "n", "dead"))
+        patch.setattr(relay, "wired", lambda: Relay(QueueSender(self, "p", "n", "dead")))
         patch.setattr(processor, "wired", lambda: (charging, MAX_RECEIVE_COUNT))
-        patch.setattr(notifier, "wired", lambda: Announcer(self, "topic", "/payments/test"))
+        patch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(self, "topic"), "/payments/test"))
         patch.setattr(
             reconciler, "wired", lambda: (Reconciler(table, charging, self.now), index, timedelta(minutes=15))
         )
@@ -112,7 +114,8 @@ class StripeStack:
         return answer
 
     def _item(self, transaction_id: str) -> Any:
-        return self._dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": transaction_id}}).get("Item")
+        key = {"transaction_id": {"S": transaction_id}}
+        return self._dynamodb.get_item(TableName=TABLE, Key=key, ConsistentRead=True).get("Item")
 
     def send_message_batch(self, **request: Any) -> Any:
         self._queues[request["QueueUrl"]] += [(entry["MessageBody"], 1) for entry in request["Entries"]]

@@ -27,6 +27,8 @@ from payments.domain.lifecycle import OPEN
 from payments.gateways.port import Approved, Charge, Declined, Outcome, RateLimited, Refund, Unknown
 from payments.handlers import notifier, processor, reconciler, refunder, relay, validator
 from payments.runtime import queue_batch
+from payments.runtime.queues import QueueSender
+from payments.runtime.topic import TopicPublisher
 from payments.table.indexes import OpenIndex
 from payments.table.store import Table
 from payments.usecases import reconcile as reconciling
@@ -227,9 +229,9 @@ class World:
         patch.setattr(validator, "wired", lambda: (table, "USD", {}))
         patch.setattr(validator, "now", self.now)
         patch.setattr(refunder, "wired", lambda: Refunding(table, self.now))
-        patch.setattr(relay, "wired", lambda: Relay(self, "p", "n", "dead"))
+        patch.setattr(relay, "wired", lambda: Relay(QueueSender(self, "p", "n", "dead")))
         patch.setattr(processor, "wired", lambda: (self._charging(table), MAX_RECEIVE_COUNT))
-        patch.setattr(notifier, "wired", lambda: Announcer(self, "topic", "/payments/test"))
+        patch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(self, "topic"), "/payments/test"))
         index = OpenIndex(self, TABLE, "open-index")
         after = timedelta(minutes=15)
         patch.setattr(reconciler, "wired", lambda: (Reconciler(table, charging, self.now), index, after))

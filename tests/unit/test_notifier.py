@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 
 from payments.domain.message import Message
 from payments.handlers import notifier
+from payments.runtime.messages import encode
+from payments.runtime.topic import TopicPublisher
 from payments.usecases import announce as announcing
 from payments.usecases.announce import Announcer
 from tests.support.aws import Context, payment, queue_event
@@ -46,14 +48,14 @@ class FakeTopic:
 def announce(
     monkeypatch: pytest.MonkeyPatch, topic: FakeTopic, bodies: list[str], context: Context | None = None
 ) -> list[str]:
-    monkeypatch.setattr(notifier, "wired", lambda: Announcer(topic, "topic", "/payments/test"))
+    monkeypatch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(topic, "topic"), "/payments/test"))
     answer = notifier.handler(queue_event(bodies), context or Context())  # type: ignore[arg-type]
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
 def body(**changes: Any) -> str:
     processed = payment(status="processed", version=2, gateway_reference="ref", **changes)
-    return Message.of("payment.processed", processed).encode()
+    return encode(Message("payment.processed", processed))
 
 
 def test_the_cloud_event(monkeypatch: pytest.MonkeyPatch) -> None:

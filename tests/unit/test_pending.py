@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from payments.domain.clock import timestamp
-from payments.domain.message import Message
 from payments.domain.payment import Payment
 from payments.gateways.port import Approved, Declined, Outcome, Pending
+from payments.runtime.messages import decode_message, encode
 from payments.table.indexes import OpenIndex
 from payments.table.items import from_item, to_item
 from payments.table.store import Table
 from payments.usecases.announce import cloud_event
 from payments.usecases.charge import Charging, request_of
 from payments.usecases.reconcile import Reconciler
-from payments.usecases.relay import messages_of
 from tests.support.aws import OPEN_INDEX, TABLE, item, payment, stream_record
+from tests.support.messages import messages_of
 from tests.unit.test_processor import NOW, Scripted
 
 ACT = Pending("pi_1", "use_stripe_sdk")
@@ -100,7 +100,7 @@ def test_what_the_customer_must_do_is_announced_though_it_is_learnt_late(table: 
     table.accept(payment(status="unknown"))
     reconcile(table, ACT, NOW + timedelta(hours=1))
     (message,) = messages_of(stream_record(state(table), payment(status="unknown")))
-    assert Message.decode(message.encode()).payment.next_action == "use_stripe_sdk"
+    assert decode_message(encode(message)).payment.next_action == "use_stripe_sdk"
 
 
 def test_a_customer_who_has_acted_need_not_act_again(table: Table) -> None:

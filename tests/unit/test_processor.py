@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -26,6 +26,7 @@ from payments.gateways.port import Approved, Charge, Declined, NotSent, Outcome,
 from payments.gateways.simulator import Simulator
 from payments.handlers import processor
 from payments.runtime import client, queue_batch
+from payments.runtime.messages import decode_task, encode
 from payments.table import store
 from payments.usecases.charge import Charging
 from payments.usecases.settle import Settling
@@ -80,7 +81,7 @@ def state(table: Table) -> Payment:
 
 
 def body(accepted: Payment) -> str:
-    return Task(event="payment.validated", transaction_id=accepted.transaction_id).encode()
+    return encode(Task(event="payment.validated", transaction_id=accepted.transaction_id))
 
 
 def live(table: Table, *methods: str, **changes: Any) -> list[str]:
@@ -387,14 +388,15 @@ def test_a_busy_table_is_a_retry(
 ) -> None:
     (message,) = live(table, "pm_sim_approved")
     work, _ = processor.wired()
-    update = work._table._client.update_item  # noqa: SLF001
+    dynamodb_of_the_function = cast("Table", work._payments)._client  # noqa: SLF001
+    update = dynamodb_of_the_function.update_item
 
     def busy_after_the_charge(**request: Any) -> Any:
         if request["TableName"] == TABLE:
             raise ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem")
         return update(**request)
 
-    monkeypatch.setattr(work._table._client, "update_item", busy_after_the_charge)  # noqa: SLF001
+    monkeypatch.setattr(dynamodb_of_the_function, "update_item", busy_after_the_charge)
     failed = {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert processor.handler(queue_event([message]), Context()) == failed  # type: ignore[arg-type]
     # Whoever looks for the payment finds why it is not done.
@@ -404,7 +406,7 @@ def test_a_busy_table_is_a_retry(
     processor.wired.cache_clear()  # type: ignore[attr-defined]
     assert statuses(dynamodb) == {"order-0": "validated"}
     charging(table, Simulator(dynamodb, LEDGER, lambda: datetime.now(UTC)), datetime.now(UTC)).work(
-        table.get(Task.decode(message).transaction_id), last=False
+        table.get(decode_task(message).transaction_id), last=False
     )
     assert statuses(dynamodb) == {"order-0": "processed"}
     assert len(ledger(dynamodb)) == 1
@@ -422,7 +424,7 @@ def run(*bodies: str, deliveries: int = 1) -> set[str]:
 def forged(**changes: Any) -> str:
     """A message in the form that carried the payment, with another payment in it than the table's."""
     accepted = payment(transaction_id="order-0", created_at=timestamp(datetime.now(UTC)), **changes)
-    return Message.of("payment.validated", accepted).encode()
+    return encode(Message("payment.validated", accepted))
 
 
 @pytest.mark.parametrize("changes", [{"amount_minor": 1}, {"amount_minor": 10**9}, {"currency": "JPY"}])
@@ -444,7 +446,7 @@ def test_a_message_without_a_payment_charges_nothing_writes_nothing_and_is_an_er
     dynamodb: Any, table: Table, log: io.StringIO, deliveries: int
 ) -> None:
     (neighbour,) = live(table, "pm_sim_approved")
-    stray = Message.of("payment.validated", payment(transaction_id="stray", amount_minor=10**9)).encode()
+    stray = encode(Message("payment.validated", payment(transaction_id="stray", amount_minor=10**9)))
     assert run(stray, neighbour, deliveries=deliveries) == {"m0"}
     assert ledger(dynamodb).keys() == {"payment-order-0"}
     assert statuses(dynamodb) == {"order-0": "processed"}
@@ -460,7 +462,7 @@ def test_a_message_of_a_refund_that_the_payment_does_not_have_refunds_nothing(dy
     assert stored
     asked = RefundRecord(1250, Status.VALIDATED, stored.created_at, stored.created_at, "f")
     with_refund = msgspec.structs.replace(stored, refunds={"r1": asked})
-    assert run(Message.of("refund.validated", with_refund, "r1").encode()) == {"m0"}
+    assert run(encode(Message("refund.validated", with_refund, "r1"))) == {"m0"}
     assert ledger(dynamodb).keys() == {"payment-order-0"}
     assert table.get("order-0") == stored
 
@@ -559,23 +561,23 @@ def test_a_name_that_no_payment_can_have_does_not_spoil_the_read_of_its_neighbou
 ) -> None:
     (message,) = live(table, "pm_sim_approved")
     bodies = [json.dumps({"schema": 2, "event": "payment.validated", "transaction_id": name})]
-    bodies.append(Message.of("payment.validated", payment(transaction_id=name)).encode())
+    bodies.append(encode(Message("payment.validated", payment(transaction_id=name))))
     assert run(*bodies, message) == {"m0", "m1"}
     assert statuses(dynamodb) == {"order-0": "processed"}
 
 
 def test_a_task_holds_names_only_and_the_earlier_form_is_read_as_the_same() -> None:
     task = Task(event="refund.validated", transaction_id="order-1", refund_id="r1")
-    assert json.loads(task.encode()) == {
+    assert json.loads(encode(task)) == {
         "schema": 2, "event": "refund.validated", "transaction_id": "order-1", "refund_id": "r1",
     }  # fmt: skip
     moment = "2026-01-01T00:00:00.000000Z"
     with_refund = payment(refunds={"r1": RefundRecord(1, Status.VALIDATED, moment, moment, "f")})
-    for body_of_either in (task.encode(), Message.of("refund.validated", with_refund, "r1").encode()):
-        assert Task.decode(body_of_either) == task
+    for body_of_either in (encode(task), encode(Message("refund.validated", with_refund, "r1"))):
+        assert decode_task(body_of_either) == task
     with pytest.raises(PoisonError):
         # An announcement that somebody has sent to the wrong queue.
-        Task.decode(Message.of("payment.processed", payment()).encode())
+        decode_task(encode(Message("payment.processed", payment())))
 
 
 @pytest.mark.parametrize(

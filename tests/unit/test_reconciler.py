@@ -10,17 +10,16 @@ import pytest
 from payments.domain.clock import timestamp
 from payments.domain.errors import UnavailableError
 from payments.domain.lifecycle import Status
-from payments.domain.payment import Payment, RefundRecord
+from payments.domain.payment import GatewayResult, Payment, RefundRecord
 from payments.gateways.port import Approved, Charge, Declined, Outcome, Pending, Refund
 from payments.handlers import reconciler
 from payments.runtime.handler import FunctionError
 from payments.table.indexes import OpenIndex
 from payments.table.items import open_key
-from payments.table.store import Word
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
-from payments.usecases.relay import messages_of
 from tests.support.aws import OPEN_INDEX, TABLE, Context, item, payment
+from tests.support.messages import messages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +159,7 @@ def test_what_became_final_meanwhile_is_not_sent_on_its_way_again(dynamodb: Any,
             assert isinstance(request, Refund)
             if request.refund_id == "r1":
                 return Approved("back-1")
-            table.record_refund("order-1", "r2", "approve", NOW, Word(gateway_reference="back-2"))
+            table.record_refund("order-1", "r2", "approve", NOW, GatewayResult(gateway_reference="back-2"))
             return None
 
     two_refunds(table)

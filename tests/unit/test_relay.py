@@ -12,10 +12,15 @@ from payments.domain.lifecycle import REFUND_STATES, Status
 from payments.domain.message import WORK, Message
 from payments.domain.payment import DisputeRecord, Payment, RefundRecord
 from payments.handlers import relay
+from payments.runtime.calls import MAX_BYTES, batches
+from payments.runtime.messages import decode_message, encode
+from payments.runtime.queues import QueueSender
+from payments.table.stream import changes
 from payments.usecases.announce import cloud_event
-from payments.usecases.relay import MAX_BYTES, Relay, RelayError, batches, messages_of
+from payments.usecases.relay import Relay, RelayError
 from payments.webhooks.delivery import _EVENT_ID
 from tests.support.aws import Context, payment, stream_record
+from tests.support.messages import messages_of
 
 
 class FakeQueues:
@@ -35,32 +40,39 @@ class FakeQueues:
         return {"Successful": taken, "Failed": failed}
 
 
+def relay_to(queues: FakeQueues) -> Relay:
+    return Relay(QueueSender(queues, "p", "n", "dead"))
+
+
+def send(queues: FakeQueues, records: list[dict[str, Any]]) -> int:
+    return relay_to(queues).send(changes(records))
+
+
 def test_each_news_goes_to_its_queue() -> None:
     queue = FakeQueues()
     old = payment()
-    Relay(queue, "to-processor", "to-notifier", "dead").send(
+    send(
+        queue,
         [
             stream_record(payment()),
             stream_record(payment(transaction_id="b", status="processed", version=2), old),
             stream_record(payment(transaction_id="c", status="unknown", version=2), old),
             stream_record(payment(version=2), old),
             stream_record(None, old),
-        ]
+        ],
     )
-    (task,) = queue.sent["to-processor"]
+    (task,) = queue.sent["p"]
     # Nothing to charge by, and nothing to believe.
     assert json.loads(task) == {"schema": 2, "event": "payment.validated", "transaction_id": "order-1"}
-    told = [Message.decode(body) for body in queue.sent["to-notifier"]]
+    told = [decode_message(body) for body in queue.sent["n"]]
     assert [(m.event, m.payment.transaction_id) for m in told] == [("payment.processed", "b"), ("payment.unknown", "c")]
     assert queue.calls == 2
-    assert "pm_sim_approved" not in "".join(queue.sent["to-notifier"])
+    assert "pm_sim_approved" not in "".join(queue.sent["n"])
 
 
 def test_what_is_not_taken_brings_the_batch_back() -> None:
     with pytest.raises(RelayError, match="InternalError"):
-        Relay(FakeQueues(refuse=1), "p", "n", "dead").send(
-            [stream_record(payment(transaction_id=name)) for name in "abc"]
-        )
+        send(FakeQueues(refuse=1), [stream_record(payment(transaction_id=name)) for name in "abc"])
 
 
 @pytest.mark.parametrize("broken", ["amount_minor", "NewImage"])
@@ -72,7 +84,7 @@ def test_a_record_that_is_no_payment_goes_to_the_dead_letter_queue_and_holds_up_
         del record["dynamodb"]["NewImage"][broken]
     record["dynamodb"]["Keys"] = {"transaction_id": {"S": "order-1"}}
     queue = FakeQueues()
-    assert Relay(queue, "p", "n", "dead").send([record, stream_record(payment(transaction_id="neighbour"))]) == 2
+    assert send(queue, [record, stream_record(payment(transaction_id="neighbour"))]) == 2
     assert "neighbour" in queue.sent["p"][0]
     (dead,) = map(json.loads, queue.sent["dead"])
     assert (dead["transaction_id"], dead["sequence_number"]) == ("order-1", "1")
@@ -88,7 +100,7 @@ def test_batches_fit_a_call_and_lose_nothing(bodies: list[str]) -> None:
 
 def test_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = FakeQueues()
-    monkeypatch.setattr(relay, "wired", lambda: Relay(queue, "p", "n", "dead"))
+    monkeypatch.setattr(relay, "wired", lambda: relay_to(queue))
     answer = relay.handler({"Records": [stream_record(payment())]}, Context())  # type: ignore[arg-type]
     assert answer == {"batchItemFailures": []}
     assert len(queue.sent["p"]) == 1
@@ -104,7 +116,7 @@ class Cut(FakeQueues):
 
 def test_what_is_not_said_to_be_taken_is_relayed_again() -> None:
     with pytest.raises(RelayError, match=r"^1 records were not relayed: \['NoAnswer'\]$"):
-        Relay(Cut(), "to-processor", "to-notifier", "dead").send([stream_record(payment())])
+        send(Cut(), [stream_record(payment())])
 
 
 # --- Items that were mended, or put back ------------------------------------------------------------------------------
@@ -136,7 +148,7 @@ def ids(messages: list[Message]) -> list[str]:
 
 def test_an_item_that_is_mended_goes_on_its_way() -> None:
     queue = FakeQueues()
-    assert Relay(queue, "p", "n", "dead").send([mended(payment(version=2)), stream_record(payment())]) == 2
+    assert send(queue, [mended(payment(version=2)), stream_record(payment())]) == 2
     assert len(queue.sent["p"]) == 2
     assert "dead" not in queue.sent
 
@@ -148,7 +160,7 @@ def test_announcements_of_one_record_have_an_id_each() -> None:
     }  # fmt: skip
     assert ids(told) == ["order-1.7-refund-r1", "order-1.7-refund-r2", "order-1.7-dispute-du_1"]
     # They are the same when the record comes again, and through the queue.
-    assert ids([Message.decode(message.encode()) for message in messages_of(mended(LIVED))]) == ids(told)
+    assert ids([decode_message(encode(message)) for message in messages_of(mended(LIVED))]) == ids(told)
 
 
 def test_what_is_put_back_goes_to_the_processor_where_it_is_open_and_is_announced_no_more() -> None:

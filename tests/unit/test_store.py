@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from payments.domain.clock import timestamp
 from payments.domain.lifecycle import Status
 from payments.domain.message import Message
-from payments.domain.payment import Payment, RefundRecord
+from payments.domain.payment import GatewayResult, Payment, RefundRecord
 from payments.gateways.port import Approved, Charge, Declined, Outcome, Refund, idempotency_key
 from payments.gateways.simulator import Simulator
 from payments.handlers import processor
+from payments.runtime.messages import encode
 from payments.table.indexes import CustomerIndex, OpenIndex
-from payments.table.store import Table, Word
+from payments.table.store import Table
 from payments.usecases.charge import Charging
 from payments.usecases.settle import age
 from tests.support.aws import INDEX, LEDGER, OPEN_INDEX, TABLE, Context, item, payment, queue_event
@@ -53,10 +54,12 @@ def open_ids(dynamodb: Any) -> list[str]:
 # Two open refunds of one payment
 
 
-@pytest.mark.parametrize(("event", "word"), [("approve", Word("back")), ("decline", Word(failure_code="refused"))])
+@pytest.mark.parametrize(
+    ("event", "word"), [("approve", GatewayResult("back")), ("decline", GatewayResult(failure_code="refused"))]
+)
 @pytest.mark.parametrize("order", [("r0", "r1"), ("r1", "r0")])
 def test_a_payment_stays_in_the_open_index_until_its_last_refund_is_final(
-    dynamodb: Any, table: Table, order: Sequence[str], event: str, word: Word
+    dynamodb: Any, table: Table, order: Sequence[str], event: str, word: GatewayResult
 ) -> None:
     with_refunds(table, 250, 300)
     first, last = order
@@ -99,7 +102,7 @@ def two_refunds(table: Table) -> list[str]:
     for refund_id in ("r0", "r1"):
         moment = timestamp(NOW)
         table.add_refund(stored(table), refund_id, RefundRecord(500, Status.VALIDATED, moment, moment, "f"))
-        bodies.append(Message.of("refund.validated", stored(table), refund_id).encode())
+        bodies.append(encode(Message("refund.validated", stored(table), refund_id)))
     return bodies
 
 
@@ -137,7 +140,7 @@ def test_a_read_sees_the_write_before_it(dynamodb: Any, table: Table) -> None:
     assert table.get("order-1") is None
     table.accept(payment())
     assert stored(table).status == "validated"
-    table.record("order-1", "approve", NOW, Word("ref"))
+    table.record("order-1", "approve", NOW, GatewayResult("ref"))
     assert (stored(table).status, stored(table).gateway_reference) == ("processed", "ref")
     (listed,) = CustomerIndex(dynamodb, TABLE, INDEX, "seal").page("ada", 10, None).payments
     assert listed.status == "processed"
@@ -176,6 +179,6 @@ def test_a_refund_is_as_old_as_its_acceptance_whatever_has_changed_it_since(tabl
     assert table.record_refund("order-1", "r0", "lose", NOW - timedelta(hours=1))
     assert age(stored(table), "r0", NOW) == timedelta(hours=24)
     gateway = Knowing()
-    deliver(table, gateway, Message.of("refund.validated", stored(table), "r0").encode())
+    deliver(table, gateway, encode(Message("refund.validated", stored(table), "r0")))
     assert gateway.refunds == 0
     assert stored(table).refunds["r0"].gateway_reference == "earlier"

@@ -16,6 +16,8 @@ from payments.gateways.port import Approved, Declined, Outcome, Unknown
 from payments.handlers import notifier, processor, relay, validator
 from payments.runtime import telemetry
 from payments.runtime.handler import function
+from payments.runtime.messages import encode
+from payments.runtime.queues import QueueSender
 from payments.runtime.telemetry import (
     flush,
     logger,
@@ -25,6 +27,7 @@ from payments.runtime.telemetry import (
     measure_seconds,
     trace_header,
 )
+from payments.runtime.topic import TopicPublisher
 from payments.usecases.announce import Announcer
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
@@ -183,8 +186,8 @@ class Services:
 @pytest.fixture
 def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     services = Services()
-    monkeypatch.setattr(relay, "wired", lambda: Relay(services, "p", "n", "dead"))
-    monkeypatch.setattr(notifier, "wired", lambda: Announcer(services, "topic", "/payments/test"))
+    monkeypatch.setattr(relay, "wired", lambda: Relay(QueueSender(services, "p", "n", "dead")))
+    monkeypatch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(services, "topic"), "/payments/test"))
     return services
 
 
@@ -229,7 +232,7 @@ def test_a_refunds_lines_name_it(log: io.StringIO, table: Table, services: Servi
     work(table, accepted, Approved("ref"), "r1")
     context: Any = Context()
     relay.handler({"Records": [stream_record(accepted, payment(status="processed"))]}, context)
-    notifier.handler(queue_event([Message.of("payment.refunded", accepted, "r1").encode()]), context)
+    notifier.handler(queue_event([encode(Message("payment.refunded", accepted, "r1"))]), context)
     assert [(line["message"], line["transaction_id"], line["refund_id"]) for line in lines(log)] == [
         ("recorded", "order-1", "r1"),
         ("relayed", "order-1", "r1"),

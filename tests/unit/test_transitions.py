@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from payments.domain.lifecycle import FINAL, OPEN, TRANSITIONS, Status
-from payments.domain.payment import Payment, RefundRecord
-from payments.table.store import Table, Word
+from payments.domain.payment import GatewayResult, Payment, RefundRecord
+from payments.table.store import Table
 from tests.support.aws import item, payment
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -23,7 +23,7 @@ REACHED = {
     ("unknown", "decline"): "failed",
 }
 REFUND_STATES = ["validated", "unknown", "processed", "failed"]
-WORD = Word(gateway_reference="ref")
+WORD = GatewayResult(gateway_reference="ref")
 
 
 def refund(status: str = "validated", amount: int = 250, **changes: str) -> RefundRecord:

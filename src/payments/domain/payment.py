@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from payments.domain.currencies import EXPONENTS
 from payments.domain.ids import Id
@@ -35,13 +36,14 @@ class RefundRecord(Struct, frozen=True, omit_defaults=True):
 class DisputeRecord(Struct, frozen=True, omit_defaults=True):
     """A customer's objection at the bank, as its payment holds it. ``status`` and ``reason`` are the gateway's words.
 
-    ``told`` orders what the gateway has told of it: what is not greater was known already.
+    ``sequence`` orders what the gateway says of it: what is not greater was known already.
     """
 
     amount_minor: Minor
     status: str
     reason: str
-    told: int
+    # Stored as "told", under which older payments hold it too.
+    sequence: int = field(name="told")
     updated_at: str
     closed: bool = False
 
@@ -108,3 +110,15 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     def is_open(self) -> bool:
         """Whether there is a charge or a refund of which the gateway has not said its last word."""
         return self.status in OPEN or bool(self.open_refunds)
+
+
+class GatewayResult(Struct, frozen=True):
+    """What a gateway said of a charge or a refund: its own reference, or why it refused.
+
+    ``next_action`` is what it waits for the customer to do, and ``ask_at`` when to ask it again.
+    """
+
+    gateway_reference: str | None = None
+    failure_code: str | None = None
+    next_action: str | None = None
+    ask_at: datetime | None = None

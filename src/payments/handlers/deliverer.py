@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from payments.domain.clock import now
 from payments.runtime import client, queue_batch, settings
-from payments.runtime.handler import function, once
-from payments.webhooks.delivery import Deliverer, Queue, named
+from payments.runtime.handler import function, wire_once
+from payments.webhooks.delivery import Deliverer, RetryQueue, named
 from payments.webhooks.endpoint import Endpoint
-from payments.webhooks.secret import Secret
+from payments.webhooks.secret import EndpointSecret
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from payments.runtime.queue_batch import Delivery
 
 # What a delivery may take besides its post: to read the secret, and to postpone the message.
 ASIDE_SECONDS = 5.0
 
 
-@once
+@wire_once
 def wired() -> tuple[Deliverer, float]:
     """Return what delivers, and how long a delivery may take."""
     seconds = float(settings.count("TIMEOUT_SECONDS"))
     endpoint = Endpoint.of(settings.text("WEBHOOK_URL"), seconds, settings.words("ALLOWED_PRIVATE_CIDRS"))
-    secret = Secret(
+    secret = EndpointSecret(
         client.connect("secretsmanager"), settings.text("SECRET_NAME"), settings.count("SECRET_TTL_SECONDS")
     )
     delays = [int(delay) for delay in settings.text("RETRY_DELAYS_SECONDS").split()]
-    return Deliverer(endpoint, secret, Queue(client.connect("sqs"), settings.text("QUEUE_URL"), delays), now), seconds
+    queue = RetryQueue(client.connect("sqs"), settings.text("QUEUE_URL"), delays)
+    return Deliverer(endpoint, secret, queue, now), seconds
 
 
 @function
@@ -37,11 +38,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Deliver a batch and return the records that must come again."""
     deliverer, seconds = wired()
 
-    def deliver(record: SQSRecord) -> None:
-        sent = datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)
-        deliverer.work(record.body, record.receipt_handle, int(record.attributes.approximate_receive_count), sent)
+    def deliver(delivery: Delivery) -> None:
+        deliverer.work(delivery.body, delivery.receipt_handle, delivery.receive_count, delivery.sent_at)
 
-    def skip(record: SQSRecord) -> None:
+    def skip(delivery: Delivery) -> None:
         """Leave it as it is: it comes again after the queue's own visibility time-out."""
 
     return queue_batch.work(event, context, queue_batch.Worker(deliver, skip, named), seconds=seconds + ASIDE_SECONDS)

@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments.domain.errors import PoisonError
-from payments.domain.message import Message
 from payments.runtime import client, settings
 from payments.runtime.client import CALL_SECONDS
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
+from payments.runtime.messages import decode_message
 from payments.runtime.telemetry import logger, measure
+from payments.runtime.topic import TopicPublisher
 from payments.usecases.announce import Announcer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from payments.domain.message import Message
 
-@once
+
+@wire_once
 def wired() -> Announcer:
     """Return the announcer."""
-    return Announcer(client.connect("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE"))
+    topic = TopicPublisher(client.connect("sns"), settings.text("TOPIC_ARN"))
+    return Announcer(topic, settings.text("EVENT_SOURCE"))
 
 
 @function
@@ -29,7 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     failures: dict[str, str] = {}
     for record in event["Records"]:
         try:
-            messages[record["messageId"]] = Message.decode(record["body"])
+            messages[record["messageId"]] = decode_message(record["body"])
         except PoisonError as error:
             failures[record["messageId"]] = str(error)
     if messages:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from payments.domain.clock import now
 from payments.domain.errors import NotStoredError, PoisonError, RetryError
-from payments.domain.message import Task
 from payments.gateways import registry
 from payments.runtime import client, queue_batch, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
+from payments.runtime.messages import decode_task
 from payments.runtime.telemetry import logger
 from payments.table.store import Table
 from payments.usecases.charge import Charging
@@ -17,14 +17,15 @@ from payments.usecases.charge import Charging
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from payments.runtime.queue_batch import Delivery
 
 # Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: it comes again with the same key.
 CHARGE_SECONDS = 3.0
 
 
-@once
+@wire_once
 def wired() -> tuple[Charging, int]:
     """Return what charges, and after how many deliveries a message is given up."""
     dynamodb = client.connect("dynamodb")
@@ -39,9 +40,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     charging, most = wired()
     stored = charging.read(_named_in(event))
 
-    def charge(record: SQSRecord) -> None:
-        task = Task.decode(record.body)
-        last = _is_last(record)
+    def charge(delivery: Delivery) -> None:
+        task = decode_task(delivery.body)
+        last = is_last(delivery)
         try:
             charging.work(stored.get(task.transaction_id), task.refund_id, last=last)
         except RetryError:
@@ -50,18 +51,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             logger.error("not stored", **task.named(), reason=str(error))
             raise
         except Exception as error:
-            # Whatever nobody foresaw: the last delivery leaves no payment of which nothing is told.
+            # An error that nobody foresaw: after the last delivery the payment is at least recorded as unknown.
             if last:
                 charging.give_up(task.transaction_id, task.refund_id, type(error).__name__)
             raise
 
-    def skip(record: SQSRecord) -> None:
-        if _is_last(record):
-            task = Task.decode(record.body)
+    def skip(delivery: Delivery) -> None:
+        if is_last(delivery):
+            task = decode_task(delivery.body)
             charging.give_up(task.transaction_id, task.refund_id, "no time was left")
 
-    def _is_last(record: SQSRecord) -> bool:
-        return int(record.attributes.approximate_receive_count) >= most
+    def is_last(delivery: Delivery) -> bool:
+        return delivery.receive_count >= most
 
     return queue_batch.work(event, context, queue_batch.Worker(charge, skip, _named), seconds=CHARGE_SECONDS)
 
@@ -76,6 +77,6 @@ def _named_in(event: dict[str, Any]) -> Iterator[str]:
 
 def _named(body: str) -> dict[str, Any]:
     try:
-        return Task.decode(body).named()
+        return decode_task(body).named()
     except PoisonError:
         return {}

@@ -14,7 +14,7 @@ from payments.api.requests import DEFAULT_LIMIT, MAX_LIMIT, MAX_TOKEN
 from payments.domain.errors import UnavailableError
 from payments.domain.ids import CUSTOMER_ID, REFUND_ID, TRANSACTION_ID
 from payments.runtime import client, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger
 from payments.table.indexes import CustomerIndex, TokenError
 from payments.table.store import Table
@@ -29,7 +29,7 @@ _LIMIT = re.compile(r"[0-9]{1,3}")
 MAX_PAGE = 5 * 1024 * 1024
 
 
-@once
+@wire_once
 def wired() -> tuple[Table, CustomerIndex]:
     """Return the table and its index of customers."""
     dynamodb = client.connect("dynamodb")

@@ -9,7 +9,7 @@ from payments.domain.clock import now
 from payments.domain.ids import TRANSACTION_ID
 from payments.gateways import registry
 from payments.runtime import client, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure
 from payments.table.indexes import OpenIndex
 from payments.table.store import Table
@@ -26,7 +26,7 @@ PAYMENT_SECONDS = 5.0
 LONGEST_SECONDS = 10**9
 
 
-@once
+@wire_once
 def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
     """Return what reconciles, what finds the payments, and how long one may take to become final."""
     dynamodb = client.connect("dynamodb")

@@ -23,7 +23,7 @@ from payments.domain.clock import now
 from payments.domain.errors import UnavailableError
 from payments.domain.ids import TRANSACTION_ID
 from payments.runtime import client, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure
 from payments.table.store import Table
 from payments.usecases.refund import MismatchError, NoPaymentError, NotRefundableError, Refunding, TooMuchError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@once
+@wire_once
 def wired() -> Refunding:
     """Return what accepts refunds."""
     return Refunding(Table(client.connect("dynamodb"), settings.text("TABLE_NAME")), now)

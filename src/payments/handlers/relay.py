@@ -5,28 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments.runtime import client, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
+from payments.runtime.queues import QueueSender
 from payments.runtime.telemetry import measure
+from payments.table.stream import changes
 from payments.usecases.relay import Relay
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@once
+@wire_once
 def wired() -> Relay:
     """Return the relay."""
-    return Relay(
+    queues = QueueSender(
         client.connect("sqs"),
         settings.text("PROCESSOR_QUEUE_URL"),
         settings.text("NOTIFIER_QUEUE_URL"),
         settings.text("DEAD_LETTER_QUEUE_URL"),
     )
+    return Relay(queues)
 
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """Send a batch of stream records. Raises where anything was not sent, so that the batch comes again."""
-    sent = wired().send(event["Records"])
+    sent = wired().send(changes(event["Records"]))
     measure("Relayed", sent)
     return {"batchItemFailures": []}

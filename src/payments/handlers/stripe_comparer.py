@@ -12,11 +12,11 @@ from payments.domain.clock import now, timestamp
 from payments.gateways import registry
 from payments.runtime import client, settings
 from payments.runtime.client import CALL_SECONDS
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure, measure_kind
+from payments.runtime.topic import TopicPublisher
 from payments.table.indexes import ChargedIndex, GatewayIndex
 from payments.table.store import Table
-from payments.usecases.announce import Announcer
 from payments.usecases.compare import Comparison
 
 if TYPE_CHECKING:
@@ -38,16 +38,16 @@ def books() -> StripeGateway:
     return registry.stripe()
 
 
-@once
-def wired() -> tuple[Table, GatewayIndex, ChargedIndex, Announcer]:
-    """Return what is compared with the books, and what announces."""
+@wire_once
+def wired() -> tuple[Table, GatewayIndex, ChargedIndex, TopicPublisher]:
+    """Return what is compared with the books, and the topic for what differs."""
     dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
     return (
         Table(dynamodb, name),
         GatewayIndex(dynamodb, name, settings.text("GATEWAY_INDEX_NAME")),
         ChargedIndex(dynamodb, name, settings.text("CHARGED_INDEX_NAME")),
-        Announcer(client.connect("sns"), settings.text("TOPIC_ARN"), settings.text("EVENT_SOURCE")),
+        TopicPublisher(client.connect("sns"), settings.text("TOPIC_ARN")),
     )
 
 
@@ -58,7 +58,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Raises ValueError where that is no day that has begun, and UnfinishedError after what could be done was done.
     """
     day = _day(event)
-    table, charges, charged, announcer = wired()
+    table, charges, charged, topic = wired()
+    source = settings.text("EVENT_SOURCE")
     comparison = Comparison(table, charges, charged, books(), scope=settings.text("ENVIRONMENT"), clock=now)
     comparison.run(day, in_time=lambda: context.get_remaining_time_in_millis() > _CHUNK_SECONDS * 1000)
     measure("Compared", comparison.counts["compared"])
@@ -66,8 +67,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         measure_kind("ComparisonDifference", difference.kind)
         logger.error("the gateway's books differ", day=day.isoformat(), **asdict(difference))
     at = timestamp(now())
-    refused = announcer.publish(
-        {str(number): one.event(announcer.source, day, at) for number, one in enumerate(comparison.differences)},
+    refused = topic.publish(
+        {str(number): one.event(source, day, at) for number, one in enumerate(comparison.differences)},
         in_time=lambda: context.get_remaining_time_in_millis() > CALL_SECONDS * 1000,
     )
     counts = {name: comparison.counts[name] for name in ("compared", "unanswered", "left")}

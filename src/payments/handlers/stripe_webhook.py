@@ -11,7 +11,7 @@ from payments.domain.clock import now
 from payments.domain.errors import UnavailableError
 from payments.gateways.stripe.events import EventError, Events, SignatureError, event_of, signing_secrets, verify
 from payments.runtime import client, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.secrets import Secret
 from payments.runtime.telemetry import logger, measure
 from payments.table.indexes import GatewayIndex
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@once
+@wire_once
 def wired() -> tuple[Events, Secret[list[str]]]:
     """Return what takes the events, and the secrets that they are signed with."""
     dynamodb = client.connect("dynamodb")

@@ -12,7 +12,7 @@ from payments.domain.errors import UnavailableError
 from payments.domain.lifecycle import Status
 from payments.domain.payment import Payment
 from payments.runtime import client, settings
-from payments.runtime.handler import function, once
+from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure, trace_header
 from payments.table.store import Table
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@once
+@wire_once
 def wired() -> tuple[Table, str, dict[str, int]]:
     """Return the table, the default currency, and the largest amounts by currency, in minor units."""
     table = Table(client.connect("dynamodb"), settings.text("TABLE_NAME"))

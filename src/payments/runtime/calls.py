@@ -35,6 +35,29 @@ _BUSY = {
 
 _SERVER_ERROR = 500
 
+# SQS and SNS take ten messages, and 256 KB of them, in a call.
+MAX_ENTRIES = 10
+
+MAX_BYTES = 256 * 1024
+
+# What goes with a body: its id, its attributes, their names.
+OVERHEAD = 512
+
+
+def batches(bodies: list[str]) -> Iterator[list[str]]:
+    """Cut a list of message bodies into batches that SQS or SNS takes in one call."""
+    batch: list[str] = []
+    size = 0
+    for body in bodies:
+        length = len(body.encode()) + OVERHEAD
+        if batch and (len(batch) == MAX_ENTRIES or size + length > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += length
+    if batch:
+        yield batch
+
 
 def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
     """Return which entries of a batch of so many SQS or SNS did not take, by their numbers, and why.

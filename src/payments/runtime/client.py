@@ -1,4 +1,4 @@
-"""The one client that a function has, with time-outs that fit inside its own, and made in little time."""
+"""Creates AWS clients quickly, with time-outs that fit inside the function's own."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class _Undocumented(ModuleType):
 def _session() -> Session:
     """Return a session of botocore, without the part that writes a help text for each call of each client.
 
-    It brings twenty modules, HTML's entities among them, and takes a tenth of the start. Where it is there already, it
-    stays.
+    That part imports twenty modules, HTML's entities among them, and takes a tenth of the cold start. If it is imported
+    already, it stays.
     """
     for name in ("botocore.docs.docstring", "botocore.docs.service"):
         sys.modules.setdefault(name, _Undocumented(name))
@@ -83,7 +83,7 @@ def connect(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' 
     )
     session = _session()
     session.register_component("data_loader", _OneService(service))
-    session.register("after-call", _whole)
+    session.register("after-call", _check)
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if key and secret:
         # Where Lambda puts them. Without this, botocore makes itself ready to look in ten other places first.
@@ -91,12 +91,12 @@ def connect(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' 
     return session.create_client(service, config=config)
 
 
-def _whole(**after: Any) -> None:  # noqa: ANN401 - botocore's event
-    """Refuse an answer that is not what DynamoDB has sent.
+def _check(**after: Any) -> None:  # noqa: ANN401 - botocore's event
+    """Refuse an answer that differs from what DynamoDB sent.
 
-    botocore repeats the call, and takes an answer that is cut again for an empty one: no such payment.
+    botocore repeats the call, and reads a second incomplete answer as an empty one: no such payment.
     """
     answer: AWSResponse = after["http_response"]
-    told = answer.headers.get("x-amz-crc32")
-    if told is not None and zlib.crc32(answer.content) != int(told):
+    checksum = answer.headers.get("x-amz-crc32")
+    if checksum is not None and zlib.crc32(answer.content) != int(checksum):
         raise UnavailableError("ChecksumMismatch")

@@ -23,7 +23,7 @@ _calls = count()
 
 
 class FunctionError(Exception):
-    """A call failed. The log has the reason, masked; the runtime, which logs this one itself, is told its name only."""
+    """A call failed. The log has the reason, masked. Lambda logs this error itself, so it holds a name only."""
 
 
 def function(
@@ -35,7 +35,7 @@ def function(
     def handler(event: dict[str, Any], context: LambdaContext) -> T:
         match event:
             case {"requestContext": {"requestId": str(asked)}}:
-                # What a client is told to name: a problem's instance.
+                # A problem's instance, which a client quotes when it asks for help.
                 api_request_id: str | None = asked
             case _:
                 api_request_id = None
@@ -53,12 +53,12 @@ def function(
     return handler
 
 
-def once(wire: Callable[[], T]) -> Callable[[], T]:
-    """Make a wiring function run once; on Lambda now, so that the time counts as start-up and not as an answer's."""
+def wire_once(wire: Callable[[], T]) -> Callable[[], T]:
+    """Make a wiring function run once: on Lambda at the cold start, so that no request waits for it."""
     wired = cache(wire)
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         wired()
-        # What is there now stays: no later search for garbage looks through it again.
+        # What was created so far stays: no later garbage collection looks through it again.
         gc.freeze()
         gc.enable()
     return wired

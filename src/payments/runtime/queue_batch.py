@@ -1,4 +1,4 @@
-"""Work on a queue's batch: every record at once, each for itself, and none started that could not be finished.
+"""Handles a queue's batch: all records at once, each on its own, and none that could not be finished in time.
 
 Powertools' batch utility brings every event source's data class with it, and takes longer to import than the rest of
 our code together (docs/performance.md). What it would do here is this loop.
@@ -7,7 +7,8 @@ our code together (docs/performance.md). What it would do here is this loop.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from payments.runtime.calls import CONCURRENCY
 from payments.runtime.telemetry import logger
@@ -16,94 +17,99 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-# What the function needs to say which records are done, once it stops waiting for the others.
+# The time that the function needs to return its answer after it stops waiting for records.
 ANSWER_SECONDS = 0.5
 
 
 class DeadlineError(Exception):
-    """Too little time is left: the record comes again."""
+    """Too little time is left, so the record will be delivered again."""
 
 
-class Attributes(NamedTuple):
-    """What SQS says of a message."""
-
-    approximate_receive_count: str
-    # When it was sent, in milliseconds.
-    sent_timestamp: str
-
-
-class Record(NamedTuple):
-    """What is looked at of Powertools' SQSRecord, under the same names."""
+class Delivery(NamedTuple):
+    """A message as its queue delivers it: how often it was received so far, and when it was sent."""
 
     message_id: str
     receipt_handle: str
     body: str
-    attributes: Attributes
+    receive_count: int
+    sent_at: datetime
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Delivery:
+        """Read a record of Lambda's event."""
+        attributes = record["attributes"]
+        sent_at = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC)
+        receive_count = int(attributes["ApproximateReceiveCount"])
+        return cls(record["messageId"], record["receiptHandle"], record["body"], receive_count, sent_at)
 
 
 class Worker(NamedTuple):
-    """What a function does with a record, what with one that there is no time for, and how its log names it."""
+    """What a function does with a delivery, what it does when there is no time for it, and what its log says of it."""
 
-    handle: Callable[[SQSRecord], None]
-    skip: Callable[[SQSRecord], None]
+    handle: Callable[[Delivery], None]
+    skip: Callable[[Delivery], None]
     # By the body. Empty where it cannot be read.
     named: Callable[[str], dict[str, Any]]
 
 
 def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, seconds: float) -> dict[str, Any]:
-    """Let every record be handled and return the explicit list of those that failed (ReportBatchItemFailures).
+    """Handle every record and return the explicit list of those that failed (ReportBatchItemFailures).
 
-    ``seconds`` is the longest that one record should take: with less time left than that, no record is started, but
-    skipped. One that takes too long all the same does not hold up its neighbours: it is waited for until the function
-    must answer, and is then skipped too.
+    ``seconds`` is the longest that one record should take: with less time left, a record is skipped. A record that
+    takes too long all the same does not hold up its neighbours: the function waits for it until it must answer, and
+    then skips it too.
     """
-
-    def left() -> float:
-        return context.get_remaining_time_in_millis() / 1000
-
-    def done(raw: dict[str, Any]) -> bool:
-        try:
-            record = _record(raw)
-            if left() < seconds:
-                worker.skip(record)
-                raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
-            worker.handle(record)
-        except Exception as error:  # noqa: BLE001
-            # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
-            tell("not done", raw, error)
-            return False
-        return True
-
-    def done_in_time(raw: dict[str, Any], working: Future[bool]) -> bool:
-        try:
-            return working.result(timeout=max(left() - ANSWER_SECONDS, 0))
-        except TimeoutError:
-            tell("not done in time", raw)
-        try:
-            worker.skip(_record(raw))
-        except Exception as error:  # noqa: BLE001 - as above: the message comes again all the same
-            tell("not done", raw, error)
-        return False
-
-    def tell(what: str, raw: dict[str, Any], error: Exception | None = None) -> None:
-        why: dict[str, Any] = {"error": type(error).__name__, "reason": str(error)} if error else {}
-        logger.warning(what, message_id=raw["messageId"], **worker.named(str(raw.get("body"))), **why)
-
+    batch = _Batch(context, worker, seconds)
     pool = ThreadPoolExecutor(CONCURRENCY)
     try:
-        started = [(record, pool.submit(done, record)) for record in event["Records"]]
-        failures = [record["messageId"] for record, working in started if not done_in_time(record, working)]
+        started = [(record, pool.submit(batch.handle, record)) for record in event["Records"]]
+        failures = [record["messageId"] for record, handling in started if not batch.wait(record, handling)]
     finally:
-        # A thread that hangs is not waited for. What it still does is done once, by its idempotency key.
+        # Do not wait for a thread that hangs. Its idempotency key keeps it from charging twice.
         pool.shutdown(wait=False)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
-def _record(raw: dict[str, Any]) -> SQSRecord:
-    told = raw["attributes"]
-    attributes = Attributes(told["ApproximateReceiveCount"], told["SentTimestamp"])
-    return cast("SQSRecord", Record(raw["messageId"], raw["receiptHandle"], raw["body"], attributes))
+class _Batch:
+    """One call's records."""
+
+    def __init__(self, context: LambdaContext, worker: Worker, seconds: float) -> None:
+        self._context = context
+        self._worker = worker
+        self._seconds = seconds
+
+    def _seconds_left(self) -> float:
+        return self._context.get_remaining_time_in_millis() / 1000
+
+    def handle(self, record: dict[str, Any]) -> bool:
+        """Handle a record, or skip it where there is no time for it; say whether it is done."""
+        try:
+            delivery = Delivery.of(record)
+            if self._seconds_left() < self._seconds:
+                self._worker.skip(delivery)
+                raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
+            self._worker.handle(delivery)
+        except Exception as error:  # noqa: BLE001
+            # SQS delivers the message again, and in the end moves it to the dead-letter queue. Its neighbours go on.
+            self._log("not done", record, error)
+            return False
+        return True
+
+    def wait(self, record: dict[str, Any], handling: Future[bool]) -> bool:
+        """Wait for a record until the function must answer, then skip it; say whether it is done."""
+        try:
+            return handling.result(timeout=max(self._seconds_left() - ANSWER_SECONDS, 0))
+        except TimeoutError:
+            self._log("not done in time", record)
+        try:
+            self._worker.skip(Delivery.of(record))
+        except Exception as error:  # noqa: BLE001 - as above: SQS delivers the message again
+            self._log("not done", record, error)
+        return False
+
+    def _log(self, what: str, record: dict[str, Any], error: Exception | None = None) -> None:
+        why: dict[str, Any] = {"error": type(error).__name__, "reason": str(error)} if error else {}
+        logger.warning(what, message_id=record["messageId"], **self._worker.named(str(record.get("body"))), **why)

@@ -44,7 +44,7 @@ def choice(name: str, choices: tuple[str, ...], environment: Mapping[str, str] =
 
 
 def currency(name: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return a variable's value; raises SettingsError where it is no currency that payments can be made in."""
+    """Return a variable's value; raises SettingsError where it is no currency that a payment can have."""
     value = text(name, environment)
     if value not in EXPONENTS or value in WITHDRAWN:
         raise SettingsError(f"the environment variable {name} must be the code of an ISO 4217 currency, not {value!r}")

@@ -36,7 +36,7 @@ FAILURE_REASONS = frozenset(
 
 
 def _serialize(entry: dict[str, Any]) -> str:
-    # The last gate of every line, whatever it was made of.
+    # Every line passes here last, whatever its source.
     return json.dumps(_masked(entry), default=lambda value: redact(str(value)), ensure_ascii=False)
 
 

@@ -72,7 +72,7 @@ class GatewayIndex(_Index):
     """The index that finds a payment by the gateway's name of its charge."""
 
     def find(self, reference: str) -> str | None:
-        """Return the id of the payment whose charge has this name; None where there is none."""
+        """Return the id of the payment whose charge has this name; None if it is unknown."""
         return next(self._ids("gateway_reference = :reference", reference=reference), None)
 
 

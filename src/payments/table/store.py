@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import Struct
 from payments.domain.clock import timestamp
 from payments.domain.errors import UnavailableError
 from payments.domain.lifecycle import OPEN, TRANSITIONS, Status
+from payments.domain.payment import GatewayResult
 from payments.runtime.calls import available
 from payments.table.items import (
     charged_key,
@@ -24,40 +25,26 @@ from payments.table.items import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from payments.domain.payment import DisputeRecord, Payment, RefundRecord
 
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
-# How often an update is tried that others were faster than, and how often a read that came back in part.
+# How often an update is tried when others write first, and how often a read that came back in part.
 _TRIES = 10
 
 _PAUSE_SECONDS = 0.05
 
-# A payment that was sent on its way again is looked at after twice as long each time.
+# The reconciler looks at a redriven payment again after a wait that doubles each time.
 FIRST_REDRIVE = timedelta(minutes=15)
 
 SLOWEST_REDRIVE = timedelta(hours=6)
 
 
-class Word(Struct, frozen=True):
-    """What the gateway has said of a charge or a refund: its own name of it, or why it was refused.
-
-    ``next_action`` is what it waits for the customer to do, and ``ask_at`` when to ask it again.
-    """
-
-    gateway_reference: str | None = None
-    failure_code: str | None = None
-    next_action: str | None = None
-    ask_at: datetime | None = None
-
-
-SILENCE = Word()
-
-
 class Batch(Struct, frozen=True):
-    """Payments that were read together: the items that are there, and why any id could not be read."""
+    """Payments that were read together: the items found, and why any id could not be read."""
 
     items: dict[str, dict[str, Any]]
     unread: dict[str, str]
@@ -118,19 +105,19 @@ class Table:
         transaction_id: str,
         event: str,
         at: datetime,
-        word: Word = SILENCE,
+        result: GatewayResult | None = None,
     ) -> bool:
-        """Make one transition of a payment; say whether it was made.
+        """Record one transition of a payment; return whether it was recorded.
 
-        False means that another was faster, and nothing changed.
+        False means that another transition was first, and nothing changed.
         """
-        transition = TRANSITIONS[event]
+        transition, result = TRANSITIONS[event], result or GatewayResult()
         update = _Update(at).set(status=transition.reaches).only_from(transition.leaves)
         update.set(
-            gateway_reference=word.gateway_reference, failure_code=word.failure_code, next_action=word.next_action
+            gateway_reference=result.gateway_reference, failure_code=result.failure_code, next_action=result.next_action
         )
-        if word.ask_at is not None:
-            update.open(transaction_id, timestamp(word.ask_at))
+        if result.ask_at is not None:
+            update.open(transaction_id, timestamp(result.ask_at))
         if transition.reaches not in OPEN:
             update.close()
         if transition.reaches is Status.PROCESSED:
@@ -150,14 +137,14 @@ class Table:
         refund_id: str,
         event: str,
         at: datetime,
-        word: Word = SILENCE,
+        result: GatewayResult | None = None,
     ) -> bool:
-        """Make one transition of a refund, and the one of its payment that follows; say whether they were made.
+        """Record one transition of a refund, and the one of its payment that follows; return whether it did.
 
-        False means that another was faster, and nothing changed. Raises UnavailableError where the payment changes
-        too fast to be written.
+        False means that another transition was first, and nothing changed. Raises UnavailableError where the payment
+        changes too fast to be written.
         """
-        transition = TRANSITIONS[event]
+        transition, result = TRANSITIONS[event], result or GatewayResult()
         for _ in range(_TRIES):
             payment = self.get(transaction_id)
             refund = payment.refunds.get(refund_id) if payment else None
@@ -167,12 +154,12 @@ class Table:
                 refund,
                 status=transition.reaches,
                 updated_at=timestamp(at),
-                gateway_reference=word.gateway_reference,
-                failure_code=word.failure_code,
+                gateway_reference=result.gateway_reference,
+                failure_code=result.failure_code,
             )
             update = _Update(at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(changed))
-            if word.ask_at is not None:
-                update.open(transaction_id, timestamp(word.ask_at))
+            if result.ask_at is not None:
+                update.open(transaction_id, timestamp(result.ask_at))
             if transition.reaches is Status.PROCESSED:
                 left = payment.amount_minor - payment.refunded.minor - refund.amount_minor
                 follows = TRANSITIONS["refund_part" if left else "refund_rest"]
@@ -184,7 +171,7 @@ class Table:
         raise UnavailableError("the payment changes too fast")
 
     def record_dispute(self, transaction_id: str, dispute_id: str, dispute: DisputeRecord, at: datetime) -> bool:
-        """Write down what the gateway has told of a dispute; say whether it was news.
+        """Record what the gateway says of a dispute; say whether it was new.
 
         Raises UnavailableError where the payment changes too fast to be written.
         """
@@ -193,18 +180,18 @@ class Table:
             if payment is None:
                 return False
             known = payment.disputes.get(dispute_id)
-            if known is not None and known.told >= dispute.told:
+            if known is not None and known.sequence >= dispute.sequence:
                 return False
-            # The whole map: payments from before there were disputes have none to set an entry in.
+            # The whole map: older payments have no map in which an entry could be set.
             disputes = msgspec.to_builtins(payment.disputes | {dispute_id: dispute})
             if self._write(transaction_id, _Update(at).version(payment).set(disputes=disputes)):
                 return True
         raise UnavailableError("the payment changes too fast")
 
     def redrive(self, payment: Payment, at: datetime) -> bool:
-        """Send a payment that is not final on its way again, through the stream; say whether it was sent.
+        """Send an open payment through the stream again; return whether it was sent.
 
-        It changes no state: the relay takes a greater ``redrives`` for news. False means that the payment is final, or
+        It changes no state: the relay treats a greater ``redrives`` as news. False means that the payment is final, or
         has changed since it was read.
         """
         if not payment.is_open:
@@ -215,9 +202,9 @@ class Table:
         return self._write(payment.transaction_id, update)
 
     def close(self, payment: Payment) -> bool:
-        """Take a final payment out of the open index; say whether it was in there, and is final still.
+        """Remove a final payment from the open index; return whether it was in it and is still final.
 
-        An earlier version could leave one there. Nothing of the payment changes, so its version does not either.
+        An earlier version could leave one in it. Nothing of the payment changes, so its version does not either.
         """
         if payment.is_open:
             return False
@@ -251,7 +238,7 @@ class _Update:
         self._values = {":one": {"N": "1"}}
         self._sets = ["#version = #version + :one"]
         self._removes: list[str] = []
-        # A payment that is not there is not made.
+        # An update without this condition would create an item.
         self._conditions = ["attribute_exists(transaction_id)"]
         self.set(updated_at=at if isinstance(at, str) else timestamp(at))
 

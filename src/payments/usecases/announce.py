@@ -4,62 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-from botocore.exceptions import ClientError
-
-from payments.domain.errors import UnavailableError
 from payments.domain.lifecycle import OPEN
 from payments.domain.money import Money
-from payments.runtime.calls import available, refused
 from payments.runtime.telemetry import logger
-from payments.usecases.relay import batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from payments.domain.message import Message
+    from payments.domain.payment import Payment
+    from payments.usecases.ports import Publisher
 
 
 def cloud_event(message: Message, source: str) -> dict[str, Any]:
     """Return the CloudEvent of a message."""
     payment = message.payment
-    data = {
-        "transaction_id": payment.transaction_id,
-        "customer_id": payment.customer_id,
-        "amount": str(payment.money),
-        "currency": payment.currency,
-        "status": payment.status,
-        "version": payment.version,
-        "created_at": payment.created_at,
-        "gateway_reference": payment.gateway_reference,
-        "failure_code": payment.failure_code,
-        "next_action": (payment.next_action or None) if payment.status in OPEN else None,
-        "metadata": payment.metadata,
-        "amount_refunded": str(payment.refunded) if payment.refunded.minor else None,
-    }
+    data = _payment(payment)
     if message.refund_id is not None:
-        refund = payment.refunds[message.refund_id]
-        data["refund"] = {
-            name: value
-            for name, value in {
-                "refund_id": message.refund_id,
-                "amount": str(Money(refund.amount_minor, payment.currency)),
-                "status": refund.status,
-                "created_at": refund.created_at,
-                "reason": refund.reason,
-                "gateway_reference": refund.gateway_reference,
-                "failure_code": refund.failure_code,
-            }.items()
-            if value is not None
-        }
+        data["refund"] = _refund(payment, message.refund_id)
     if message.dispute_id is not None:
-        dispute = payment.disputes[message.dispute_id]
-        data["dispute"] = {
-            "dispute_id": message.dispute_id,
-            "amount": str(Money(dispute.amount_minor, payment.currency)),
-            "status": dispute.status,
-            "reason": dispute.reason,
-        }
+        data["dispute"] = _dispute(payment, message.dispute_id)
     return {
         "specversion": "1.0",
         "id": _event_id(message),
@@ -68,14 +32,58 @@ def cloud_event(message: Message, source: str) -> dict[str, Any]:
         "subject": payment.transaction_id,
         "time": payment.updated_at,
         "datacontenttype": "application/json",
-        "data": {name: value for name, value in data.items() if value is not None},
+        "data": data,
     }
+
+
+def _payment(payment: Payment) -> dict[str, Any]:
+    return _without_none(
+        transaction_id=payment.transaction_id,
+        customer_id=payment.customer_id,
+        amount=str(payment.money),
+        currency=payment.currency,
+        status=payment.status,
+        version=payment.version,
+        created_at=payment.created_at,
+        gateway_reference=payment.gateway_reference,
+        failure_code=payment.failure_code,
+        next_action=(payment.next_action or None) if payment.status in OPEN else None,
+        metadata=payment.metadata,
+        amount_refunded=str(payment.refunded) if payment.refunded.minor else None,
+    )
+
+
+def _refund(payment: Payment, refund_id: str) -> dict[str, Any]:
+    refund = payment.refunds[refund_id]
+    return _without_none(
+        refund_id=refund_id,
+        amount=str(Money(refund.amount_minor, payment.currency)),
+        status=refund.status,
+        created_at=refund.created_at,
+        reason=refund.reason,
+        gateway_reference=refund.gateway_reference,
+        failure_code=refund.failure_code,
+    )
+
+
+def _dispute(payment: Payment, dispute_id: str) -> dict[str, Any]:
+    dispute = payment.disputes[dispute_id]
+    return {
+        "dispute_id": dispute_id,
+        "amount": str(Money(dispute.amount_minor, payment.currency)),
+        "status": dispute.status,
+        "reason": dispute.reason,
+    }
+
+
+def _without_none(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - what JSON can hold
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _event_id(message: Message) -> str:
     """Return the id of an announcement: every repeat has the same one, and no other announcement has it.
 
-    It is made of the payment's id and version, and, where a version has several announcements, of what each is about.
+    It consists of the payment's id and version and, where a version has several announcements, of what each is about.
     """
     version = f"{message.payment.transaction_id}.{message.payment.version}"
     if message.one_of_several and message.refund_id is not None:
@@ -85,77 +93,27 @@ def _event_id(message: Message) -> str:
     return version
 
 
-class Announcer:
-    """Publishes announcements behind an SNS client."""
+def attributes(message: Message) -> dict[str, str]:
+    """Return what subscribers can filter by."""
+    return {"event_type": message.event, "currency": message.payment.currency, "status": message.payment.status}
 
-    def __init__(self, client: Any, topic_arn: str, source: str) -> None:  # noqa: ANN401 - botocore's
-        self._client = client
-        self._topic_arn = topic_arn
-        self.source = source
+
+class Announcer:
+    """Announces messages; ``source`` is the CloudEvents' own."""
+
+    def __init__(self, publisher: Publisher, source: str) -> None:
+        self._publisher = publisher
+        self._source = source
 
     def announce(self, messages: dict[str, Message], *, in_time: Callable[[], bool]) -> dict[str, str]:
-        """Publish messages, by a name of the caller's, and return why any was not published, by its name."""
+        """Publish messages, each under a name that the caller chose, and return why any was not published."""
         events: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
         failures: dict[str, str] = {}
         for name, message in messages.items():
             try:
-                events[name] = cloud_event(message, self.source), attributes(message)
+                events[name] = cloud_event(message, self._source), attributes(message)
             except Exception as error:  # noqa: BLE001
                 # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
                 logger.error("no event could be written", error=type(error).__name__, **message.named())
                 failures[name] = type(error).__name__
-        return failures | self.publish(events, in_time=in_time)
-
-    def publish(
-        self, events: dict[str, tuple[dict[str, Any], dict[str, str]]], *, in_time: Callable[[], bool]
-    ) -> dict[str, str]:
-        """Publish CloudEvents, each with what subscribers can filter by, and return why any was not published.
-
-        At most two calls are made for each event, and none when ``in_time`` says no.
-        """
-        names = iter(events)
-        failures: dict[str, str] = {}
-        for bodies in batches([msgspec.json.encode(event).decode() for event, _ in events.values()]):
-            failures |= self._publish({(name := next(names)): (body, events[name][1]) for body in bodies}, in_time)
-        return failures
-
-    def _publish(self, letters: dict[str, tuple[str, dict[str, str]]], in_time: Callable[[], bool]) -> dict[str, str]:
-        """Publish by one call; where SNS refuses the call, publish each letter alone: a bad one fails no other."""
-        if not in_time():
-            return dict.fromkeys(letters, "no time was left")
-        try:
-            return self._call(letters)
-        except UnavailableError as error:
-            return dict.fromkeys(letters, str(error))
-        except ClientError as error:
-            reason = error.response["Error"]["Code"]
-        if len(letters) == 1:
-            logger.error("SNS refuses an announcement", reason=reason)
-            return dict.fromkeys(letters, reason)
-        failures: dict[str, str] = {}
-        for name, letter in letters.items():
-            failures |= self._publish({name: letter}, in_time)
-        return failures
-
-    def _call(self, letters: dict[str, tuple[str, dict[str, str]]]) -> dict[str, str]:
-        names = list(letters)
-        with available():
-            answer = self._client.publish_batch(
-                TopicArn=self._topic_arn,
-                PublishBatchRequestEntries=[
-                    {
-                        "Id": str(number),
-                        "Message": body,
-                        "MessageAttributes": {
-                            name: {"DataType": "String", "StringValue": value} for name, value in filters.items()
-                        },
-                    }
-                    for number, (body, filters) in enumerate(letters.values())
-                ],
-            )
-        return {names[number]: why for number, why in refused(answer, len(names)).items()}
-
-
-def attributes(message: Message) -> dict[str, str]:
-    """Return what subscribers can filter by."""
-    return {"event_type": message.event, "currency": message.payment.currency, "status": message.payment.status}
+        return failures | self._publisher.publish(events, in_time=in_time)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from payments.domain.errors import NotStoredError, PoisonError, RetryError, UnavailableError
 from payments.domain.lifecycle import OPEN
 from payments.domain.money import Money
+from payments.domain.payment import GatewayResult
 from payments.gateways.port import (
     Approved,
     Charge,
@@ -27,15 +28,13 @@ from payments.gateways.port import (
     idempotency_key,
 )
 from payments.runtime.telemetry import logger, measure
-from payments.table.store import SILENCE
 from payments.usecases.settle import Settling, age
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from collections.abc import Iterable
 
     from payments.domain.payment import Payment
-    from payments.table.store import Batch, Table
+    from payments.usecases.ports import Clock, PaymentBatch, Payments
 
 
 # Gateways keep an idempotency key for a day; an hour of that is left for clocks that differ and calls that take long.
@@ -59,17 +58,15 @@ def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
 class Charging(Settling):
     """Charges payments, and refunds them, through a gateway, and records the outcomes in the table."""
 
-    def __init__(
-        self, table: Table, gateway: Gateway, clock: Callable[[], datetime], *, restored: bool = False
-    ) -> None:
+    def __init__(self, payments: Payments, gateway: Gateway, clock: Clock, *, restored: bool = False) -> None:
         """``restored`` says that the whole table was restored from a backup."""
-        super().__init__(table, clock)
+        super().__init__(payments, clock)
         self._gateway = gateway
         self._restored = restored
 
-    def read(self, transaction_ids: Iterable[str]) -> Batch:
+    def read(self, transaction_ids: Iterable[str]) -> PaymentBatch:
         """Read the payments that a batch of messages names."""
-        return self._table.get_batch(transaction_ids)
+        return self._payments.get_batch(transaction_ids)
 
     def work(self, payment: Payment | None, refund_id: str | None = None, *, last: bool) -> None:
         """Bring a payment, as the table has it, or one of its refunds, to its end.
@@ -96,7 +93,7 @@ class Charging(Settling):
     def give_up(self, transaction_id: str, refund_id: str | None, reason: str) -> None:
         """Mark as unknown what cannot be worked on any more before its message goes to the dead-letter queue."""
         logger.warning("given up", transaction_id=transaction_id, refund_id=refund_id, reason=reason)
-        if self._write(transaction_id, refund_id, "lose", SILENCE, self._clock()):
+        if self._write(transaction_id, refund_id, "lose", GatewayResult(), self._clock()):
             measure("Unknown" if refund_id is None else "RefundUnknown")
 
     def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:

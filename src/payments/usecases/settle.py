@@ -8,76 +8,80 @@ from typing import TYPE_CHECKING
 from payments.domain.clock import since
 from payments.domain.errors import NotStoredError
 from payments.domain.lifecycle import Status
+from payments.domain.payment import GatewayResult
 from payments.gateways.port import (
     Approved,
     Declined,
     Pending,
 )
 from payments.runtime.telemetry import logger, measure, measure_failure, measure_money, measure_seconds
-from payments.table.store import Word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from payments.domain.payment import Payment
-    from payments.table.store import Table
+    from payments.usecases.ports import Clock, Payments
 
 
-# A gateway that waits for a bank or for the customer is asked again later each time: after as long as it has taken.
+# A gateway that waits for a bank or the customer is asked again after as long as the payment has been open so far.
 SOONEST_QUESTION = timedelta(minutes=15)
 
 LATEST_QUESTION = timedelta(hours=6)
 
 
 class Settling:
-    """Records in the table what a gateway has said, whoever brings it."""
+    """Records in the table what a gateway answered, whoever brings the answer."""
 
-    def __init__(self, table: Table, clock: Callable[[], datetime]) -> None:
-        self._table = table
+    def __init__(self, payments: Payments, clock: Clock) -> None:
+        self._payments = payments
         self._clock = clock
 
     def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined | Pending) -> None:
-        """Record the gateway's last word, or that it has yet to say one.
+        """Record a gateway's final answer, or that it has not given one yet.
 
         Raises UnavailableError where the table does not answer.
         """
         match outcome:
             case Approved(reference):
-                self._record(payment, refund_id, "approve", Word(gateway_reference=reference))
+                self._record(payment, refund_id, "approve", GatewayResult(gateway_reference=reference))
             case Declined(code):
-                self._record(payment, refund_id, "decline", Word(failure_code=code))
+                self._record(payment, refund_id, "decline", GatewayResult(failure_code=code))
             case Pending(reference, next_action):
                 at = self._clock()
                 wait = min(max(age(payment, refund_id, at), SOONEST_QUESTION), LATEST_QUESTION)
-                word = Word(gateway_reference=reference, next_action=next_action, ask_at=at + wait)
-                self._record(payment, refund_id, "wait", word)
+                result = GatewayResult(gateway_reference=reference, next_action=next_action, ask_at=at + wait)
+                self._record(payment, refund_id, "wait", result)
 
-    def _record(self, payment: Payment, refund_id: str | None, event: str, word: Word) -> None:
+    def _record(self, payment: Payment, refund_id: str | None, event: str, result: GatewayResult) -> None:
         at = self._clock()
-        if self._write(payment.transaction_id, refund_id, event, word, at):
-            _measure(payment, refund_id, event, word, at)
+        if self._write(payment.transaction_id, refund_id, event, result, at):
+            _measure(payment, refund_id, event, result, at)
         elif event != "wait":
-            self._check(payment.transaction_id, refund_id, event, word)
+            self._check(payment.transaction_id, refund_id, event, result)
 
-    def _write(self, transaction_id: str, refund_id: str | None, event: str, word: Word, at: datetime) -> bool:
+    def _write(
+        self, transaction_id: str, refund_id: str | None, event: str, result: GatewayResult, at: datetime
+    ) -> bool:
         if refund_id is None:
-            made = self._table.record(transaction_id, event, at, word)
+            recorded = self._payments.record(transaction_id, event, at, result)
         else:
-            made = self._table.record_refund(transaction_id, refund_id, event, at, word)
+            recorded = self._payments.record_refund(transaction_id, refund_id, event, at, result)
         logger.info(
-            "recorded" if made else "already recorded", transaction_id=transaction_id, refund_id=refund_id, event=event
+            "recorded" if recorded else "already recorded",
+            transaction_id=transaction_id,
+            refund_id=refund_id,
+            event=event,
         )
-        return made
+        return recorded
 
-    def _check(self, transaction_id: str, refund_id: str | None, event: str, word: Word) -> None:
-        """Raise the alarm where the table holds another last word than the gateway's, or another charge."""
-        stored = self._table.get(transaction_id)
+    def _check(self, transaction_id: str, refund_id: str | None, event: str, result: GatewayResult) -> None:
+        """Raise the alarm where the table holds another final answer than the gateway's, or another charge."""
+        stored = self._payments.get(transaction_id)
         if stored is None:
             raise NotStoredError("the payment is not in the table")
         held = stored.refunds.get(refund_id, stored) if refund_id else stored
         failed = held.failure_code is not None
-        if failed != (event == "decline") or (not failed and held.gateway_reference != word.gateway_reference):
+        if failed != (event == "decline") or (not failed and held.gateway_reference != result.gateway_reference):
             measure("Contradicted")
             logger.error(
                 "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
@@ -89,8 +93,8 @@ def age(payment: Payment, refund_id: str | None, at: datetime) -> timedelta:
     return since(payment.created_at if refund_id is None else payment.refunds[refund_id].created_at, at)
 
 
-def _measure(payment: Payment, refund_id: str | None, event: str, word: Word, at: datetime) -> None:
-    """Measure a transition that was made: each but ``wait`` is made once, so nothing is counted twice."""
+def _measure(payment: Payment, refund_id: str | None, event: str, result: GatewayResult, at: datetime) -> None:
+    """Measure a transition that was recorded: each but ``wait`` is recorded once, so nothing is counted twice."""
     # Clocks differ: what was accepted a moment ago may seem to lie ahead.
     seconds = max(age(payment, refund_id, at).total_seconds(), 0.0)
     match event, refund_id:
@@ -110,8 +114,8 @@ def _measure(payment: Payment, refund_id: str | None, event: str, word: Word, at
             measure_money("MoneyRefunded", payment.refunds[refund_id].amount_minor, payment.currency)
             measure_seconds("RefundSecondsToFinal", seconds)
         case _, None:
-            measure_failure("Failed", word.failure_code)
+            measure_failure("Failed", result.failure_code)
             measure_seconds("SecondsToFinal", seconds)
         case _:
-            measure_failure("RefundFailed", word.failure_code)
+            measure_failure("RefundFailed", result.failure_code)
             measure_seconds("RefundSecondsToFinal", seconds)

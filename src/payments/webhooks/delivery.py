@@ -17,20 +17,13 @@ from msgspec import Struct
 from payments.domain.errors import PoisonError, UnavailableError
 from payments.runtime.calls import available
 from payments.runtime.telemetry import logger, measure
-from payments.webhooks.endpoint import (
-    DeliveryError,
-    Endpoint,
-    post,
-    trust,
-)
+from payments.webhooks.endpoint import DeliveryError, Endpoint, post, trust
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from payments.webhooks.secret import (
-        Secret,
-    )
+    from payments.webhooks.secret import EndpointSecret
 
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -85,7 +78,7 @@ class _State(NamedTuple):
     retention: float
 
 
-class Queue:
+class RetryQueue:
     """The endpoint's queue: a message that failed stays hidden, longer each time.
 
     A hidden message is in flight, and SQS limits those. So the delays shrink when very many messages are hidden, and no
@@ -131,8 +124,9 @@ class Queue:
             names = ["ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod"]
             try:
                 with available():
-                    told = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
-                self._state = _State(int(told[names[0]]), float(told[names[1]]))
+                    answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
+                attributes = answer["Attributes"]
+                self._state = _State(int(attributes[names[0]]), float(attributes[names[1]]))
             except (ClientError, UnavailableError) as error:
                 logger.warning("the queue's state is not known", reason=type(error).__name__)
         return self._state
@@ -149,7 +143,7 @@ class Queue:
 
 
 class Breaker:
-    """A circuit breaker: an endpoint that has been dead for long is tried once in a while, not by every message.
+    """A circuit breaker: an endpoint that has been dead for long is tried from time to time, not by every message.
 
     Without it, a function that waits for an endpoint that hangs does not get to the messages behind.
     """
@@ -195,8 +189,8 @@ class Deliverer:
     def __init__(
         self,
         endpoint: Endpoint,
-        secret: Secret,
-        queue: Queue,
+        secret: EndpointSecret,
+        queue: RetryQueue,
         clock: Callable[[], datetime],
         context: ssl.SSLContext | None = None,
     ) -> None:

@@ -15,9 +15,7 @@ from standardwebhooks import Webhook
 
 from payments.runtime.calls import available
 from payments.runtime.telemetry import logger
-from payments.webhooks.endpoint import (
-    DeliveryError,
-)
+from payments.webhooks.endpoint import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +33,14 @@ class SecretError(DeliveryError):
     """There is no secret to sign with."""
 
 
-class _Secrets(Struct, frozen=True):
+class _SigningSecrets(Struct, frozen=True):
     secrets: list[str]
 
 
 def signers(text: str) -> list[Webhook]:
     """Return what signs with each valid secret of a secret's JSON; raises SecretError where there is none."""
     try:
-        listed = msgspec.json.decode(text, type=_Secrets).secrets
+        listed = msgspec.json.decode(text, type=_SigningSecrets).secrets
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise SecretError('the secret must be JSON: {"secrets": ["whsec_..."]}') from error
     valid = [key for key in map(_key, listed) if key is not None]
@@ -71,7 +69,7 @@ class Signing(Struct, frozen=True):
     off: bool
 
 
-class Secret:
+class EndpointSecret:
     """An endpoint's secret in Secrets Manager, read once per container and time to live.
 
     Its current version also holds the endpoint's switch: a staging label says that it is off. No deployment touches it,

@@ -16,10 +16,11 @@ from ops.dead_letters import Letter, QueueClient, StackQueue, dead_letter_queues
 from ops.dead_letters import call as call_function
 from ops.stream import TrimmedError, records_between
 from payments.domain.message import Message, Task
+from payments.runtime.messages import encode
 from payments.table.items import to_item
-from payments.usecases.relay import messages_of
 from tests.support.aws import payment
 from tests.support.commands import Run
+from tests.support.messages import messages_of
 from tests.support.stack import OUTPUTS, FakeQueue, FakeStack, message, post, records, refused
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def test_what_may_not_be_moved_is_not_carried_either(stack: FakeStack) -> None:
 
 
 def test_a_letter_shows_its_payment_and_no_means_to_pay() -> None:
-    body = Message.of("payment.validated", payment(payment_method="pm_secret")).encode()
+    body = encode(Message("payment.validated", payment(payment_method="pm_secret")))
     shown = Letter.of(message(1, body)).summary()
     assert (shown["transaction_id"], shown["event"], shown["detail"]) == ("order-1", "payment.validated", "validated")
     assert "pm_secret" not in json.dumps(shown)
@@ -103,7 +104,7 @@ def test_a_letter_shows_its_payment_and_no_means_to_pay() -> None:
 
 def test_a_letter_of_the_processor_shows_what_it_names() -> None:
     task = Task(event="refund.validated", transaction_id="order-1", refund_id="r1")
-    shown = Letter.of(message(1, task.encode())).summary()
+    shown = Letter.of(message(1, encode(task))).summary()
     assert (shown["transaction_id"], shown["event"], shown["refund_id"]) == ("order-1", "refund.validated", "r1")
 
 

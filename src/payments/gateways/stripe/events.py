@@ -268,7 +268,7 @@ class Events:
             status=word(thing.status, "unknown"),
             reason=word(thing.reason, "general"),
             # Both may be of the same second.
-            told=2 * event.created + closed,
+            sequence=2 * event.created + closed,
             updated_at=timestamp(at),
             closed=closed,
         )

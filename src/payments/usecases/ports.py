@@ -1,0 +1,77 @@
+"""What the use cases need from outside, as Protocols. The handlers wire the implementations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from payments.domain.change import UnreadableRecord
+    from payments.domain.message import Message
+    from payments.domain.payment import GatewayResult, Payment
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> datetime:
+        """Return the time, in UTC."""
+
+
+class PaymentBatch(Protocol):
+    """Payments that were read together."""
+
+    def get(self, transaction_id: str) -> Payment | None:
+        """Return a payment of the batch, or None where the table has none.
+
+        Raises UnavailableError where it could not be read, and PoisonError where what is stored is no payment.
+        """
+
+
+class Payments(Protocol):
+    """The stored payments. Each method raises UnavailableError where the store does not answer."""
+
+    def get(self, transaction_id: str) -> Payment | None:
+        """Return a payment as it is now, or None."""
+
+    def get_batch(self, transaction_ids: Iterable[str]) -> PaymentBatch:
+        """Read payments as they are now, up to 100."""
+
+    def record(self, transaction_id: str, event: str, at: datetime, result: GatewayResult | None = None) -> bool:
+        """Record one transition of a payment; return False where another transition was first."""
+
+    def record_refund(
+        self, transaction_id: str, refund_id: str, event: str, at: datetime, result: GatewayResult | None = None
+    ) -> bool:
+        """Record one transition of a refund, and the one of its payment that follows; return False as above."""
+
+    def redrive(self, payment: Payment, at: datetime) -> bool:
+        """Send an open payment through the queue again; return whether it was sent."""
+
+    def close(self, payment: Payment) -> bool:
+        """Remove a final payment from the index of open ones; return whether it was in it."""
+
+
+class Queues(Protocol):
+    """Where the relay sends messages."""
+
+    def send(self, messages: Sequence[Message]) -> Iterator[tuple[Message, str]]:
+        """Send messages, work to the processor and outcomes to the notifier.
+
+        Yields each message as it is answered, with the reason where it was not taken, and an empty one where it was.
+        Raises UnavailableError where the queues do not answer.
+        """
+
+    def reject(self, records: Sequence[UnreadableRecord]) -> Iterator[str]:
+        """Set unreadable records aside for an operator, and yield for each the reason why it was not taken."""
+
+
+class Publisher(Protocol):
+    """Where announcements go."""
+
+    def publish(
+        self, events: dict[str, tuple[dict[str, Any], dict[str, str]]], *, in_time: Callable[[], bool]
+    ) -> dict[str, str]:
+        """Publish CloudEvents, each with what subscribers can filter by, and return why any was not published."""
