@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
     from payments.runtime.secrets import Secret
 
-    _OutcomeOf = Callable[[stripe.StripeClient, Intent], Approved | Declined | Pending]
-
 
 T = TypeVar("T")
 
@@ -83,6 +81,9 @@ _FINAL_CODES = frozenset(
         "resource_missing",
     }
 )
+
+# Why a PaymentIntent is canceled that could charge a payment a second time.
+_SECOND_CHARGE = Declined("duplicate")
 
 _CONFLICT = 409
 
@@ -171,21 +172,24 @@ class StripeGateway:
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what became of a charge or a refund: by its id where we have it, by our own names of it elsewhere.
 
-        A charge that has failed is canceled. Raises UnavailableError where Stripe does not answer, and where what it
-        found is not what was asked for; NoSuchReferenceError where it does not know its own name of it.
+        A charge that has failed is canceled, and so is whatever could still charge beside one that succeeded. Raises
+        UnavailableError where Stripe does not answer, and where what it found is not what was asked for;
+        NoSuchReferenceError where it does not know its own name of it.
         """
-        return self._ask(request, self._final)
+        return self._ask(request, cancel=True)
 
     def read(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what ``lookup`` does, and cancel nothing: a charge that has failed is pending."""
-        return self._ask(request, lambda _, intent: charged(intent))
+        return self._ask(request, cancel=False)
 
-    def _ask(self, request: Charge | Refund, outcome_of: _OutcomeOf) -> Approved | Declined | Pending | None:
+    def _ask(self, request: Charge | Refund, *, cancel: bool) -> Approved | Declined | Pending | None:
         try:
             client = self._client()
             if isinstance(request, Refund):
                 return self._find_refund(client, request)
-            return self._find_charge(client, request, outcome_of)
+            intents = self._find_intents(client, request)
+            outcomes = self._final(client, intents) if cancel else [charged(intent) for intent in intents]
+            return _foremost(outcomes)
         except stripe.StripeError as error:
             self._heed(error)
             if isinstance(error, stripe.InvalidRequestError) and error.http_status == _MISSING:
@@ -232,9 +236,20 @@ class StripeGateway:
             # Whatever it says of the cancellation, the charge may still be made.
             return Unknown(_reason(error))
 
-    def _final(self, client: stripe.StripeClient, intent: Intent) -> Approved | Declined | Pending:
-        refusal = refused(intent)
-        return charged(intent) if refusal is None else self._cancel(client, intent.id, refusal)
+    def _final(self, client: stripe.StripeClient, intents: list[Intent]) -> list[Approved | Declined | Pending]:
+        """Return the outcomes of a payment's PaymentIntents, after canceling each that must not charge any more."""
+        refusals = [refused(intent) for intent in intents]
+        outcomes = [
+            charged(intent) if refusal is None else self._cancel(client, intent.id, refusal)
+            for intent, refusal in zip(intents, refusals, strict=True)
+        ]
+        if not any(isinstance(outcome, Approved) for outcome in outcomes):
+            return outcomes
+        # The payment is charged. Its customer could still bring another of its PaymentIntents to a second charge.
+        return [
+            self._cancel(client, intent.id, _SECOND_CHARGE) if isinstance(outcome, Pending) else outcome
+            for intent, outcome in zip(intents, outcomes, strict=True)
+        ]
 
     def _cancel(self, client: stripe.StripeClient, name: str, refusal: Declined) -> Approved | Declined | Pending:
         """Cancel a PaymentIntent that was refused, and return what has become of it.
@@ -248,9 +263,7 @@ class StripeGateway:
         outcome = charged(_read(answer, Intent))
         return refusal if isinstance(outcome, Declined) else outcome
 
-    def _find_charge(
-        self, client: stripe.StripeClient, charge: Charge, outcome_of: _OutcomeOf
-    ) -> Approved | Declined | Pending | None:
+    def _find_intents(self, client: stripe.StripeClient, charge: Charge) -> list[Intent]:
         ours = self._metadata(charge)
         if charge.reference is not None:
             found = [client.v1.payment_intents.retrieve(charge.reference)]
@@ -263,7 +276,7 @@ class StripeGateway:
             intents = [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
         for intent in intents:
             self._match(intent, charge)
-        return _foremost(outcome_of(client, intent) for intent in intents)
+        return intents
 
     def _find_refund(self, client: stripe.StripeClient, refund: Refund) -> Approved | Declined | Pending | None:
         ours = self._metadata(refund)
