@@ -113,7 +113,8 @@ class StripeStack:
         return answer
 
     def _item(self, transaction_id: str) -> Any:
-        return self._dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": transaction_id}}).get("Item")
+        key = {"transaction_id": {"S": transaction_id}}
+        return self._dynamodb.get_item(TableName=TABLE, Key=key, ConsistentRead=True).get("Item")
 
     def send_message_batch(self, **request: Any) -> Any:
         self._queues[request["QueueUrl"]] += [(entry["MessageBody"], 1) for entry in request["Entries"]]
