@@ -104,7 +104,8 @@ def _choices(argument: ast.expr) -> tuple[ast.expr, ...]:
 
 def _metrics_of(gateway: str) -> set[str]:
     """Return the metrics of a stack without webhook endpoints: no environment here has one."""
-    options = {"webhook"} | ({"stripe"} if gateway != "stripe" else set())
+    # The simulator reports nothing by itself, so nothing hears it.
+    options = {"webhook"} | ({"stripe", "usecases/hear.py"} if gateway != "stripe" else set())
     files = [
         file
         for file in SOURCES.rglob("*.py")

@@ -1,6 +1,6 @@
-"""A skeleton of a gateway in one file, for an invented company, Acme. docs/stripe.md says how to use it.
+"""The skeleton of a gateway, in one file: of Acme, which does not exist. docs/stripe.md says what to do with it.
 
-It is type-checked and tested (tests/integration/test_another_gateway.py), so it stays correct.
+It is type-checked and tested (tests/integration/test_another_gateway.py), so that it stays true.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from payments.domain.errors import UnavailableError
 from payments.gateways.port import Approved, Charge, Declined, NotSent, Outcome, Pending, RateLimited, Refund, Unknown
+from payments.runtime import client, settings
+from payments.runtime.secrets import Secret
 
 if TYPE_CHECKING:
     from payments.gateways.port import Gateway
-    from payments.runtime.secrets import Secret
+
+_HOST = "api.acme.example"
 
 _SERVER_ERROR = 500
 
@@ -29,14 +32,14 @@ class AcmeGateway:
 
     def charge(self, charge: Charge) -> Outcome:
         """Charge once for each key."""
-        return self._do("/charges", charge.key, {"source": charge.payment_method, **_named(charge)})
+        return self._send("/charges", charge.key, {"source": charge.payment_method, **_fields(charge)})
 
     def refund(self, refund: Refund) -> Outcome:
         """Refund once for each key."""
-        return self._do("/refunds", refund.key, {"charge": refund.charge_reference, **_named(refund)})
+        return self._send("/refunds", refund.key, {"charge": refund.charge_reference, **_fields(refund)})
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Look up a charge or a refund by our reference. Never guess here."""
+        """Return what became of a charge or a refund, found by our name of it. Nothing may be guessed here."""
         kind = "charges" if isinstance(request, Charge) else "refunds"
         try:
             status, body = self._call("GET", f"/{kind}/by-name/{request.key}", None, {})
@@ -44,16 +47,16 @@ class AcmeGateway:
             raise UnavailableError(type(error).__name__) from error
         if status == http.client.NOT_FOUND:
             return None
-        outcome = _read(status, body)
+        outcome = _outcome(status, body)
         if isinstance(outcome, (Approved, Declined, Pending)):
             return outcome
         raise UnavailableError(f"the gateway answered {status}")
 
-    def _do(self, path: str, key: str, body: dict[str, Any]) -> Outcome:
+    def _send(self, path: str, key: str, body: dict[str, Any]) -> Outcome:
         try:
-            return _read(*self._call("POST", path, body, {"Idempotency-Key": key}))
+            return _outcome(*self._call("POST", path, body, {"Idempotency-Key": key}))
         except (ConnectionRefusedError, UnavailableError) as error:
-            # There was no connection, or no key to send: the request certainly did not arrive.
+            # There was no connection, or no API key: the request certainly did not arrive.
             return NotSent(type(error).__name__)
         except (OSError, http.client.HTTPException) as error:
             # The request may have arrived, so this is never a failure.
@@ -72,8 +75,8 @@ class AcmeGateway:
             connection.close()
 
 
-def _named(request: Charge | Refund) -> dict[str, Any]:
-    """Return the fields of every request: the exact amount, and our references to find it by later."""
+def _fields(request: Charge | Refund) -> dict[str, Any]:
+    """Return the fields of every request: exact money, and our names, by which it is found again."""
     return {
         "amount": request.money.minor,
         "currency": request.money.currency,
@@ -90,8 +93,8 @@ def _object(body: bytes) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _read(status: int, body: dict[str, Any]) -> Outcome:
-    """Return the outcome in an answer. If it is not certain, it is unknown."""
+def _outcome(status: int, body: dict[str, Any]) -> Outcome:
+    """Return an answer's outcome: Unknown unless the answer leaves no doubt."""
     match status, body:
         case 429, _:
             return RateLimited()
@@ -107,6 +110,11 @@ def _read(status: int, body: dict[str, Any]) -> Outcome:
             return Unknown(f"the gateway answered {status}")
 
 
-def chosen(key: Secret[str]) -> Gateway:
-    """Return the gateway. The type checker verifies here that it implements the port."""
-    return AcmeGateway(key, "api.acme.example", 20.0)
+def create_gateway(_: object) -> Gateway:
+    """Return the gateway, from the settings. If this type-checks, Acme meets the port.
+
+    The registry passes a DynamoDB client, which only the simulator needs.
+    """
+    vault, seconds = client.connect("secretsmanager"), settings.count("SECRET_TTL_SECONDS")
+    key = Secret(vault, settings.text("SECRET_NAME"), str.strip, seconds)
+    return AcmeGateway(key, _HOST, float(settings.count("GATEWAY_TIMEOUT_SECONDS")))

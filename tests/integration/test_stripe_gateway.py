@@ -290,6 +290,49 @@ def test_of_several_the_one_that_charged_counts_and_then_the_one_that_may(
     assert gateway.lookup(CHARGE) == made[which]
 
 
+def superfluous(fake: FakeStripe) -> tuple[Approved, str]:
+    """Charge a payment, and leave a second PaymentIntent of it that the customer can still confirm."""
+    gateway = gateway_to(fake)
+    first = gateway.charge(CHARGE)
+    second = gateway.charge(msgspec.structs.replace(LATER, payment_method="pm_fake_requires_action"))
+    assert isinstance(first, Approved)
+    assert isinstance(second, Pending)
+    return first, second.reference
+
+
+@pytest.mark.parametrize("status", ["requires_action", "requires_confirmation", "requires_payment_method"])
+def test_what_could_charge_a_second_time_is_canceled(fake: FakeStripe, status: str) -> None:
+    first, second = superfluous(fake)
+    fake.finish(second, status)
+    assert gateway_to(fake).lookup(CHARGE) == first
+    with pytest.raises(StripeAnswer, match="400"):
+        fake.finish(second, "succeeded")
+    assert fake.charged() == 1000
+
+
+def test_a_lookup_ends_only_when_the_second_charge_is_canceled(fake: FakeStripe) -> None:
+    first, second = superfluous(fake)
+    # The search is answered, the cancellation is not.
+    fake.fail_next = ["", "500_before"]
+    with pytest.raises(UnavailableError):
+        gateway_to(fake).lookup(CHARGE)
+    assert gateway_to(fake).lookup(CHARGE) == first
+    assert fake.intents[second]["status"] == "canceled"
+
+
+def test_a_second_charge_that_is_with_the_bank_does_not_hide_the_first(fake: FakeStripe) -> None:
+    first, second = superfluous(fake)
+    fake.finish(second, "processing")
+    assert gateway_to(fake).lookup(CHARGE) == first
+    assert fake.intents[second]["status"] == "processing"
+
+
+def test_the_comparison_cancels_no_second_charge(fake: FakeStripe) -> None:
+    first, second = superfluous(fake)
+    assert gateway_to(fake).read(CHARGE) == first
+    assert fake.intents[second]["status"] == "requires_action"
+
+
 # What is declined is canceled, so that a decline is for good.
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from payments.gateways.stripe import events as stripe_events
 from payments.runtime.handler import FunctionError
+from payments.usecases import hear, settle
 from payments.usecases import relay as relaying
-from payments.usecases import settle
 from tests.support.stripe import StripeStack
 from tests.support.stripe_server import FakeStripe, StripeAnswer
 
@@ -28,7 +27,7 @@ def stack(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeStac
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of what was counted."""
     names: list[str] = []
-    for module in (stripe_events, settle, relaying):
+    for module in (hear, settle, relaying):
         monkeypatch.setattr(module, "measure", names.append)
     return names
 

@@ -26,7 +26,7 @@ from payments.runtime import client
 from payments.runtime.messages import decode_message, encode
 from payments.table.items import from_item, to_item
 from payments.table.store import Table
-from payments.usecases import settle
+from payments.usecases import hear, settle
 from payments.usecases.announce import cloud_event
 from payments.usecases.charge import Charging
 from tests.support.aws import TABLE, Context, payment, stream_record
@@ -318,7 +318,7 @@ def test_a_refund_by_hand_is_noted_and_what_is_no_news_is_not(fake: FakeStripe, 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of what was counted."""
     names: list[str] = []
-    for module in (stripe_events, settle):
+    for module in (hear, settle):
         monkeypatch.setattr(module, "measure", names.append)
     return names
 
@@ -546,8 +546,8 @@ def test_a_table_that_does_not_answer_is_told_to_stripe(
     def busy(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem")
 
-    events, _ = stripe_webhook.wired()
-    monkeypatch.setattr(events._table._client, "get_item", busy)  # noqa: SLF001
+    hearing, _ = stripe_webhook.wired()
+    monkeypatch.setattr(hearing._table._client, "get_item", busy)  # noqa: SLF001
     assert tell(waiting)["statusCode"] == 503
 
 

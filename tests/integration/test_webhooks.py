@@ -33,7 +33,7 @@ from payments.handlers import deliverer
 from payments.runtime.settings import words
 from payments.runtime.telemetry import flush
 from payments.usecases import relay as relaying
-from payments.usecases.compare import Difference, Kind
+from payments.usecases.compare import Difference, DifferenceKind
 from payments.webhooks.delivery import (
     MAX_RETRY_AFTER_SECONDS,
     MOST_HIDDEN,
@@ -793,7 +793,7 @@ def test_a_difference_between_the_books_is_delivered_too(
     world: WebhookWorld, monkeypatch: pytest.MonkeyPatch, refund_id: str | None
 ) -> None:
     """Its id is not of a payment's version."""
-    difference = Difference(Kind.NOT_AT_GATEWAY, "o" * 64, refund_id, gateway_reference="pi_" + "x" * 60)
+    difference = Difference(DifferenceKind.NOT_AT_GATEWAY, "o" * 64, refund_id, gateway_reference="pi_" + "x" * 60)
     event, _ = difference.event("/payments/test", date(2026, 1, 1), "2026-01-02T00:00:00Z")
     assert handle(world, monkeypatch, [json.dumps(event)]) == []
     assert world.receiver.received[0].headers["webhook-id"] == event["id"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ReadTimeoutError
 
 from payments.domain.payment import Payment
-from payments.gateways.stripe.events import Events, signing_secrets
+from payments.gateways.stripe.events import signing_secrets
 from payments.gateways.stripe.gateway import StripeGateway
 from payments.handlers import notifier, processor, reconciler, refunder, relay, stripe_webhook, validator
 from payments.runtime.queues import QueueSender
@@ -19,6 +19,7 @@ from payments.table.indexes import GatewayIndex, OpenIndex
 from payments.table.store import Table
 from payments.usecases.announce import Announcer
 from payments.usecases.charge import Charging
+from payments.usecases.hear import Hearing
 from payments.usecases.reconcile import Reconciler
 from payments.usecases.refund import Refunding
 from payments.usecases.relay import Relay
@@ -72,7 +73,7 @@ class StripeStack:
         self.table = table = Table(self, TABLE)
         charging = Charging(table, gateway_to(fake), self.now)
         index = OpenIndex(self, TABLE, OPEN_INDEX)
-        events = Events(table, GatewayIndex(self, TABLE, GATEWAY_INDEX), Settling(table, self.now), "test", self.now)
+        hearing = Hearing(table, GatewayIndex(self, TABLE, GATEWAY_INDEX), Settling(table, self.now), "test", self.now)
         secret = Secret(Vault(json.dumps({"secrets": [SIGNING]})), "s", signing_secrets, 300)
         patch.setattr(validator, "wired", lambda: (table, "USD", {}))
         patch.setattr(validator, "now", self.now)
@@ -84,7 +85,7 @@ class StripeStack:
             reconciler, "wired", lambda: (Reconciler(table, charging, self.now), index, timedelta(minutes=15))
         )
         patch.setattr(reconciler, "now", self.now)
-        patch.setattr(stripe_webhook, "wired", lambda: (events, secret))
+        patch.setattr(stripe_webhook, "wired", lambda: (hearing, secret))
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.fake.now(), UTC)

@@ -19,7 +19,7 @@ LONG = {
     "tests/support/stripe_server.py _create_intent",
     "tests/support/aws.py dynamodb",
 }
-TWICE = {"Kind"}
+TWICE: set[str] = set()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The port to a payment gateway, and the outcomes that it tells apart."""
+"""The port to a payment gateway: the outcomes of a call, the entries of its books, and what it reports by itself."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import Protocol
 from msgspec import Struct
 
 from payments.domain.errors import UnavailableError
+from payments.domain.ids import TRANSACTION_ID
 from payments.domain.money import Money
 
 
 class NoSuchReferenceError(UnavailableError):
-    """The gateway answers that it knows nothing by its own name that we have of something. Who asks cannot go on."""
+    """The gateway does not know a reference that it gave us. The caller cannot go on."""
+
+
+class ReportError(Exception):
+    """What a gateway has reported makes no sense. The message repeats nothing of it."""
 
 
 class Approved(Struct, frozen=True):
-    """The gateway has charged, or given back; ``reference`` is its own name of that."""
+    """The gateway has charged, or refunded; ``reference`` is its own name of that."""
 
     reference: str
 
@@ -58,28 +63,65 @@ class RateLimited(Struct, frozen=True):
 
 
 class Booked(Struct, frozen=True):
-    """A charge or a refund in the gateway's books: its names, what it was called by us, and what was moved.
+    """A charge or a refund in the gateway's books.
 
-    ``charge_reference`` is the name of the charge, of a refund too. ``named`` is what we sent along to know it by.
-    ``money`` is None where the books have an amount that no payment can be of.
+    ``reference`` is the gateway's name of it, and ``charge_reference`` its name of the charge, of a refund too.
+    ``metadata`` is what we sent along to know it by. ``money`` is None for an amount that no payment can have.
     """
 
     refund: bool
     reference: str
     charge_reference: str
-    named: dict[str, str]
+    metadata: dict[str, str]
     money: Money | None
     status: str
     created: int
 
 
+class _OutcomeReported(Struct, frozen=True):
+    """What the reports of a charge and of a refund have in common; see Booked for what their fields mean."""
+
+    event_id: str
+    reference: str
+    metadata: dict[str, str]
+    money: Money | None
+    outcome: Approved | Declined | Pending
+
+
+class ChargeReported(_OutcomeReported, frozen=True):
+    """The gateway reports what became of a charge."""
+
+
+class RefundReported(_OutcomeReported, frozen=True):
+    """The gateway reports what became of a refund. It has no metadata of ours if someone made it at the gateway."""
+
+
+class DisputeReported(Struct, frozen=True):
+    """The gateway reports that a customer disputes a charge, or that the dispute is ``closed``.
+
+    ``charge_reference`` is empty if the report names no charge. ``created`` is when the
+    gateway wrote the report, by its own clock, in seconds since 1970.
+    """
+
+    event_id: str
+    dispute_id: str
+    charge_reference: str
+    money: Money | None
+    status: str
+    reason: str
+    created: int
+    closed: bool
+
+
+Report = ChargeReported | RefundReported | DisputeReported
+
 Outcome = Approved | Declined | Pending | Unknown | NotSent | RateLimited
 
 
 class Charge(Struct, frozen=True):
-    """What the gateway is asked for. ``key`` is the idempotency key: one key, one charge.
+    """A charge that the gateway is to make. ``key`` is the idempotency key: one key, one charge.
 
-    ``reference`` is the gateway's own name of the charge, where an earlier call has told it.
+    ``reference`` is the gateway's own name of the charge, if an earlier call has returned it.
     """
 
     key: str
@@ -90,9 +132,9 @@ class Charge(Struct, frozen=True):
 
 
 class Refund(Struct, frozen=True):
-    """What the gateway is asked to give back, of the charge that it calls ``charge_reference``.
+    """A refund that the gateway is to make, of the charge that it calls ``charge_reference``.
 
-    ``reference`` is its own name of the refund, where an earlier call has told it.
+    ``reference`` is its own name of the refund, if an earlier call has returned it.
     """
 
     key: str
@@ -113,7 +155,7 @@ class Gateway(Protocol):
         """
 
     def refund(self, refund: Refund) -> Outcome:
-        """Give back once for each key; a repeat gets the first call's answer.
+        """Refund once for each key; a repeat gets the first call's answer.
 
         Raises UnavailableError where the gateway does not answer: the refund may or may not have happened.
         """
@@ -130,3 +172,16 @@ def idempotency_key(transaction_id: str, refund_id: str | None = None) -> str:
     """Return the key of a payment's charge, or of a refund: the same for every attempt, on every machine."""
     # No id holds a dot, so no two can be confused.
     return f"payment-{transaction_id}" if refund_id is None else f"refund-{transaction_id}.{refund_id}"
+
+
+def metadata_of(request: Charge | Refund, scope: str) -> dict[str, str]:
+    """Return what goes to the gateway with a request, to know by what it made; ``scope`` names the stack."""
+    metadata = {"transaction_id": request.transaction_id, "environment": scope}
+    return metadata | ({"refund_id": request.refund_id} if isinstance(request, Refund) else {})
+
+
+def transaction_of(metadata: dict[str, str], scope: str) -> str | None:
+    """Return the payment that metadata names; None if it is not one of this stack."""
+    transaction_id = metadata.get("transaction_id", "")
+    ours = metadata.get("environment") == scope and TRANSACTION_ID.fullmatch(transaction_id)
+    return transaction_id if ours else None

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from payments.domain.clock import timestamp
+from payments.domain.clock import now, timestamp
 from payments.gateways.port import Approved, Charge, Declined, Outcome, RateLimited, Refund, Unknown, idempotency_key
+from payments.runtime import settings
 from payments.runtime.calls import available
 
 if TYPE_CHECKING:
@@ -179,6 +180,11 @@ class Simulator:
             )
         entry: dict[str, Any] = found.get("Item", {})
         return entry
+
+
+def create_gateway(dynamodb: Any) -> Simulator:  # noqa: ANN401 - botocore's
+    """Return the simulator, with its books in the table that the settings name."""
+    return Simulator(dynamodb, settings.text("SIMULATOR_TABLE_NAME"), now)
 
 
 def _same(entry: dict[str, Any], request: Charge | Refund, source: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from payments.domain.clock import now, timestamp
-from payments.gateways import registry
+from payments.gateways.stripe.wiring import create_gateway
 from payments.runtime import client, settings
 from payments.runtime.client import CALL_SECONDS
 from payments.runtime.handler import function, wire_once
@@ -17,7 +17,7 @@ from payments.runtime.telemetry import logger, measure, measure_kind
 from payments.runtime.topic import TopicPublisher
 from payments.table.indexes import ChargedIndex, GatewayIndex
 from payments.table.store import Table
-from payments.usecases.compare import Comparison
+from payments.usecases.compare import Comparison, StoredPayments
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -29,38 +29,40 @@ _CHUNK_SECONDS = 60.0
 
 
 class UnfinishedError(Exception):
-    """The day was not compared to its end, or not all of it was announced: compare it again."""
+    """A part of the day was not compared, or not announced: compare the day again."""
 
 
 @cache
 def books() -> StripeGateway:
     """Return Stripe, at the first call: its package takes longer to start than all the rest, and nobody waits here."""
-    return registry.stripe()
+    return create_gateway()
 
 
 @wire_once
-def wired() -> tuple[Table, GatewayIndex, ChargedIndex, TopicPublisher]:
-    """Return what is compared with the books, and the topic for what differs."""
+def wired() -> tuple[StoredPayments, TopicPublisher]:
+    """Return the payments that are compared with the books, and the topic for the differences."""
     dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
     return (
-        Table(dynamodb, name),
-        GatewayIndex(dynamodb, name, settings.text("GATEWAY_INDEX_NAME")),
-        ChargedIndex(dynamodb, name, settings.text("CHARGED_INDEX_NAME")),
+        StoredPayments(
+            Table(dynamodb, name),
+            GatewayIndex(dynamodb, name, settings.text("GATEWAY_INDEX_NAME")),
+            ChargedIndex(dynamodb, name, settings.text("CHARGED_INDEX_NAME")),
+        ),
         TopicPublisher(client.connect("sns"), settings.text("TOPIC_ARN")),
     )
 
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Compare yesterday, or the ``day`` that the event says, and return what differs.
+    """Compare yesterday, or the event's ``day``, and return the differences.
 
-    Raises ValueError where that is no day that has begun, and UnfinishedError after what could be done was done.
+    Raises ValueError if that is no day that has begun, and UnfinishedError if a part was not compared or announced.
     """
     day = _day(event)
-    table, charges, charged, topic = wired()
+    payments, topic = wired()
     source = settings.text("EVENT_SOURCE")
-    comparison = Comparison(table, charges, charged, books(), scope=settings.text("ENVIRONMENT"), clock=now)
+    comparison = Comparison(payments, books(), scope=settings.text("ENVIRONMENT"), clock=now)
     comparison.run(day, in_time=lambda: context.get_remaining_time_in_millis() > _CHUNK_SECONDS * 1000)
     measure("Compared", comparison.counts["compared"])
     for difference in comparison.differences:
@@ -75,8 +77,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("compared", day=day.isoformat(), counts=counts, differences=len(comparison.differences))
     if refused or counts["unanswered"] or counts["left"]:
         raise UnfinishedError(f"{day}: {counts}, {len(refused)} not announced")
-    told = [difference.told() for difference in comparison.differences]
-    return {"day": day.isoformat(), "compared": counts["compared"], "differences": told}
+    differences = [difference.fields() for difference in comparison.differences]
+    return {"day": day.isoformat(), "compared": counts["compared"], "differences": differences}
 
 
 def _day(event: dict[str, Any]) -> date:

@@ -1,4 +1,4 @@
-"""``POST /gateways/stripe/webhook``: Stripe's own events. No one but Stripe can sign one, so nobody else is heard."""
+"""``POST /gateways/stripe/webhook``: Stripe's events. Only Stripe can sign one, so nobody else can change a payment."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from payments.api.problems import INVALID, MALFORMED, UNAVAILABLE, Response, bod
 from payments.api.requests import NotJsonError
 from payments.domain.clock import now
 from payments.domain.errors import UnavailableError
-from payments.gateways.stripe.events import EventError, Events, SignatureError, event_of, signing_secrets, verify
+from payments.gateways.port import ReportError
+from payments.gateways.stripe.events import SignatureError, event_of, report_of, verify
+from payments.gateways.stripe.wiring import webhook_secrets
 from payments.runtime import client, settings
 from payments.runtime.handler import function, wire_once
-from payments.runtime.secrets import Secret
 from payments.runtime.telemetry import logger, measure
 from payments.table.indexes import GatewayIndex
 from payments.table.store import Table
+from payments.usecases.hear import Hearing
 from payments.usecases.settle import Settling
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from payments.runtime.secrets import Secret
+
 
 @wire_once
-def wired() -> tuple[Events, Secret[list[str]]]:
-    """Return what takes the events, and the secrets that they are signed with."""
+def wired() -> tuple[Hearing, Secret[list[str]]]:
+    """Return what applies the events to the table, and the secrets that Stripe signs them with."""
     dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
     table = Table(dynamodb, name)
-    secret = Secret(
-        client.connect("secretsmanager"),
-        settings.text("SECRET_NAME"),
-        signing_secrets,
-        settings.count("SECRET_TTL_SECONDS"),
-    )
     charges = GatewayIndex(dynamodb, name, settings.text("GATEWAY_INDEX_NAME"))
-    return Events(table, charges, Settling(table, now), settings.text("ENVIRONMENT"), now), secret
+    return Hearing(table, charges, Settling(table, now), settings.text("ENVIRONMENT"), now), webhook_secrets()
 
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa: ARG001 - Lambda's signature
-    """Answer Stripe. Whatever is not answered with success, Stripe sends again, for three days."""
+    """Answer Stripe. What gets no 2xx answer Stripe sends again, for three days."""
     request_id = event["requestContext"]["requestId"]
-    events, secret = wired()
+    hearing, secrets = wired()
     try:
         body = body_of(event)
-        verify(body, header(event, "Stripe-Signature") or "", secret.read(), time.time())
-        came = events.take(event_of(body))
+        verify(body, header(event, "Stripe-Signature") or "", secrets.read(), time.time())
+        reported = event_of(body)
+        came = hearing.hear(report_of(reported))
     except SignatureError as error:
         measure("SignatureRefused")
         logger.warning("not signed by Stripe", reason=str(error))
         return problem(INVALID, "The signature is not valid.", request_id)
-    except (EventError, NotJsonError):
+    except (ReportError, NotJsonError):
         return problem(MALFORMED, "The body must be an event of Stripe's.", request_id)
     except UnavailableError as error:
         logger.warning("the event was not taken", reason=str(error))
         return problem(UNAVAILABLE, "The event could not be taken now. Send it again.", request_id)
+    logger.info("event of the gateway", event_id=reported.id, event_type=reported.type, came=came)
     return response(200, {"came": came})

@@ -1,8 +1,8 @@
-"""Compare a day of Stripe's books with the table, both ways, and name each difference.
+"""Compare a day of a gateway's books with the table, both ways, and name each difference.
 
-What the books have is looked up in the table. What the table says was charged that day, and the books of the day do not
-have, is asked for by its name: a charge at midnight may stand in the one on this day and in the other on the next.
-Nothing is mended here. A difference is for a person.
+Each entry of the books is looked up in the table. A payment that was charged that day by the table, and is not in that
+day's books, is looked up at the gateway: around midnight the two may disagree about the day. Nothing is mended here: a
+person decides what to do about a difference.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from payments.domain.errors import PoisonError, UnavailableError
-from payments.domain.ids import REFUND_ID, TRANSACTION_ID
+from payments.domain.ids import REFUND_ID
 from payments.domain.lifecycle import OPEN, Status
 from payments.domain.money import Money
-from payments.gateways.port import Approved, NoSuchReferenceError
+from payments.gateways.port import Approved, NoSuchReferenceError, transaction_of
 from payments.runtime.calls import CONCURRENCY
 from payments.runtime.telemetry import logger
 from payments.usecases.charge import request_of
@@ -44,7 +44,7 @@ _CHARGED = frozenset({Status.PROCESSED, Status.PARTIALLY_REFUNDED, Status.REFUND
 _CHUNK = 200
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """What can differ."""
 
     AMOUNT = "amount"
@@ -56,22 +56,22 @@ class Kind(StrEnum):
 
 
 class Difference(Struct, frozen=True, omit_defaults=True):
-    """Where the books and the table differ: each of them in its own words, as far as it has any."""
+    """A difference; ``at_gateway`` is what the books say, and ``in_table`` what the table says, if anything."""
 
-    kind: Kind
+    kind: DifferenceKind
     transaction_id: str
     refund_id: str | None = None
     gateway_reference: str | None = None
     at_gateway: str | None = None
     in_table: str | None = None
 
-    def told(self) -> dict[str, str]:
-        """Return what it has to say, without what it has not."""
-        words: dict[str, str] = msgspec.to_builtins(self)
-        return words
+    def fields(self) -> dict[str, str]:
+        """Return the fields that have a value."""
+        fields: dict[str, str] = msgspec.to_builtins(self)
+        return fields
 
     def event(self, source: str, day: date, at: str) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return its CloudEvent, whose id is the same each time the day is compared, and what to filter it by."""
+        """Return its CloudEvent, whose id is the same each time the day is compared, and its message attributes."""
         parts = (day.isoformat(), self.kind, self.transaction_id, self.refund_id or self.gateway_reference or "")
         event = {
             "specversion": "1.0",
@@ -81,40 +81,37 @@ class Difference(Struct, frozen=True, omit_defaults=True):
             "subject": self.transaction_id,
             "time": at,
             "datacontenttype": "application/json",
-            "data": {"day": day.isoformat()} | self.told(),
+            "data": {"day": day.isoformat()} | self.fields(),
         }
         return event, {"event_type": "gateway.difference", "kind": self.kind}
 
 
 class Books(Protocol):
-    """What the comparison asks of a gateway; a StripeGateway has it."""
+    """A gateway whose books can be read."""
 
     def booked(self, since: datetime, until: datetime) -> Iterator[Booked]:
-        """Yield the charges and refunds of a time. Raises UnavailableError where the gateway does not answer."""
+        """Yield the charges and refunds of a time. Raises UnavailableError if the gateway does not answer."""
 
     def read(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what became of a charge, and change nothing.
 
-        Raises UnavailableError where the gateway does not answer.
+        Raises UnavailableError if the gateway does not answer.
         """
+
+
+class StoredPayments(NamedTuple):
+    """The payments that are compared with the books, and the indexes that find them."""
+
+    table: Table
+    by_charge: GatewayIndex
+    by_day: ChargedIndex
 
 
 class Comparison:
     """Compares for one stack, which ``scope`` names; ``clock`` tells the time."""
 
-    def __init__(  # noqa: PLR0913 - what is compared, and by what
-        self,
-        table: Table,
-        charges: GatewayIndex,
-        charged: ChargedIndex,
-        books: Books,
-        *,
-        scope: str,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._table = table
-        self._charges = charges
-        self._charged = charged
+    def __init__(self, payments: StoredPayments, books: Books, *, scope: str, clock: Callable[[], datetime]) -> None:
+        self._payments = payments
         self._books = books
         self._scope = scope
         self._clock = clock
@@ -124,19 +121,19 @@ class Comparison:
     def run(self, day: date, *, in_time: Callable[[], bool]) -> None:
         """Compare a day, in UTC, into ``differences`` and ``counts``.
 
-        The counts are ``compared``, ``unanswered`` and ``left``, of which the last two are nought in a day that was
-        compared to its end. Raises UnavailableError where the books or the index cannot be read.
+        The counts are ``compared``, ``unanswered`` and ``left``; the last two are 0 if the whole day was compared.
+        Raises UnavailableError if the books or the index cannot be read.
         """
         since = datetime.combine(day, datetime.min.time(), UTC)
         seen: set[str] = set()
 
         def of_books(entry: Booked) -> Difference | None:
             if not entry.refund and entry.status == "succeeded":
-                seen.add(entry.named.get("transaction_id", ""))
+                seen.add(entry.metadata.get("transaction_id", ""))
             return self._entry(entry)
 
         self._each(self._books.booked(since, since + timedelta(days=1)), of_books, in_time)
-        self._each((one for one in self._charged.on(day.isoformat()) if one not in seen), self._absent, in_time)
+        self._each((one for one in self._payments.by_day.on(day.isoformat()) if one not in seen), self._absent, in_time)
 
     def _each(
         self, things: Iterable[Any], compare: Callable[[Any], Difference | None], in_time: Callable[[], bool]
@@ -161,15 +158,14 @@ class Comparison:
                         self.differences.append(difference)
 
     def _entry(self, entry: Booked) -> Difference | None:
-        transaction_id = entry.named.get("transaction_id", "")
-        ours = entry.named.get("environment") == self._scope and TRANSACTION_ID.fullmatch(transaction_id) is not None
-        if not ours:
+        transaction_id = transaction_of(entry.metadata, self._scope)
+        if transaction_id is None:
             return self._by_hand(entry) if entry.refund else None
-        payment = self._table.get(transaction_id)
+        payment = self._payments.table.get(transaction_id)
         if entry.refund:
             return self._refund(entry, payment, transaction_id)
         if payment is None:
-            return _difference(Kind.NOT_IN_TABLE, transaction_id, entry)
+            return _difference(DifferenceKind.NOT_IN_TABLE, transaction_id, entry)
         return self._charge(entry, payment)
 
     def _charge(self, entry: Booked, payment: Payment) -> Difference | None:
@@ -179,32 +175,36 @@ class Comparison:
         if (entry.status == "succeeded") != here:
             # A failed attempt beside the one that was charged is none of this payment's.
             other = payment.gateway_reference not in {None, entry.reference}
-            return None if here and other else _difference(Kind.STATUS, payment.transaction_id, entry, payment.status)
+            return (
+                None
+                if here and other
+                else _difference(DifferenceKind.STATUS, payment.transaction_id, entry, payment.status)
+            )
         if not here:
             return None
         if payment.gateway_reference != entry.reference:
-            return _difference(Kind.CHARGED_TWICE, payment.transaction_id, entry, payment.gateway_reference)
+            return _difference(DifferenceKind.CHARGED_TWICE, payment.transaction_id, entry, payment.gateway_reference)
         return _amount(entry, payment.money, payment.transaction_id)
 
     def _refund(self, entry: Booked, payment: Payment | None, transaction_id: str) -> Difference | None:
-        refund_id = entry.named.get("refund_id", "")
+        refund_id = entry.metadata.get("refund_id", "")
         refund = payment.refunds.get(refund_id) if payment and REFUND_ID.fullmatch(refund_id) else None
         if payment is None or refund is None:
-            return _difference(Kind.NOT_IN_TABLE, transaction_id, entry, refund_id=refund_id or None)
+            return _difference(DifferenceKind.NOT_IN_TABLE, transaction_id, entry, refund_id=refund_id or None)
         if refund.status in OPEN and self._under_way(entry):
             return None
         if (entry.status == "succeeded") != (refund.status is Status.PROCESSED):
-            return _difference(Kind.STATUS, transaction_id, entry, refund.status, refund_id=refund_id)
+            return _difference(DifferenceKind.STATUS, transaction_id, entry, refund.status, refund_id=refund_id)
         money = Money(refund.amount_minor, payment.currency)
         return _amount(entry, money, transaction_id, refund_id)
 
     def _by_hand(self, entry: Booked) -> Difference | None:
         """Find the payment of a refund without our names: someone made it at the gateway."""
-        transaction_id = self._charges.find(entry.charge_reference)
-        return _difference(Kind.REFUND_BY_HAND, transaction_id, entry) if transaction_id else None
+        transaction_id = self._payments.by_charge.find(entry.charge_reference)
+        return _difference(DifferenceKind.REFUND_BY_HAND, transaction_id, entry) if transaction_id else None
 
     def _absent(self, transaction_id: str) -> Difference | None:
-        payment = self._table.get(transaction_id)
+        payment = self._payments.table.get(transaction_id)
         if payment is None or payment.status not in _CHARGED:
             return None
         try:
@@ -215,7 +215,7 @@ class Comparison:
             return None
         at_gateway = type(outcome).__name__.lower() if outcome is not None else None
         return Difference(
-            Kind.NOT_AT_GATEWAY,
+            DifferenceKind.NOT_AT_GATEWAY,
             transaction_id,
             gateway_reference=payment.gateway_reference,
             at_gateway=at_gateway,
@@ -227,10 +227,14 @@ class Comparison:
 
 
 def _difference(
-    kind: Kind, transaction_id: str, entry: Booked, in_table: str | None = None, refund_id: str | None = None
+    kind: DifferenceKind, transaction_id: str, entry: Booked, in_table: str | None = None, refund_id: str | None = None
 ) -> Difference:
     at_gateway = str(
-        entry.status if kind is Kind.STATUS else f"{entry.money} {entry.money.currency}" if entry.money else "?"
+        entry.status
+        if kind is DifferenceKind.STATUS
+        else f"{entry.money} {entry.money.currency}"
+        if entry.money
+        else "?"
     )
     return Difference(kind, transaction_id, refund_id, entry.reference, at_gateway, in_table)
 
@@ -238,4 +242,4 @@ def _difference(
 def _amount(entry: Booked, money: Money, transaction_id: str, refund_id: str | None = None) -> Difference | None:
     if entry.money == money:
         return None
-    return _difference(Kind.AMOUNT, transaction_id, entry, f"{money} {money.currency}", refund_id)
+    return _difference(DifferenceKind.AMOUNT, transaction_id, entry, f"{money} {money.currency}", refund_id)

@@ -37,9 +37,18 @@ from payments.gateways.port import (
     RateLimited,
     Refund,
     Unknown,
+    metadata_of,
 )
 from payments.gateways.stripe.money import AmountError, from_stripe, to_stripe
-from payments.gateways.stripe.outcomes import Intent, RefundObject, charged, declined, given_back, refused, word
+from payments.gateways.stripe.outcomes import (
+    Intent,
+    RefundObject,
+    card_decline,
+    charge_outcome,
+    refund_outcome,
+    refusal_of,
+    stable_code,
+)
 from payments.runtime.calls import CONCURRENCY
 from payments.runtime.telemetry import logger
 
@@ -48,8 +57,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from payments.runtime.secrets import Secret
-
-    _OutcomeOf = Callable[[stripe.StripeClient, Intent], Approved | Declined | Pending]
 
 
 T = TypeVar("T")
@@ -83,6 +90,9 @@ _FINAL_CODES = frozenset(
         "resource_missing",
     }
 )
+
+# Why a PaymentIntent is canceled that could charge a payment a second time.
+_SECOND_CHARGE = Declined("duplicate")
 
 _CONFLICT = 409
 
@@ -145,14 +155,14 @@ class StripeGateway:
             "off_session": True,
             # Nobody is there to be redirected.
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-            "metadata": self._metadata(charge),
+            "metadata": metadata_of(charge, self._scope),
         }
         if customer:
             params["customer"] = customer
         return self._send(lambda client: self._create(client, params, charge.key))
 
     def refund(self, refund: Refund) -> Outcome:
-        """Give back a part of what a PaymentIntent has charged, or all of it."""
+        """Refund a part of what a PaymentIntent has charged, or all of it."""
         try:
             amount = to_stripe(refund.money)
         except AmountError as error:
@@ -160,10 +170,10 @@ class StripeGateway:
         params: dict[str, Any] = {
             "payment_intent": refund.charge_reference,
             "amount": amount,
-            "metadata": self._metadata(refund),
+            "metadata": metadata_of(refund, self._scope),
         }
         return self._send(
-            lambda client: given_back(
+            lambda client: refund_outcome(
                 _read(client.v1.refunds.create(cast("Any", params), options=self._options(refund.key)), RefundObject)
             )
         )
@@ -171,21 +181,24 @@ class StripeGateway:
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what became of a charge or a refund: by its id where we have it, by our own names of it elsewhere.
 
-        A charge that has failed is canceled. Raises UnavailableError where Stripe does not answer, and where what it
-        found is not what was asked for; NoSuchReferenceError where it does not know its own name of it.
+        A charge that has failed is canceled, and so is whatever could still charge beside one that succeeded. Raises
+        UnavailableError where Stripe does not answer, and where what it found is not what was asked for;
+        NoSuchReferenceError where it does not know its own name of it.
         """
-        return self._ask(request, self._final)
+        return self._ask(request, cancel=True)
 
     def read(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what ``lookup`` does, and cancel nothing: a charge that has failed is pending."""
-        return self._ask(request, lambda _, intent: charged(intent))
+        return self._ask(request, cancel=False)
 
-    def _ask(self, request: Charge | Refund, outcome_of: _OutcomeOf) -> Approved | Declined | Pending | None:
+    def _ask(self, request: Charge | Refund, *, cancel: bool) -> Approved | Declined | Pending | None:
         try:
             client = self._client()
             if isinstance(request, Refund):
                 return self._find_refund(client, request)
-            return self._find_charge(client, request, outcome_of)
+            intents = self._find_intents(client, request)
+            outcomes = self._final(client, intents) if cancel else [charge_outcome(intent) for intent in intents]
+            return _foremost(outcomes)
         except stripe.StripeError as error:
             self._heed(error)
             if isinstance(error, stripe.InvalidRequestError) and error.http_status == _MISSING:
@@ -217,7 +230,7 @@ class StripeGateway:
     def _create(self, client: stripe.StripeClient, params: dict[str, Any], key: str) -> Outcome:
         try:
             made = client.v1.payment_intents.create(cast("Any", params), options=self._options(key))
-            return charged(_read(made, Intent))
+            return charge_outcome(_read(made, Intent))
         except (stripe.CardError, stripe.InvalidRequestError) as error:
             refusal, name = _failed(error), _intent_of(error)
             if not isinstance(refusal, Declined) or (name is None and isinstance(error, stripe.InvalidRequestError)):
@@ -232,9 +245,20 @@ class StripeGateway:
             # Whatever it says of the cancellation, the charge may still be made.
             return Unknown(_reason(error))
 
-    def _final(self, client: stripe.StripeClient, intent: Intent) -> Approved | Declined | Pending:
-        refusal = refused(intent)
-        return charged(intent) if refusal is None else self._cancel(client, intent.id, refusal)
+    def _final(self, client: stripe.StripeClient, intents: list[Intent]) -> list[Approved | Declined | Pending]:
+        """Return the outcomes of a payment's PaymentIntents, after canceling each that must not charge any more."""
+        refusals = [refusal_of(intent) for intent in intents]
+        outcomes = [
+            charge_outcome(intent) if refusal is None else self._cancel(client, intent.id, refusal)
+            for intent, refusal in zip(intents, refusals, strict=True)
+        ]
+        if not any(isinstance(outcome, Approved) for outcome in outcomes):
+            return outcomes
+        # The payment is charged. Its customer could still bring another of its PaymentIntents to a second charge.
+        return [
+            self._cancel(client, intent.id, _SECOND_CHARGE) if isinstance(outcome, Pending) else outcome
+            for intent, outcome in zip(intents, outcomes, strict=True)
+        ]
 
     def _cancel(self, client: stripe.StripeClient, name: str, refusal: Declined) -> Approved | Declined | Pending:
         """Cancel a PaymentIntent that was refused, and return what has become of it.
@@ -245,13 +269,11 @@ class StripeGateway:
             answer = client.v1.payment_intents.cancel(name)
         except stripe.InvalidRequestError:
             answer = client.v1.payment_intents.retrieve(name)
-        outcome = charged(_read(answer, Intent))
+        outcome = charge_outcome(_read(answer, Intent))
         return refusal if isinstance(outcome, Declined) else outcome
 
-    def _find_charge(
-        self, client: stripe.StripeClient, charge: Charge, outcome_of: _OutcomeOf
-    ) -> Approved | Declined | Pending | None:
-        ours = self._metadata(charge)
+    def _find_intents(self, client: stripe.StripeClient, charge: Charge) -> list[Intent]:
+        ours = metadata_of(charge, self._scope)
         if charge.reference is not None:
             found = [client.v1.payment_intents.retrieve(charge.reference)]
         else:
@@ -263,10 +285,10 @@ class StripeGateway:
             intents = [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
         for intent in intents:
             self._match(intent, charge)
-        return _foremost(outcome_of(client, intent) for intent in intents)
+        return intents
 
     def _find_refund(self, client: stripe.StripeClient, refund: Refund) -> Approved | Declined | Pending | None:
-        ours = self._metadata(refund)
+        ours = metadata_of(refund, self._scope)
         if refund.reference is not None:
             refunds = [_read(client.v1.refunds.retrieve(refund.reference), RefundObject)]
         else:
@@ -275,11 +297,7 @@ class StripeGateway:
             refunds = [one for one in found if ours.items() <= (one.metadata or {}).items()]
         for one in refunds:
             self._match(one, refund)
-        return _foremost(given_back(one) for one in refunds)
-
-    def _metadata(self, request: Charge | Refund) -> dict[str, str]:
-        named = {"transaction_id": request.transaction_id, "environment": self._scope}
-        return named | ({"refund_id": request.refund_id} if isinstance(request, Refund) else {})
+        return _foremost(refund_outcome(one) for one in refunds)
 
     def _options(self, key: str) -> stripe.RequestOptions:
         # Keys are one space for all that share an account.
@@ -363,9 +381,9 @@ def _booked(source: dict[str, Any], refund: bool) -> Booked:  # noqa: FBT001 - t
         refund=refund,
         reference=str(source["id"]) if refund else charge,
         charge_reference=charge,
-        named={str(name): str(value) for name, value in (source.get("metadata") or {}).items()},
+        metadata={str(name): str(value) for name, value in (source.get("metadata") or {}).items()},
         money=money,
-        status=word(source.get("status"), "unknown"),
+        status=stable_code(source.get("status"), "unknown"),
         created=int(source["created"]),
     )
 
@@ -374,13 +392,13 @@ def _failed(error: stripe.StripeError) -> Outcome:
     """Return what an error says of the call; whatever is not sure is unknown."""
     match error:
         case stripe.CardError():
-            return declined(error.code, error.error.to_dict().get("decline_code") if error.error else None)
+            return card_decline(error.code, error.error.to_dict().get("decline_code") if error.error else None)
         case stripe.RateLimitError():
             return RateLimited()
         case stripe.APIConnectionError() if _not_sent(error):
             return NotSent(_reason(error))
         case stripe.InvalidRequestError() if error.http_status != _CONFLICT and _is_final(error):
-            return Declined(word(error.code, f"invalid_{error.param}"))
+            return Declined(stable_code(error.code, f"invalid_{error.param}"))
         case _:
             # Among them: the first call with this key is still under way (409), and the key was another call's (400).
             return Unknown(_reason(error))
@@ -403,5 +421,5 @@ def _not_sent(error: stripe.APIConnectionError) -> bool:
 
 def _reason(error: stripe.StripeError) -> str:
     """Name an error without any of Stripe's words about the request."""
-    parts = [type(error).__name__, error.http_status, word(error.code, ""), word(error.request_id, "")]
+    parts = [type(error).__name__, error.http_status, stable_code(error.code, ""), stable_code(error.request_id, "")]
     return " ".join(str(part) for part in parts if part)

@@ -1,6 +1,6 @@
-"""What Stripe's objects say of a charge or a refund, as the API and its events write them.
+"""What Stripe's objects say of a charge or a refund, in its API's answers and in its events.
 
-A member may be missing: each is read as one that may be.
+Any member may be missing, except the id.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CODE = re.compile(r"[a-z0-9_]{1,64}")
 Amount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
-class _Error(Struct, frozen=True):
+class _PaymentError(Struct, frozen=True):
     code: str | None = None
     decline_code: str | None = None
 
@@ -27,8 +27,8 @@ class _NextAction(Struct, frozen=True):
     type: str | None = None
 
 
-class _Moved(Struct, frozen=True):
-    """What a charge and a refund have in common."""
+class _StripeObject(Struct, frozen=True):
+    """What a PaymentIntent and a refund have in common."""
 
     id: str
     amount: Amount | None = None
@@ -37,21 +37,21 @@ class _Moved(Struct, frozen=True):
     status: str | None = None
 
 
-class Intent(_Moved, frozen=True):
+class Intent(_StripeObject, frozen=True):
     """A PaymentIntent, as far as it is read."""
 
     cancellation_reason: str | None = None
-    last_payment_error: _Error | None = None
+    last_payment_error: _PaymentError | None = None
     next_action: _NextAction | None = None
 
 
-class RefundObject(_Moved, frozen=True):
+class RefundObject(_StripeObject, frozen=True):
     """A refund, as far as it is read."""
 
     failure_reason: str | None = None
 
 
-def charged(intent: Intent) -> Approved | Declined | Pending:
+def charge_outcome(intent: Intent) -> Approved | Declined | Pending:
     """Return what a PaymentIntent says of its charge.
 
     Only ``succeeded`` and ``canceled`` are final. Whatever else it is called, the customer can still bring it to a
@@ -61,42 +61,42 @@ def charged(intent: Intent) -> Approved | Declined | Pending:
         case "succeeded":
             return Approved(intent.id)
         case "canceled":
-            return _error(intent) or Declined(word(intent.cancellation_reason, "canceled"))
+            return _payment_error(intent) or Declined(stable_code(intent.cancellation_reason, "canceled"))
         case "requires_action":
             action = intent.next_action or _NextAction()
-            return Pending(intent.id, word(action.type, "requires_action"))
+            return Pending(intent.id, stable_code(action.type, "requires_action"))
         case _:
             return Pending(intent.id)
 
 
-def refused(intent: Intent) -> Declined | None:
-    """Return why a PaymentIntent has charged nothing until now; None where it was not refused, or is final."""
-    return _error(intent) if intent.status == "requires_payment_method" else None
+def refusal_of(intent: Intent) -> Declined | None:
+    """Return why a PaymentIntent has charged nothing until now; None if it was not refused, or is final."""
+    return _payment_error(intent) if intent.status == "requires_payment_method" else None
 
 
-def given_back(refund: RefundObject) -> Approved | Declined | Pending:
-    """Return what a refund says of itself."""
+def refund_outcome(refund: RefundObject) -> Approved | Declined | Pending:
+    """Return what a refund says of its end."""
     match refund.status:
         case "succeeded":
             return Approved(refund.id)
         case "failed":
-            return Declined(word(refund.failure_reason, "refund_failed"))
+            return Declined(stable_code(refund.failure_reason, "refund_failed"))
         case "canceled":
             return Declined("refund_canceled")
         case _:
             return Pending(refund.id)
 
 
-def declined(code: str | None, decline_code: str | None) -> Declined:
-    """Return a card error by its most exact word (https://docs.stripe.com/declines/codes)."""
-    return Declined(word(decline_code if code in {None, "card_declined"} else code, "card_declined"))
+def card_decline(code: str | None, decline_code: str | None) -> Declined:
+    """Return a card error by its most exact code (https://docs.stripe.com/declines/codes)."""
+    return Declined(stable_code(decline_code if code in {None, "card_declined"} else code, "card_declined"))
 
 
-def word(code: str | None, default: str) -> str:
-    """Return a code of Stripe's, where it is one: it ends in the table, in logs and in announcements."""
+def stable_code(code: str | None, default: str) -> str:
+    """Return a code of Stripe's if it has a code's form: it ends in the table, in logs and in announcements."""
     return code if code is not None and _CODE.fullmatch(code.lower()) else default
 
 
-def _error(intent: Intent) -> Declined | None:
+def _payment_error(intent: Intent) -> Declined | None:
     failed = intent.last_payment_error
-    return declined(failed.code, failed.decline_code) if failed else None
+    return card_decline(failed.code, failed.decline_code) if failed else None
