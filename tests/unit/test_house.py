@@ -21,7 +21,7 @@ LONG = {
     "tests/support/stripe_server.py _create_intent",
     "tests/support/aws.py dynamodb",
 }
-TWICE = {"Kind", "Secret", "_Secrets"}
+TWICE = {"Secret", "_Secrets"}
 
 
 @cache

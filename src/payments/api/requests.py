@@ -1,16 +1,14 @@
-"""The API's contract, once: what a request may say, and what an answer looks like.
+"""Reads the bodies of requests, and checks them field by field. An error names every wrong field and repeats no value.
 
-The functions read requests by it and write answers in its types; the OpenAPI document, and through it API Gateway's
-models and the tests, are made from it (``payments.operations``). A request is checked field by field, so that every
-wrong one is named at once, and no value is ever repeated.
+The OpenAPI document, and through it API Gateway's models and the tests, are generated from the fields here and from
+``payments.api.operations``.
 
-The bound comes before the work: a body's size before its JSON, an object's size before its names, a text's length
-before it is searched for card numbers.
+Each bound is checked before the work that it bounds: a body's size before its JSON, an object's size before its names,
+a text's length before the search for card numbers.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -20,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from payments.api.answers import (
-    FieldError,
-)
+from payments.api.answers import FieldError
 from payments.domain.cards import has_card
+from payments.domain.commands import PaymentRequest, RefundRequest
 from payments.domain.currencies import EXPONENTS, WITHDRAWN
 from payments.domain.ids import CUSTOMER_ID, REFUND_ID, TRANSACTION_ID
 from payments.domain.money import MAX_TEXT as MAX_AMOUNT
@@ -32,7 +29,7 @@ from payments.domain.money import UNKNOWN_CURRENCY, Money, MoneyError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from payments.domain.payment import Payment
+    from payments.domain.errors import InvalidFieldError
 
 
 MAX_METADATA = 20
@@ -47,9 +44,6 @@ MAX_BODY = 160 * 1024
 
 # Of a page's token; ours have 152 at most.
 MAX_TOKEN = 256
-
-# One refund an entry in its payment's item, which DynamoDB bounds to 400 KB.
-MAX_REFUNDS = 50
 
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -88,6 +82,11 @@ class BadRequestError(Exception):
 class RequestError(BadRequestError):
     """Some fields are invalid."""
 
+    @classmethod
+    def of(cls, error: InvalidFieldError) -> RequestError:
+        """Return the API's form of a domain error, with the field's JSON pointer."""
+        return cls([FieldError(pointer(error.field), error.detail)])
+
 
 class NotJsonError(BadRequestError):
     """The body is not a JSON object in UTF-8."""
@@ -106,58 +105,6 @@ class Field(Struct, frozen=True):
     schema: dict[str, Any]
     read: Callable[[Any], Any]
     required: bool = True
-
-
-class PaymentRequest(Struct, frozen=True):
-    """A request for a payment, checked."""
-
-    transaction_id: str
-    customer_id: str
-    money: Money
-    payment_method: str
-    description: str | None
-    metadata: dict[str, str] | None
-
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of what the request asks for: equal for two ways to write the same request."""
-        return _fingerprint(
-            self.transaction_id,
-            self.customer_id,
-            self.money.minor,
-            self.money.currency,
-            self.payment_method,
-            self.description,
-            sorted((self.metadata or {}).items()),
-        )
-
-
-class RefundRequest(Struct, frozen=True):
-    """A request for a refund, checked as far as it can be without its payment. No amount means all that is left."""
-
-    refund_id: str
-    amount: str | None
-    currency: str | None
-    reason: str | None
-
-    def money(self, payment: Payment) -> Money:
-        """Return the amount to give back; raises RequestError where it is none of the payment's currency."""
-        if self.currency not in (None, payment.currency):
-            raise RequestError([FieldError("/currency", "must be the payment's currency, if you send it")])
-        if self.amount is None:
-            return payment.refundable
-        try:
-            return Money.parse(self.amount, payment.currency)
-        except MoneyError as error:
-            raise RequestError([FieldError("/amount", str(error))]) from error
-
-    def fingerprint(self, payment: Payment) -> str:
-        """Return the SHA-256 of what the request asks for: equal for two ways to write the same request."""
-        amount = None if self.amount is None else self.money(payment).minor
-        return _fingerprint(payment.transaction_id, self.refund_id, amount, self.reason)
-
-
-def _fingerprint(*asked: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 
 def pointer(*parts: str) -> str:
