@@ -53,8 +53,8 @@ SECRET_KEY = re.compile(r"(^|-)([SsRrEe][Kk]_|[Ww][Hh][Ss][Ee][Cc]_)")
 
 CURRENCY = re.compile(r"[A-Z]{3}")
 
-# No control character of either set (C0, C1), nor U+FFFE and U+FFFF, which SQS and SNS do not take: such a payment
-# would be stored, and could never be relayed.
+# No control character of either set (C0, C1), nor U+FFFE and U+FFFF, which SQS and SNS refuse: a payment with one would
+# be stored and could never be relayed.
 _PLAIN = r"[^\x00-\x1f\x7f-\x9f\ufffe\uffff]"
 
 DESCRIPTION = re.compile(rf"{_PLAIN}{{1,{MAX_TEXT}}}")
@@ -96,9 +96,6 @@ class TooLargeError(BadRequestError):
     """The body is larger than ``MAX_BODY``."""
 
 
-# --- Requests ---------------------------------------------------------------------------------------------------------
-
-
 class Field(Struct, frozen=True):
     """A member of a request: its JSON Schema, and what reads it. ``read`` raises ``_InvalidError``."""
 
@@ -121,13 +118,13 @@ class _InvalidError(ValueError):
 
 
 class _Number(str):
-    """A JSON number, as the text that was sent: no float lies between."""
+    """A JSON number as the text that was sent, so that it never becomes a float."""
 
     __slots__ = ()
 
 
 class _Object(dict[str, Any]):
-    """A JSON object, how many members it was sent with, and the names that it gives more than once."""
+    """A JSON object, the number of members it was sent with, and the names that appear more than once."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -169,7 +166,7 @@ def _is_secret(text: str) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """Say whether a text can be written as UTF-8: JSON's escapes can make half a character."""
+    """Say whether a text can be written as UTF-8: JSON's escapes can write half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -303,7 +300,7 @@ REFUND_FIELDS: dict[str, Field] = {
     "currency": msgspec.structs.replace(
         PAYMENT_FIELDS["currency"],
         schema=PAYMENT_FIELDS["currency"].schema | {"description": "The payment's currency, where it is given."},
-        # A currency that is withdrawn takes no new payments, and still gives old ones back.
+        # There are no new payments in a withdrawn currency, but old ones can still be refunded.
         read=_matching(CURRENCY, "").read,
     ),
     "reason": _sentence("Why the money is given back."),
@@ -311,12 +308,12 @@ REFUND_FIELDS: dict[str, Field] = {
 
 
 def max_members(fields: dict[str, Field]) -> int:
-    """Return how many members a request may have: a few wrong names are all named, a flood is not."""
+    """Return how many members a request may have: an error names a few unknown ones, but not a flood."""
     return 2 * len(fields)
 
 
 def _read(body: bytes, fields: dict[str, Field]) -> tuple[dict[str, Any], list[FieldError]]:
-    """Return the members that are right, and what is wrong with the others. Raises NotJsonError."""
+    """Return the valid members, and an error for each of the others. Raises NotJsonError."""
     try:
         members = json.loads(
             body.decode(), object_pairs_hook=_Object, parse_float=_Number, parse_int=_Number, parse_constant=_refuse
