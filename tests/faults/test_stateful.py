@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from payments.api import requests
+from payments.domain import commands
 from payments.domain.message import Message
 from payments.domain.payment import GatewayResult
 from payments.gateways.port import Approved, Charge, Refund
@@ -342,7 +342,7 @@ def a_new_key_for_each_attempt(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_same_fingerprint_for_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(requests, "_fingerprint", lambda *_: "the same")
+    patch.setattr(commands, "_fingerprint", lambda *_: "the same")
 
 
 def an_empty_result_for_every_batch(patch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,6 @@ from payments.usecases.announce import Announcer
 from payments.usecases.charge import Charging
 from payments.usecases.hear import Hearing
 from payments.usecases.reconcile import Reconciler
-from payments.usecases.refund import Refunding
 from payments.usecases.relay import Relay
 from payments.usecases.settle import Settling
 from tests.support.aws import GATEWAY_INDEX, OPEN_INDEX, TABLE, Context, api_event, queue_event
@@ -77,7 +76,8 @@ class StripeStack:
         secret = Secret(Vault(json.dumps({"secrets": [SIGNING]})), "s", signing_secrets, 300)
         patch.setattr(validator, "wired", lambda: (table, "USD", {}))
         patch.setattr(validator, "now", self.now)
-        patch.setattr(refunder, "wired", lambda: Refunding(table, self.now))
+        patch.setattr(refunder, "wired", lambda: table)
+        patch.setattr(refunder, "now", self.now)
         patch.setattr(relay, "wired", lambda: Relay(QueueSender(self, "p", "n", "dead")))
         patch.setattr(processor, "wired", lambda: (charging, MAX_RECEIVE_COUNT))
         patch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(self, "topic"), "/payments/test"))

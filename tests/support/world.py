@@ -35,7 +35,6 @@ from payments.usecases import reconcile as reconciling
 from payments.usecases.announce import Announcer
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
-from payments.usecases.refund import Refunding
 from payments.usecases.relay import Relay
 from tests.support.aws import Context, api_event
 
@@ -228,7 +227,8 @@ class World:
         patch.setattr(reconciling, "ThreadPoolExecutor", Inline)
         patch.setattr(validator, "wired", lambda: (table, "USD", {}))
         patch.setattr(validator, "now", self.now)
-        patch.setattr(refunder, "wired", lambda: Refunding(table, self.now))
+        patch.setattr(refunder, "wired", lambda: table)
+        patch.setattr(refunder, "now", self.now)
         patch.setattr(relay, "wired", lambda: Relay(QueueSender(self, "p", "n", "dead")))
         patch.setattr(processor, "wired", lambda: (self._charging(table), MAX_RECEIVE_COUNT))
         patch.setattr(notifier, "wired", lambda: Announcer(TopicPublisher(self, "topic"), "/payments/test"))

@@ -93,8 +93,8 @@ def test_a_body_is_refused_by_its_size_before_it_is_read(monkeypatch: pytest.Mon
         }
         if status == 413:
             monkeypatch.setattr(requests, "json", None)
-        told, problem = post(event)
-        assert told == status
+        answered, problem = post(event)
+        assert answered == status
         if status == 413:
             assert problem["type"] == "/problems/too-large"
             assert str(MAX_BODY) in problem["detail"]

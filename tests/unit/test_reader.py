@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments.api.requests import MAX_METADATA, MAX_REFUNDS, MAX_TEXT
+from payments.api.requests import MAX_METADATA, MAX_TEXT
+from payments.domain.commands import MAX_REFUNDS
 from payments.domain.lifecycle import Status
 from payments.domain.payment import Payment, RefundRecord
 from payments.handlers import reader
@@ -91,14 +92,14 @@ def test_pages_newest_first(table: Table) -> None:
 def test_pages_hold_every_payment_once_newest_first(table: Table, moments: list[int], limit: int) -> None:
     """Though they are spread over the index, and some came in the same microsecond."""
     customer = f"c-{uuid.uuid4()}"
-    made = []
+    stored = []
     for number, second in enumerate(moments):
         one = payment(
             transaction_id=f"{customer[:20]}-{number}",
             customer_id=customer,
             created_at=f"2026-01-01T00:00:0{second}.000000Z",
         )
-        made.append((one.created_at, one.transaction_id))
+        stored.append((one.created_at, one.transaction_id))
         table.accept(one)
     seen: list[str] = []
     query: dict[str, str] = {"limit": str(limit)}
@@ -109,7 +110,7 @@ def test_pages_hold_every_payment_once_newest_first(table: Table, moments: list[
         if "next_token" not in body:
             break
         query["next_token"] = body["next_token"]
-    assert seen == [name for _, name in sorted(made, reverse=True)]
+    assert seen == [name for _, name in sorted(stored, reverse=True)]
 
 
 WIDE = "\U0001f4b3"
@@ -117,7 +118,7 @@ LAMBDA_TAKES = 6 * 1024 * 1024
 
 
 class Stored:
-    """Answers as DynamoDB does for items that are made beforehand: moto takes half a minute for so large ones."""
+    """Answers as DynamoDB does, from items created beforehand: moto takes half a minute for items this large."""
 
     def __init__(self, payments: list[Payment]) -> None:
         self.items = {one.transaction_id: to_item(one) for one in payments}
@@ -127,8 +128,8 @@ class Stored:
         return {"Items": [item for item in self.items.values() if item["customer_shard"] == wanted[":key"]]}
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - botocore's
-        ((table, asked),) = RequestItems.items()
-        return {"Responses": {table: [self.items[key["transaction_id"]["S"]] for key in asked["Keys"]]}}
+        ((table, request),) = RequestItems.items()
+        return {"Responses": {table: [self.items[key["transaction_id"]["S"]] for key in request["Keys"]]}}
 
 
 def test_a_page_of_large_payments_fits_into_an_answer_and_skips_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,13 +142,13 @@ def test_a_page_of_large_payments_fits_into_an_answer_and_skips_nothing(monkeypa
         metadata={f"{WIDE * 38}{number:02}": WIDE * MAX_TEXT for number in range(MAX_METADATA)},
         refunds={f"{number:r>64}": refund for number in range(MAX_REFUNDS)},
     )
-    made = [f"{number:t>64}" for number in range(100)]
-    client = Stored([msgspec.structs.replace(large, transaction_id=name) for name in made])
+    names = [f"{number:t>64}" for number in range(100)]
+    client = Stored([msgspec.structs.replace(large, transaction_id=name) for name in names])
     index = CustomerIndex(client, TABLE, INDEX, "seal")
     monkeypatch.setattr(reader, "wired", lambda: (None, index))
     seen: list[str] = []
     query: dict[str, str] = {"limit": "100"}
-    for _ in made:
+    for _ in names:
         event = api_event(resource=LIST, path={"customer_id": "ada"}, query=query)
         answer = reader.handler(event, Context())  # type: ignore[arg-type]
         # As Lambda's runtime sends it.
@@ -158,7 +159,7 @@ def test_a_page_of_large_payments_fits_into_an_answer_and_skips_nothing(monkeypa
         if "next_token" not in page:
             break
         query["next_token"] = page["next_token"]
-    assert seen == sorted(made, reverse=True)
+    assert seen == sorted(names, reverse=True)
 
 
 def test_a_page_has_a_payment_however_large(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments.api.requests import MAX_REFUNDS
+from payments.domain.commands import MAX_REFUNDS
 from payments.domain.lifecycle import Status
 from payments.domain.payment import RefundRecord
 from payments.handlers import refunder

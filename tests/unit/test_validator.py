@@ -161,10 +161,10 @@ def test_a_card_number_in_any_field(dynamodb: Any, log: io.StringIO, field: str)
     status, _, body = post(REQUEST | change)
     assert status == 400
     assert stored(dynamodb) == []
-    said = json.dumps(body) + log.getvalue()
-    assert "refused" in said
-    assert digits not in said
-    assert CARD not in said
+    output = json.dumps(body) + log.getvalue()
+    assert "refused" in output
+    assert digits not in output
+    assert CARD not in output
 
 
 def test_the_idempotency_key_header_must_be_the_id(dynamodb: Any) -> None:

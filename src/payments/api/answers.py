@@ -1,4 +1,4 @@
-"""TODO api.answers."""
+"""The bodies of the API's answers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ class FieldError(Struct, frozen=True):
     pointer: str
     detail: str
 
-
-# --- Answers ----------------------------------------------------------------------------------------------------------
 
 Amount = Annotated[str, Meta(description="In the currency's major unit, with as many decimals as the currency has.")]
 

@@ -1,4 +1,4 @@
-"""The API's operations, as data. The OpenAPI document is made from them, and the routes from that document."""
+"""The API's operations, as data. The OpenAPI document is generated from them, and the routes from that document."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from payments.api import problems
 from payments.api.answers import PaymentAccepted, PaymentList, PaymentView, RefundAccepted, RefundView
-from payments.api.problems import Kind
+from payments.api.problems import ProblemType
 from payments.api.requests import DEFAULT_LIMIT, MAX_LIMIT, MAX_TOKEN, PAYMENT_FIELDS, REFUND_FIELDS, Field
 from payments.domain.ids import CUSTOMER_ID, REFUND_ID, TRANSACTION_ID
 
@@ -40,7 +40,7 @@ class Operation(Struct, frozen=True):
     status: int
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
-    problems: tuple[Kind, ...] = ()
+    problems: tuple[ProblemType, ...] = ()
 
 
 def _path(name: str, pattern: str, description: str) -> Parameter:

@@ -1,24 +1,36 @@
 """Requests and answers in the form of API Gateway's proxy integration.
 
-The API's errors are here, all in one place: problem documents (RFC 9457) with a stable ``type``.
+``refusal`` turns every error that a request can meet into a problem document (RFC 9457) with a stable ``type``.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from payments.api.answers import FieldError, Problem
 from payments.api.requests import MAX_BODY, BadRequestError, NotJsonError, RequestError, TooLargeError
+from payments.domain.errors import (
+    MismatchError,
+    NoPaymentError,
+    NotRefundableError,
+    RequestRefusedError,
+    TooMuchError,
+    UnavailableError,
+)
 
 Response = dict[str, Any]
 
+Resource = Literal["payment", "refund"]
 
-class Kind(Struct, frozen=True):
-    """A kind of problem."""
+_ID_FIELD: dict[Resource, str] = {"payment": "transaction_id", "refund": "refund_id"}
+
+
+class ProblemType(Struct, frozen=True):
+    """A type of problem: its stable name, its HTTP status and its title."""
 
     slug: str
     status: int
@@ -26,21 +38,21 @@ class Kind(Struct, frozen=True):
     retry_after: int | None = None
 
 
-MALFORMED = Kind("malformed-request", 400, "Malformed request")
+MALFORMED = ProblemType("malformed-request", 400, "Malformed request")
 
-INVALID = Kind("invalid-request", 400, "Invalid request")
+INVALID = ProblemType("invalid-request", 400, "Invalid request")
 
-TOO_LARGE = Kind("too-large", 413, "Too large")
+TOO_LARGE = ProblemType("too-large", 413, "Too large")
 
-NOT_FOUND = Kind("not-found", 404, "Not found")
+NOT_FOUND = ProblemType("not-found", 404, "Not found")
 
-MISMATCH = Kind("idempotency-mismatch", 422, "Idempotency mismatch")
+MISMATCH = ProblemType("idempotency-mismatch", 422, "Idempotency mismatch")
 
-NOT_REFUNDABLE = Kind("not-refundable", 409, "Not refundable")
+NOT_REFUNDABLE = ProblemType("not-refundable", 409, "Not refundable")
 
-TOO_MUCH = Kind("refund-exceeds-payment", 409, "Refund exceeds payment")
+TOO_MUCH = ProblemType("refund-exceeds-payment", 409, "Refund exceeds payment")
 
-UNAVAILABLE = Kind("unavailable", 503, "Unavailable", retry_after=1)
+UNAVAILABLE = ProblemType("unavailable", 503, "Unavailable", retry_after=1)
 
 
 def response(status: int, body: object, headers: dict[str, str] | None = None) -> Response:
@@ -52,31 +64,59 @@ def response(status: int, body: object, headers: dict[str, str] | None = None) -
     }
 
 
-def problem(kind: Kind, detail: str, request_id: str, errors: list[FieldError] | None = None) -> Response:
+def problem(
+    problem_type: ProblemType, detail: str, request_id: str, errors: list[FieldError] | None = None
+) -> Response:
     """Return a problem document; ``instance`` is the request's id, by which support finds its log."""
     body = Problem(
-        type=f"/problems/{kind.slug}",
-        title=kind.title,
-        status=kind.status,
+        type=f"/problems/{problem_type.slug}",
+        title=problem_type.title,
+        status=problem_type.status,
         detail=detail,
         instance=f"urn:uuid:{request_id}",
         errors=errors or [],
     )
     headers = {"Content-Type": "application/problem+json"}
-    if kind.retry_after is not None:
-        headers["Retry-After"] = str(kind.retry_after)
-    return response(kind.status, body, headers)
+    if problem_type.retry_after is not None:
+        headers["Retry-After"] = str(problem_type.retry_after)
+    return response(problem_type.status, body, headers)
 
 
-def refusal(error: BadRequestError, request_id: str) -> Response:
-    """Return what a client is told of a request that was not accepted."""
+def accepted_response(body: object, location: str, *, replayed: bool) -> Response:
+    """Return the answer to a request that was accepted, now or earlier."""
+    headers = {"Location": location}
+    if replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return response(202, body, headers)
+
+
+def refusal(
+    error: BadRequestError | RequestRefusedError | UnavailableError, resource: Resource, request_id: str
+) -> Response:
+    """Return the problem document of an error that a request to create a payment or a refund met."""
+    errors: list[FieldError] = []
     match error:
         case RequestError():
-            return problem(INVALID, "Some fields are invalid.", request_id, error.errors)
+            problem_type, detail, errors = INVALID, "Some fields are invalid.", error.errors
         case TooLargeError():
-            return problem(TOO_LARGE, f"The body must have at most {MAX_BODY} bytes.", request_id)
+            problem_type, detail = TOO_LARGE, f"The body must have at most {MAX_BODY} bytes."
+        case BadRequestError():
+            problem_type, detail = MALFORMED, "The body must be a JSON object in UTF-8."
+        case NoPaymentError():
+            problem_type, detail = NOT_FOUND, "There is no payment with this transaction_id."
+        case MismatchError():
+            name = _ID_FIELD[resource]
+            problem_type = MISMATCH
+            detail = f"A different {resource} has this {name}. Use a new {name} for a new {resource}."
+        case NotRefundableError():
+            problem_type, detail = NOT_REFUNDABLE, str(error)
+        case TooMuchError():
+            problem_type, detail = TOO_MUCH, str(error)
+        case UnavailableError():
+            problem_type, detail = UNAVAILABLE, f"The {resource} could not be stored. It is safe to repeat the request."
         case _:
-            return problem(MALFORMED, "The body must be a JSON object in UTF-8.", request_id)
+            raise error
+    return problem(problem_type, detail, request_id, errors)
 
 
 def body_of(event: dict[str, Any], most: int | None = None) -> bytes:

@@ -1,16 +1,14 @@
-"""The API's contract, once: what a request may say, and what an answer looks like.
+"""Reads the bodies of requests, and checks them field by field. An error names every wrong field and repeats no value.
 
-The functions read requests by it and write answers in its types; the OpenAPI document, and through it API Gateway's
-models and the tests, are made from it (``payments.operations``). A request is checked field by field, so that every
-wrong one is named at once, and no value is ever repeated.
+The OpenAPI document, and through it API Gateway's models and the tests, are generated from the fields here and from
+``payments.api.operations``.
 
-The bound comes before the work: a body's size before its JSON, an object's size before its names, a text's length
-before it is searched for card numbers.
+Each bound is checked before the work that it bounds: a body's size before its JSON, an object's size before its names,
+a text's length before the search for card numbers.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -20,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from payments.api.answers import (
-    FieldError,
-)
+from payments.api.answers import FieldError
 from payments.domain.cards import has_card
+from payments.domain.commands import PaymentRequest, RefundRequest
 from payments.domain.currencies import EXPONENTS, WITHDRAWN
 from payments.domain.ids import CUSTOMER_ID, REFUND_ID, TRANSACTION_ID
 from payments.domain.money import MAX_TEXT as MAX_AMOUNT
@@ -32,7 +29,7 @@ from payments.domain.money import UNKNOWN_CURRENCY, Money, MoneyError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from payments.domain.payment import Payment
+    from payments.domain.errors import InvalidFieldError
 
 
 MAX_METADATA = 20
@@ -48,9 +45,6 @@ MAX_BODY = 160 * 1024
 # Of a page's token; ours have 152 at most.
 MAX_TOKEN = 256
 
-# One refund an entry in its payment's item, which DynamoDB bounds to 400 KB.
-MAX_REFUNDS = 50
-
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 # Stripe's prefixes, which other gateways use too: secret, restricted and ephemeral keys, and the signing secrets of
@@ -59,8 +53,8 @@ SECRET_KEY = re.compile(r"(^|-)([SsRrEe][Kk]_|[Ww][Hh][Ss][Ee][Cc]_)")
 
 CURRENCY = re.compile(r"[A-Z]{3}")
 
-# No control character of either set (C0, C1), nor U+FFFE and U+FFFF, which SQS and SNS do not take: such a payment
-# would be stored, and could never be relayed.
+# No control character of either set (C0, C1), nor U+FFFE and U+FFFF, which SQS and SNS refuse: a payment with one would
+# be stored and could never be relayed.
 _PLAIN = r"[^\x00-\x1f\x7f-\x9f\ufffe\uffff]"
 
 DESCRIPTION = re.compile(rf"{_PLAIN}{{1,{MAX_TEXT}}}")
@@ -88,6 +82,11 @@ class BadRequestError(Exception):
 class RequestError(BadRequestError):
     """Some fields are invalid."""
 
+    @classmethod
+    def of(cls, error: InvalidFieldError) -> RequestError:
+        """Return the API's form of a domain error, with the field's JSON pointer."""
+        return cls([FieldError(pointer(error.field), error.detail)])
+
 
 class NotJsonError(BadRequestError):
     """The body is not a JSON object in UTF-8."""
@@ -97,67 +96,12 @@ class TooLargeError(BadRequestError):
     """The body is larger than ``MAX_BODY``."""
 
 
-# --- Requests ---------------------------------------------------------------------------------------------------------
-
-
 class Field(Struct, frozen=True):
     """A member of a request: its JSON Schema, and what reads it. ``read`` raises ``_InvalidError``."""
 
     schema: dict[str, Any]
     read: Callable[[Any], Any]
     required: bool = True
-
-
-class PaymentRequest(Struct, frozen=True):
-    """A request for a payment, checked."""
-
-    transaction_id: str
-    customer_id: str
-    money: Money
-    payment_method: str
-    description: str | None
-    metadata: dict[str, str] | None
-
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of what the request asks for: equal for two ways to write the same request."""
-        return _fingerprint(
-            self.transaction_id,
-            self.customer_id,
-            self.money.minor,
-            self.money.currency,
-            self.payment_method,
-            self.description,
-            sorted((self.metadata or {}).items()),
-        )
-
-
-class RefundRequest(Struct, frozen=True):
-    """A request for a refund, checked as far as it can be without its payment. No amount means all that is left."""
-
-    refund_id: str
-    amount: str | None
-    currency: str | None
-    reason: str | None
-
-    def money(self, payment: Payment) -> Money:
-        """Return the amount to give back; raises RequestError where it is none of the payment's currency."""
-        if self.currency not in (None, payment.currency):
-            raise RequestError([FieldError("/currency", "must be the payment's currency, if you send it")])
-        if self.amount is None:
-            return payment.refundable
-        try:
-            return Money.parse(self.amount, payment.currency)
-        except MoneyError as error:
-            raise RequestError([FieldError("/amount", str(error))]) from error
-
-    def fingerprint(self, payment: Payment) -> str:
-        """Return the SHA-256 of what the request asks for: equal for two ways to write the same request."""
-        amount = None if self.amount is None else self.money(payment).minor
-        return _fingerprint(payment.transaction_id, self.refund_id, amount, self.reason)
-
-
-def _fingerprint(*asked: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 
 def pointer(*parts: str) -> str:
@@ -174,13 +118,13 @@ class _InvalidError(ValueError):
 
 
 class _Number(str):
-    """A JSON number, as the text that was sent: no float lies between."""
+    """A JSON number as the text that was sent, so that it never becomes a float."""
 
     __slots__ = ()
 
 
 class _Object(dict[str, Any]):
-    """A JSON object, how many members it was sent with, and the names that it gives more than once."""
+    """A JSON object, the number of members it was sent with, and the names that appear more than once."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -222,7 +166,7 @@ def _is_secret(text: str) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """Say whether a text can be written as UTF-8: JSON's escapes can make half a character."""
+    """Say whether a text can be written as UTF-8: JSON's escapes can write half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -356,7 +300,7 @@ REFUND_FIELDS: dict[str, Field] = {
     "currency": msgspec.structs.replace(
         PAYMENT_FIELDS["currency"],
         schema=PAYMENT_FIELDS["currency"].schema | {"description": "The payment's currency, where it is given."},
-        # A currency that is withdrawn takes no new payments, and still gives old ones back.
+        # There are no new payments in a withdrawn currency, but old ones can still be refunded.
         read=_matching(CURRENCY, "").read,
     ),
     "reason": _sentence("Why the money is given back."),
@@ -364,12 +308,12 @@ REFUND_FIELDS: dict[str, Field] = {
 
 
 def max_members(fields: dict[str, Field]) -> int:
-    """Return how many members a request may have: a few wrong names are all named, a flood is not."""
+    """Return how many members a request may have: an error names a few unknown ones, but not a flood."""
     return 2 * len(fields)
 
 
 def _read(body: bytes, fields: dict[str, Field]) -> tuple[dict[str, Any], list[FieldError]]:
-    """Return the members that are right, and what is wrong with the others. Raises NotJsonError."""
+    """Return the valid members, and an error for each of the others. Raises NotJsonError."""
     try:
         members = json.loads(
             body.decode(), object_pairs_hook=_Object, parse_float=_Number, parse_int=_Number, parse_constant=_refuse

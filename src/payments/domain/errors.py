@@ -17,3 +17,32 @@ class RetryError(Exception):
 
 class NotStoredError(PoisonError):
     """A message names a payment or a refund that the table does not have: nobody has accepted it."""
+
+
+class RequestRefusedError(Exception):
+    """A request that the system understands and does not carry out."""
+
+
+class InvalidFieldError(RequestRefusedError):
+    """A field does not fit the payment that the request is about; ``detail`` says what would, and repeats no value."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        self.field = field
+        self.detail = detail
+        super().__init__(f"{field} {detail}")
+
+
+class NoPaymentError(RequestRefusedError):
+    """There is no payment with the id."""
+
+
+class MismatchError(RequestRefusedError):
+    """The id belongs to a different payment or refund."""
+
+
+class NotRefundableError(RequestRefusedError):
+    """The payment cannot be refunded in its present state. The message says why, and clients see it."""
+
+
+class TooMuchError(RequestRefusedError):
+    """The refund is larger than the remainder. The message names the remainder, and clients see it."""

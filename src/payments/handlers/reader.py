@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from payments.domain.payment import Payment
 
 _LIMIT = re.compile(r"[0-9]{1,3}")
-# Bytes of a page's payments. Lambda takes 6 MiB of an answer, and one payment with 50 refunds can have half a MiB.
+# Bytes of a page's payments. Lambda's limit for an answer is 6 MiB; one payment with 50 refunds can take half a MiB.
 MAX_PAGE = 5 * 1024 * 1024
 
 
@@ -66,8 +66,8 @@ def _payment(table: Table, transaction_id: str, request_id: str) -> Response:
 
 
 def _refund(table: Table, transaction_id: str, refund_id: str, request_id: str) -> Response:
-    nameable = TRANSACTION_ID.fullmatch(transaction_id) and REFUND_ID.fullmatch(refund_id)
-    payment = table.get(transaction_id) if nameable else None
+    are_ids = TRANSACTION_ID.fullmatch(transaction_id) and REFUND_ID.fullmatch(refund_id)
+    payment = table.get(transaction_id) if are_ids else None
     if payment is None or refund_id not in payment.refunds:
         return problem(NOT_FOUND, "There is no refund with this refund_id of this payment.", request_id)
     return response(200, RefundView.of(payment, refund_id))
@@ -103,8 +103,8 @@ class _Room:
         self._left = MAX_PAGE
 
     def takes(self, payment: Payment) -> bool:
-        """Take up a payment's room; say whether there was enough of it."""
-        # Lambda's runtime writes the body as a string inside JSON, and escapes what is not ASCII or does not, as its
-        # version has it: this is the longer of the two.
+        """Take a payment's room; say whether there was enough."""
+        # Lambda's runtime writes the body as a string inside JSON. Some of its versions escape what is not ASCII, and
+        # some do not; this is the longer of the two.
         self._left -= len(json.dumps(msgspec.json.encode(PaymentView.of(payment)).decode()))
         return self._left >= 0

@@ -1,96 +1,97 @@
-"""Accept a refund once, and never more refunds than were charged."""
+"""Accept a refund once, and never refund more than was charged."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-from msgspec import Struct
 
-from payments.api.requests import MAX_REFUNDS, RefundRequest
 from payments.domain.clock import timestamp
-from payments.domain.errors import UnavailableError
+from payments.domain.commands import MAX_REFUNDS
+from payments.domain.errors import (
+    MismatchError,
+    NoPaymentError,
+    NotRefundableError,
+    TooMuchError,
+    UnavailableError,
+)
+from payments.domain.ids import TRANSACTION_ID
 from payments.domain.lifecycle import OPEN, REFUNDABLE, Status
-from payments.domain.payment import Payment, RefundRecord
-from payments.runtime.telemetry import trace_header
+from payments.domain.payment import RefundRecord
+from payments.runtime.telemetry import logger, measure
+from payments.usecases.accept import Accepted, observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from payments.domain.commands import RefundRequest
     from payments.domain.money import Money
-    from payments.table.store import Table
+    from payments.domain.payment import Payment
 
 
-# Each round, one of those who refund the same payment at the same moment is served.
+# In each round, one of the requests that refund the same payment at the same moment succeeds.
 _ROUNDS = 10
 
 
-class NoPaymentError(Exception):
-    """There is no payment with the id."""
+class StoresRefunds(Protocol):
+    """The part of the payments repository that accepting a refund needs."""
+
+    def get(self, transaction_id: str) -> Payment | None:
+        """Return a payment as it is now, or None."""
+
+    def add_refund(self, payment: Payment, refund_id: str, refund: RefundRecord) -> bool:
+        """Add a refund to a payment if that is still as it was read; say whether it was added."""
 
 
-class MismatchError(Exception):
-    """The refund's id belongs to a refund that was asked for differently."""
+def accept_refund(
+    payments: StoresRefunds, clock: Callable[[], datetime], transaction_id: str, request: RefundRequest, trace: str
+) -> Accepted:
+    """Add a refund to its payment, or find the one that has its id.
+
+    Raises NoPaymentError, MismatchError, NotRefundableError, TooMuchError, InvalidFieldError if the amount is not of
+    the payment's currency, and UnavailableError if the repository does not answer.
+    """
+    with observed(transaction_id):
+        accepted = _accept(payments, timestamp(clock()), transaction_id, request, trace)
+    measure("RefundReplayed" if accepted.replayed else "RefundAccepted")
+    logger.info(
+        "refund replayed" if accepted.replayed else "refund accepted",
+        transaction_id=transaction_id,
+        refund_id=request.refund_id,
+    )
+    return accepted
 
 
-class NotRefundableError(Exception):
-    """Nothing can be given back of the payment as it is; the message says why, and is fit for the caller."""
-
-
-class TooMuchError(Exception):
-    """More is asked for than is left; the message says what is left, and is fit for the caller."""
-
-
-class Accepted(Struct, frozen=True):
-    """The payment with the refund in it, and whether the refund was there before."""
-
-    payment: Payment
-    replayed: bool
-
-
-class Refunding:
-    """Accepts refunds into their payments; ``clock`` tells the time."""
-
-    def __init__(self, table: Table, clock: Callable[[], datetime]) -> None:
-        self._table = table
-        self._clock = clock
-
-    def accept(self, transaction_id: str, request: RefundRequest) -> Accepted:
-        """Add a refund to its payment, or find the one that has its id.
-
-        The payment is read, and written on the condition that it is still as it was read: what is left to give back
-        cannot change in between. Raises NoPaymentError, MismatchError, NotRefundableError, TooMuchError, RequestError
-        where the amount is none of the payment's currency, and UnavailableError where DynamoDB does not answer.
-        """
-        moment = timestamp(self._clock())
-        for _ in range(_ROUNDS):
-            payment = self._table.get(transaction_id)
-            if payment is None:
-                raise NoPaymentError
-            there = payment.refunds.get(request.refund_id)
-            fingerprint = request.fingerprint(payment)
-            if there is not None:
-                if there.fingerprint != fingerprint:
-                    raise MismatchError
-                # A write whose answer was lost, and which was tried again, meets its own entry: that is no replay.
-                return Accepted(payment, replayed=there.created_at != moment)
-            refund = RefundRecord(
-                amount_minor=_amount(payment, request).minor,
-                status=Status.VALIDATED,
-                created_at=moment,
-                updated_at=moment,
-                fingerprint=fingerprint,
-                reason=request.reason,
-                trace=trace_header(),
-            )
-            if self._table.add_refund(payment, request.refund_id, refund):
-                return Accepted(_with(payment, request.refund_id, refund), replayed=False)
-        raise UnavailableError("the payment changes too fast")
-
-
-def _with(payment: Payment, refund_id: str, refund: RefundRecord) -> Payment:
-    return msgspec.structs.replace(payment, refunds=payment.refunds | {refund_id: refund})
+def _accept(payments: StoresRefunds, moment: str, transaction_id: str, request: RefundRequest, trace: str) -> Accepted:
+    if not TRANSACTION_ID.fullmatch(transaction_id):
+        raise NoPaymentError
+    # The payment is read, and written on the condition that it is still as it was read: the remainder cannot change
+    # in between.
+    for _ in range(_ROUNDS):
+        payment = payments.get(transaction_id)
+        if payment is None:
+            raise NoPaymentError
+        fingerprint = request.fingerprint(payment)
+        existing = payment.refunds.get(request.refund_id)
+        if existing is not None:
+            if existing.fingerprint != fingerprint:
+                raise MismatchError
+            # The SDK repeats a write whose answer was lost. The repeat meets its own entry, and is no replay.
+            return Accepted(payment, replayed=existing.created_at != moment)
+        refund = RefundRecord(
+            amount_minor=_amount(payment, request).minor,
+            status=Status.VALIDATED,
+            created_at=moment,
+            updated_at=moment,
+            fingerprint=fingerprint,
+            reason=request.reason,
+            trace=trace,
+        )
+        if payments.add_refund(payment, request.refund_id, refund):
+            refunds = payment.refunds | {request.refund_id: refund}
+            return Accepted(msgspec.structs.replace(payment, refunds=refunds), replayed=False)
+    raise UnavailableError("the payment changes too fast")
 
 
 def _amount(payment: Payment, request: RefundRequest) -> Money:
@@ -100,8 +101,8 @@ def _amount(payment: Payment, request: RefundRequest) -> Money:
         raise NotRefundableError(f"The payment is {payment.status}: there is nothing to give back.")
     if len(payment.refunds) >= MAX_REFUNDS:
         raise NotRefundableError(f"The payment has {MAX_REFUNDS} refunds, and takes no more.")
-    left = payment.refundable
+    remainder = payment.refundable
     money = request.money(payment)
-    if not 0 < money.minor <= left.minor:
-        raise TooMuchError(f"Of this payment, {left} {left.currency} can still be given back.")
+    if not 0 < money.minor <= remainder.minor:
+        raise TooMuchError(f"Of this payment, {remainder} {remainder.currency} can still be given back.")
     return money
