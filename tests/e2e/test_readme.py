@@ -13,7 +13,7 @@ import pytest
 
 from local import ROOT
 from ops.client import Api, Keys
-from tests.e2e.support import a_payment
+from tests.support.deployed import a_payment
 
 if TYPE_CHECKING:
     from ops.stack import Stack
