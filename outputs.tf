@@ -44,7 +44,7 @@ output "function_names" {
 }
 
 output "internet_functions" {
-  description = "The functions that reach the internet, by what they do (webhooks: those that deliver them). Every other reaches the VPC's endpoints alone."
+  description = "The functions that reach the internet, by their keys (webhooks: the functions that deliver them). All others reach only the VPC's endpoints."
   value       = module.network.internet_functions
 }
 

@@ -45,7 +45,7 @@ variable "announcement_subscriptions" {
 }
 
 variable "anyone_may_pay" {
-  description = "Whether api.authorization may be NONE: anyone who finds the API's address may then pay, refund and read payments. Never where environment_suffix begins with prod."
+  description = "Whether api.authorization may be NONE: anyone who finds the API's address may then pay, refund and read payments. Refused if environment_suffix begins with prod."
   type        = bool
   default     = false
   nullable    = false
@@ -66,7 +66,7 @@ variable "api" {
     The API: who may call it (authorization: AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE), the stage's name, the
     steady rate and the burst of requests per second over all callers, the usage plan's quota, and whether this
     stack sets the role by which API Gateway logs, of which an account has one in a region (leave false where another
-    stack has set it: without any, API Gateway refuses the stage). NONE needs anyone_may_pay too.
+    stack has set it: without any, API Gateway refuses the stage). NONE also needs anyone_may_pay.
   EOT
   type = object({
     authorization          = optional(string, "AWS_IAM")
@@ -283,7 +283,7 @@ variable "objectives" {
 }
 
 variable "production_moves_no_money" {
-  description = "Whether the simulator may be the gateway where environment_suffix begins with prod: payments are then reported as processed, and nobody is charged."
+  description = "Whether the simulator may be the gateway if environment_suffix begins with prod: payments are then reported as processed, and nobody is charged."
   type        = bool
   default     = false
   nullable    = false
@@ -410,14 +410,14 @@ variable "table" {
 }
 
 variable "allowed_private_cidrs" {
-  description = "Private networks that webhooks may be sent to: for a receiver on the same laptop as the embedded AWS. In an AWS account they go to public addresses only."
+  description = "Private networks that webhooks may be sent to, for a receiver on the same laptop as the embedded AWS. In an AWS account, webhooks go to public addresses only."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = length(var.allowed_private_cidrs) == 0 || local.embedded
-    error_message = "allowed_private_cidrs must be empty in an AWS account: a webhook's URL could otherwise reach what only this network can. It is for the embedded AWS."
+    error_message = "allowed_private_cidrs must be empty in an AWS account: otherwise a webhook's URL could reach addresses that only this network reaches. It is for the embedded AWS."
   }
 }
 

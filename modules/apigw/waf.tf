@@ -123,7 +123,7 @@ resource "aws_wafv2_web_acl_logging_configuration" "this" {
   log_destination_configs = [aws_cloudwatch_log_group.waf[0].arn]
   resource_arn            = aws_wafv2_web_acl.this[0].arn
 
-  # Payments and customers are named in the path, in the query and in the key.
+  # The path, the query and the key name payments and customers.
   redacted_fields {
     uri_path {}
   }

@@ -1,5 +1,5 @@
 locals {
-  # Code that was led astray can then neither send data to another account nor use another account's credentials.
+  # Compromised code can then neither send data to another account nor use another account's credentials.
   endpoint_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

@@ -1,4 +1,4 @@
-# How far a function reaches: to the endpoints, or to the internet too.
+# What a function reaches: only the endpoints, or the internet too.
 
 locals {
   endpoints          = setunion(var.gateway_endpoints, var.interface_endpoints)

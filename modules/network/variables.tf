@@ -54,7 +54,7 @@ variable "flow_logs" {
 }
 
 variable "functions" {
-  description = "What each function in the private subnets calls, by a name of your choice: AWS services by their endpoints' short names (dynamodb, sqs), and internet. A function whose services all have an endpoint here reaches the endpoints alone."
+  description = "What each function in the private subnets calls, under a name of your choice: AWS services by their endpoints' short names (dynamodb, sqs), and internet. If all services of a function have an endpoint here, it reaches only the endpoints."
   type        = map(set(string))
   default     = {}
   nullable    = false

@@ -21,14 +21,14 @@ locals {
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.thresholds.oldest_message_seconds, when = local.minute
       }
-      # What is never received reaches no dead-letter queue: it expires. Half of the retention is left to act in.
+      # A message that is never received reaches no dead-letter queue: it expires. Half of the retention is left to act in.
       "${endpoint}-expiring" = {
         runbook   = "webhook-expiring", text = "Webhooks to ${endpoint} have waited for half of the time that their queue keeps them."
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.retention_seconds / 2, when = local.minute
       }
       "${endpoint}-hidden" = {
-        runbook   = "webhook-hidden", text = "So many webhooks to ${endpoint} wait for another try that they are given up sooner."
+        runbook   = "webhook-hidden", text = "Too many webhooks to ${endpoint} wait for a retry, so they go to the dead-letter queue sooner."
         metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesNotVisible", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.thresholds.hidden_messages, when = local.minute
       }

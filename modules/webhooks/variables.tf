@@ -204,7 +204,7 @@ variable "thresholds" {
 
   validation {
     condition     = var.thresholds.hidden_messages < 100000
-    error_message = "thresholds.hidden_messages must be below 100000: the function lets no more messages wait."
+    error_message = "thresholds.hidden_messages must be below 100000: the function hides no more messages than that."
   }
 }
 
