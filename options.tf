@@ -4,12 +4,10 @@ locals {
   # A new version is taken back when the function fails or is throttled.
   gradual_deployments = {
     for function in try(var.gradual_deployment.functions, []) : function => {
-      alarm_names   = [for alarm in ["errors", "throttles"] : "payment-${function}-${alarm}-${var.environment_suffix}"]
+      alarm_names   = local.function_alarm_names[function]
       traffic_shift = var.gradual_deployment.traffic_shift
     }
   }
-
-  backup_name = "payment-backup-${var.environment_suffix}"
 }
 
 # A key of the backups' own: they must be readable when the table's key is not.

@@ -7,12 +7,6 @@ locals {
   # What make layer has built says so, and for which runtime; another's layer is taken as it is.
   layer_made_for = try(one(regex("# for (python\\S+ on \\S+)\n", file(local.layer_stamp))), null)
   layer_wanted   = "${var.runtime.name} on ${var.runtime.architecture}"
-
-  # A gateway's code is packed only where it charges: its module or folder in payments/gateways, and its handlers.
-  gateway_code = {
-    simulator = "payments/**/simulator*"
-    stripe    = "payments/**/stripe*"
-  }
 }
 
 data "archive_file" "functions" {
@@ -48,7 +42,7 @@ data "archive_file" "layer" {
 }
 
 resource "aws_lambda_layer_version" "dependencies" {
-  layer_name               = "payment-dependencies-${var.environment_suffix}"
+  layer_name               = local.layer_names.dependencies
   description              = "The functions' third-party packages, as uv.lock has them."
   filename                 = data.archive_file.layer.output_path
   source_code_hash         = data.archive_file.layer.output_base64sha256

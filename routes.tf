@@ -3,9 +3,6 @@
 # by a JSON pointer and repeats none of their values.
 
 locals {
-  # Its own for each stack: two of them in an account would be counted together.
-  metrics_namespace = "Payments/${var.environment_suffix}"
-
   openapi = jsondecode(file("${path.module}/docs/openapi.json"))
   # Every currency that payments can be made in, with its number of decimals.
   currencies = local.openapi.components.schemas.PaymentRequest.properties.currency["x-exponents"]
