@@ -1,4 +1,4 @@
-# The functions, as one map: what each is for, what it may do, what it is told, and what feeds it. Everything that
+# The functions, as one map: what each is for, what it may do, its environment, and what feeds it. Everything that
 # exists once per function (role, log group, alarms, its place on the dashboard) follows from an entry here.
 
 locals {
@@ -92,7 +92,10 @@ locals {
         TABLE_NAME        = local.table_name
       }
       statements = {
-        record = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
+        record = {
+          actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]
+          resources = [local.table_arn]
+        }
       }
       key_uses = { key = local.key_uses.dynamodb }
     }
@@ -137,6 +140,14 @@ locals {
         settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
       }
       key_uses = { key = local.key_uses.dynamodb }
+    }
+  }
+
+  # A new version is taken back when the function fails or is throttled.
+  gradual_deployments = {
+    for function in try(var.gradual_deployment.functions, []) : function => {
+      alarm_names   = local.function_alarm_names[function]
+      traffic_shift = var.gradual_deployment.traffic_shift
     }
   }
 

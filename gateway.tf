@@ -1,8 +1,9 @@
-# What every gateway needs, the simulator too. Another gateway gets its entry in gateway_code and in gateways, and a file of
-# its own, as stripe.tf is, for what it alone has.
+# What every gateway needs, the simulator too. Another gateway gets an entry in gateway_code and one in gateways, and a
+# file of its own, as stripe.tf is, for what it alone has.
 
 locals {
   # A gateway's code is packed only where it charges: its module or folder in payments/gateways, and its handlers.
+  # Apart from gateways, since var.gateway is checked by it.
   gateway_code = {
     simulator = "payments/**/simulator*"
     stripe    = "payments/**/stripe*"
@@ -56,7 +57,7 @@ locals {
   }
 
   # Apart, since it is known only when the layer is made: nothing but the functions has to wait for that.
-  gateway_layer_arns = { simulator = [], stripe = aws_lambda_layer_version.stripe[*].arn }[var.gateway]
+  gateway_layer_arns = lookup({ stripe = aws_lambda_layer_version.stripe[*].arn }, var.gateway, [])
 }
 
 # The simulator's own books. They belong to the gateway, not to us: an audit compares the two.

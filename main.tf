@@ -38,7 +38,11 @@ module "keys" {
         actions  = ["kms:Decrypt", "kms:GenerateDataKey*"]
         conditions = [
           { test = "StringEquals", variable = "aws:SourceAccount", values = [local.context.account_id] },
-          { test = "ArnLike", variable = "aws:SourceArn", values = ["${local.arn_base.cloudwatch}:alarm:${local.alarm_pattern}"] },
+          {
+            test     = "ArnLike"
+            variable = "aws:SourceArn"
+            values   = ["${local.arn_base.cloudwatch}:alarm:${local.alarm_pattern}"]
+          },
         ]
       }]
     }
@@ -80,7 +84,9 @@ module "table" {
   )
   indexes = merge(local.gateway.indexes, {
     # Keys only: a change of state then never writes the index. Sharded: no customer is too hot (docs/decisions/0006).
-    (local.customer_index_name) = { hash_key = "customer_shard", range_key = "created_at", projection_type = "KEYS_ONLY" }
+    (local.customer_index_name) = {
+      hash_key = "customer_shard", range_key = "created_at", projection_type = "KEYS_ONLY"
+    }
     # Sparse: it holds what is not final, for the reconciler (docs/decisions/0007).
     (local.open_index_name) = { hash_key = "open_shard", range_key = "open_from", projection_type = "KEYS_ONLY" }
   })
@@ -142,16 +148,15 @@ module "function" {
   source   = "./modules/lambda"
   for_each = local.all_functions
 
-  context              = local.context
-  name                 = local.function_names[each.key]
-  description          = each.value.description
-  handler              = "payments.handlers.${each.key}.handler"
-  runtime              = var.runtime.name
-  architecture         = var.runtime.architecture
-  memory_mb            = local.function_settings[each.key].memory_mb
-  timeout_seconds      = local.function_settings[each.key].timeout_seconds
-  reserved_concurrency = local.function_settings[each.key].reserved_concurrency
-  # What is off unless it is asked for: see variables-options.tf.
+  context                 = local.context
+  name                    = local.function_names[each.key]
+  description             = each.value.description
+  handler                 = "payments.handlers.${each.key}.handler"
+  runtime                 = var.runtime.name
+  architecture            = var.runtime.architecture
+  memory_mb               = local.function_settings[each.key].memory_mb
+  timeout_seconds         = local.function_settings[each.key].timeout_seconds
+  reserved_concurrency    = local.function_settings[each.key].reserved_concurrency
   provisioned_concurrency = try(var.function_starts[each.key].provisioned_concurrency, 0)
   snap_start              = try(var.function_starts[each.key].snap_start, false)
   gradual_deployment      = lookup(local.gradual_deployments, each.key, null)
@@ -185,7 +190,8 @@ module "function" {
   schedule   = try(each.value.schedule, null)
   queue_sources = {
     for queue, consumer in local.queue_consumers : queue => {
-      # Not the module's output: by a key that is not written out, it waits for all of the module, and half a minute more.
+      # Not the module's output: by a key that is not written out, it waits for all of the module, and half a minute
+      # more.
       queue_arn           = local.queue_arns[queue]
       kms_alias           = local.key_aliases.sqs
       batch_size          = var.queues.batch_size

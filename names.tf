@@ -24,10 +24,10 @@ locals {
 
   core_functions = ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"]
   # What a gateway has beside them.
-  gateway_functions = { simulator = [], stripe = ["stripe_webhook", "stripe_comparer"] }
+  gateway_functions = { stripe = ["stripe_webhook", "stripe_comparer"] }
   known_functions   = concat(local.core_functions, flatten(values(local.gateway_functions)))
   function_names = {
-    for function in concat(local.core_functions, local.gateway_functions[var.gateway]) :
+    for function in concat(local.core_functions, lookup(local.gateway_functions, var.gateway, [])) :
     function => "payment-${replace(function, "_", "-")}-${var.environment_suffix}"
   }
   # Those that take a new version of a function back.
@@ -102,8 +102,9 @@ locals {
 
   table_arn = "${local.arn_base.dynamodb}:table/${local.table_name}"
   index_arns = {
-    for index in [local.customer_index_name, local.open_index_name, local.gateway_index_name, local.charged_index_name] :
-    index => "${local.table_arn}/index/${index}"
+    for index in [
+      local.customer_index_name, local.open_index_name, local.gateway_index_name, local.charged_index_name,
+    ] : index => "${local.table_arn}/index/${index}"
   }
   ledger_arn        = "${local.arn_base.dynamodb}:table/${local.simulator_ledger_name}"
   queue_arns        = { for queue, name in local.queue_names : queue => "${local.arn_base.sqs}:${name}" }

@@ -30,7 +30,9 @@ output "dashboard_name" {
 
 output "deployments" {
   description = "With gradual_deployment, what starts each function's deployment; see modules/lambda."
-  value       = { for function, instance in module.function : function => instance.deployment if instance.deployment != null }
+  value = {
+    for function, instance in module.function : function => instance.deployment if instance.deployment != null
+  }
 }
 
 output "dynamodb_table_name" {
@@ -44,7 +46,10 @@ output "function_names" {
 }
 
 output "internet_functions" {
-  description = "The functions that reach the internet, by what they do (webhooks: those that deliver them). Every other reaches the VPC's endpoints alone."
+  description = <<-EOT
+    The functions that reach the internet, by what they do (webhooks: those that deliver them). Every other reaches the
+    VPC's endpoints alone.
+  EOT
   value       = module.network.internet_functions
 }
 

@@ -31,12 +31,18 @@ data "archive_file" "layer" {
   lifecycle {
     precondition {
       condition     = local.layer_is_built
-      error_message = "The functions' layer is not in ${var.layer_dir} yet. Build it with `make layer`, then run Terraform again."
+      error_message = <<-EOT
+        The functions' layer is not in ${var.layer_dir} yet. Build it with `make layer`, then run Terraform again.
+      EOT
     }
 
     precondition {
       condition     = local.layer_made_for == null || local.layer_made_for == local.layer_wanted
-      error_message = "The functions' layer in ${var.layer_dir} is for ${coalesce(local.layer_made_for, "another runtime")}, and runtime asks for ${local.layer_wanted}: they could not import it. Build it with `make layer ENV=...`, by the name of the tfvars file in env/."
+      error_message = <<-EOT
+        The functions' layer in ${var.layer_dir} is for ${coalesce(local.layer_made_for, "another runtime")},
+        and runtime asks for ${local.layer_wanted}: they could not import it. Build it with `make layer ENV=...`,
+        by the name of the tfvars file in env/.
+      EOT
     }
   }
 }

@@ -51,7 +51,9 @@ locals {
   stripe_attributes = { gateway_reference = "S", charged_on = "S" }
   stripe_indexes = {
     (local.gateway_index_name) = { hash_key = "gateway_reference", projection_type = "KEYS_ONLY" }
-    (local.charged_index_name) = { hash_key = "charged_on", range_key = "transaction_id", projection_type = "KEYS_ONLY" }
+    (local.charged_index_name) = {
+      hash_key = "charged_on", range_key = "transaction_id", projection_type = "KEYS_ONLY"
+    }
   }
 
   stripe_functions = {
@@ -99,7 +101,7 @@ locals {
 
 # The values are put by hand or by a script (docs/stripe.md), so that no plan and no state ever holds one.
 resource "aws_secretsmanager_secret" "stripe" {
-  #checkov:skip=CKV2_AWS_57:a key is rolled at Stripe, which no rotation of Secrets Manager's can do; docs/stripe.md says how
+  #checkov:skip=CKV2_AWS_57:a key is rolled at Stripe, where Secrets Manager cannot roll it; docs/stripe.md says how
   for_each = local.stripe ? local.stripe_secret_names : {}
 
   name                    = each.value

@@ -1,14 +1,4 @@
-# What is off unless it is asked for. Its variables are in variables-options.tf.
-
-locals {
-  # A new version is taken back when the function fails or is throttled.
-  gradual_deployments = {
-    for function in try(var.gradual_deployment.functions, []) : function => {
-      alarm_names   = local.function_alarm_names[function]
-      traffic_shift = var.gradual_deployment.traffic_shift
-    }
-  }
-}
+# Backups of the payments table by AWS Backup, where var.backup asks for them.
 
 # A key of the backups' own: they must be readable when the table's key is not.
 module "backup_key" {
