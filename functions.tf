@@ -1,11 +1,15 @@
-# The functions, as one map: what each is for, what it may do, what it is told, and what feeds it. Everything that
+# The functions, as one map: what each is for, what it may do, its environment, and what feeds it. Everything that
 # exists once per function (role, log group, alarms, its place on the dashboard) follows from an entry here.
 
 locals {
   function_settings = {
     for function in keys(local.function_names) : function => {
       for setting in ["maximum_concurrency", "memory_mb", "reserved_concurrency", "timeout_seconds"] :
-      setting => try(coalesce(try(var.functions[function][setting], null), try(local.stripe_settings[function][setting], null), try(var.function_defaults[setting], null)), null)
+      setting => try(coalesce(
+        try(var.functions[function][setting], null),
+        try(local.stripe_settings[function][setting], null),
+        try(var.function_defaults[setting], null),
+      ), null)
     }
   }
 
@@ -20,37 +24,27 @@ locals {
     payments = "relay"
   }
 
-  # What each function calls: the services whose actions it is allowed, and the internet for a gateway or a webhook. KMS is
-  # called by the service whose data it protects, and Lambda itself reads the queues and the stream.
+  # What each function calls: the services whose actions it is allowed, and the internet for a gateway or a webhook.
+  # Lambda itself reads the queues and the stream, and KMS is called by the service whose data it protects.
   function_calls = merge(
     {
-      for function, spec in merge(local.functions, local.stripe_functions) : function => concat(
-        [for action in flatten([for statement in merge(spec.statements, lookup(local.gateway_statements, function, {})) : statement.actions]) : split(":", action)[0] if !startswith(action, "kms:")],
-        local.stripe && contains(local.stripe_callers, function) ? ["internet"] : [],
+      for function, spec in local.all_functions : function => concat(
+        flatten([for statement in spec.statements : [for action in statement.actions : split(":", action)[0]]]),
+        local.gateway.internet && contains(local.gateway.callers, function) ? ["internet"] : [],
       )
     },
-    { for function in ["webhooks"] : function => ["internet"] if length(var.webhooks) > 0 },
+    length(var.webhooks) > 0 ? { webhooks = ["internet"] } : {},
   )
 
-  # Who speaks to the payment gateway: what that takes is in stripe.tf.
-  gateway_callers = ["processor", "reconciler"]
-
-  # A key is allowed by its alias, since its id is known only after the first apply, and through one service only.
-  key_statements = {
-    for use, grant in {
-      dynamodb      = { service = "dynamodb", actions = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"] }
-      dynamodb_read = { service = "dynamodb", actions = ["kms:Decrypt", "kms:DescribeKey"] }
-      sns           = { service = "sns", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
-      sqs           = { service = "sqs", actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
-      } : use => {
-      actions   = grant.actions
-      resources = ["arn:${local.context.partition}:kms:${var.region}:${local.context.account_id}:key/*"]
-      conditions = [
-        { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${local.key_aliases[grant.service]}"] },
-        { test = "StringEquals", variable = "kms:ViaService", values = ["${grant.service}.${var.region}.amazonaws.com"] },
-      ]
-    }
+  # What a function does with each key, always through the service whose data it protects.
+  key_uses = {
+    for use, actions in {
+      dynamodb = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
+      sns      = ["kms:Decrypt", "kms:GenerateDataKey"]
+      sqs      = ["kms:Decrypt", "kms:GenerateDataKey"]
+    } : use => { alias = local.key_aliases[use], service = use, actions = actions }
   }
+  reading_key_use = merge(local.key_uses.dynamodb, { actions = ["kms:Decrypt", "kms:DescribeKey"] })
 
   functions = {
     validator = {
@@ -62,8 +56,8 @@ locals {
       }
       statements = {
         accept = { actions = ["dynamodb:PutItem"], resources = [local.table_arn] }
-        key    = local.key_statements.dynamodb
       }
+      key_uses = { key = local.key_uses.dynamodb }
     }
 
     refunder = {
@@ -73,8 +67,8 @@ locals {
       }
       statements = {
         accept = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
-        key    = local.key_statements.dynamodb
       }
+      key_uses = { key = local.key_uses.dynamodb }
     }
 
     relay = {
@@ -86,8 +80,8 @@ locals {
       }
       statements = {
         send = { actions = ["sqs:SendMessage"], resources = concat(values(local.queue_arns), [local.relay_dlq_arn]) }
-        key  = local.key_statements.sqs
       }
+      key_uses = { key = local.key_uses.sqs }
     }
 
     processor = {
@@ -98,21 +92,24 @@ locals {
         TABLE_NAME        = local.table_name
       }
       statements = {
-        record = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
-        key    = local.key_statements.dynamodb
+        record = {
+          actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]
+          resources = [local.table_arn]
+        }
       }
+      key_uses = { key = local.key_uses.dynamodb }
     }
 
     notifier = {
       description = "Announces an outcome as a CloudEvent."
       environment = {
-        EVENT_SOURCE = "/payments/${var.environment_suffix}"
+        EVENT_SOURCE = local.event_source
         TOPIC_ARN    = local.announcements_arn
       }
       statements = {
         announce = { actions = ["sns:Publish"], resources = [local.announcements_arn] }
-        key      = local.key_statements.sns
       }
+      key_uses = { key = local.key_uses.sns }
     }
 
     reader = {
@@ -125,9 +122,9 @@ locals {
       }
       statements = {
         read = { actions = ["dynamodb:BatchGetItem", "dynamodb:GetItem"], resources = [local.table_arn] }
-        list = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.customer_index_name}"] }
-        key  = local.key_statements.dynamodb_read
+        list = { actions = ["dynamodb:Query"], resources = [local.index_arns[local.customer_index_name]] }
       }
+      key_uses = { key = local.reading_key_use }
     }
 
     reconciler = {
@@ -139,10 +136,27 @@ locals {
       }
       schedule = "rate(${var.reconciler.interval_minutes} minute${var.reconciler.interval_minutes == 1 ? "" : "s"})"
       statements = {
-        find   = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.open_index_name}"] }
+        find   = { actions = ["dynamodb:Query"], resources = [local.index_arns[local.open_index_name]] }
         settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
-        key    = local.key_statements.dynamodb
       }
+      key_uses = { key = local.key_uses.dynamodb }
     }
+  }
+
+  # A new version is taken back when the function fails or is throttled.
+  gradual_deployments = {
+    for function in try(var.gradual_deployment.functions, []) : function => {
+      alarm_names   = local.function_alarm_names[function]
+      traffic_shift = var.gradual_deployment.traffic_shift
+    }
+  }
+
+  # Every function of the stack: those above, with what the gateway adds to them, and the gateway's own.
+  all_functions = {
+    for function, spec in merge(local.functions, local.gateway.functions) : function => merge(spec, {
+      environment = merge(spec.environment, try(local.gateway_environments[function], {}))
+      statements  = merge(spec.statements, try(local.gateway.statements[function], {}))
+      key_uses    = merge(spec.key_uses, try(local.gateway.key_uses[function], {}))
+    })
   }
 }

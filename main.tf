@@ -38,7 +38,11 @@ module "keys" {
         actions  = ["kms:Decrypt", "kms:GenerateDataKey*"]
         conditions = [
           { test = "StringEquals", variable = "aws:SourceAccount", values = [local.context.account_id] },
-          { test = "ArnLike", variable = "aws:SourceArn", values = ["${local.arn_base.cloudwatch}:alarm:${local.alarm_pattern}"] },
+          {
+            test     = "ArnLike"
+            variable = "aws:SourceArn"
+            values   = ["${local.arn_base.cloudwatch}:alarm:${local.alarm_pattern}"]
+          },
         ]
       }]
     }
@@ -76,11 +80,13 @@ module "table" {
   hash_key = "transaction_id"
   attributes = merge(
     { transaction_id = "S", customer_shard = "S", created_at = "S", open_shard = "S", open_from = "S" },
-    local.stripe_attributes,
+    local.gateway.attributes,
   )
-  indexes = merge(local.stripe_indexes, {
+  indexes = merge(local.gateway.indexes, {
     # Keys only: a change of state then never writes the index. Sharded: no customer is too hot (docs/decisions/0006).
-    (local.customer_index_name) = { hash_key = "customer_shard", range_key = "created_at", projection_type = "KEYS_ONLY" }
+    (local.customer_index_name) = {
+      hash_key = "customer_shard", range_key = "created_at", projection_type = "KEYS_ONLY"
+    }
     # Sparse: it holds what is not final, for the reconciler (docs/decisions/0007).
     (local.open_index_name) = { hash_key = "open_shard", range_key = "open_from", projection_type = "KEYS_ONLY" }
   })
@@ -89,20 +95,6 @@ module "table" {
   deletion_protection         = var.table.deletion_protection
   kms_key_arn                 = module.keys.keys["dynamodb"].arn
   replicas                    = var.table_replicas
-}
-
-# The simulator's own books. They belong to the gateway, not to us: an audit compares the two.
-module "simulator_ledger" {
-  source = "./modules/dynamodb"
-  count  = var.gateway == "simulator" ? 1 : 0
-
-  context                     = local.context
-  name                        = local.simulator_ledger_name
-  hash_key                    = "idempotency_key"
-  attributes                  = { idempotency_key = "S" }
-  point_in_time_recovery_days = var.table.point_in_time_recovery_days
-  deletion_protection         = false
-  kms_key_arn                 = module.keys.keys["dynamodb"].arn
 }
 
 module "queue" {
@@ -114,7 +106,6 @@ module "queue" {
   dead_letter_queue_name        = local.dead_letter_queue_names[each.key]
   kms_key_arn                   = module.keys.keys["sqs"].arn
   consumer_timeout_seconds      = local.function_settings[each.value].timeout_seconds
-  visibility_timeout_seconds    = 6 * local.function_settings[each.value].timeout_seconds
   max_receive_count             = var.queues.max_receive_count
   retention_seconds             = var.queues.retention_seconds
   dead_letter_retention_seconds = var.queues.dead_letter_retention_seconds
@@ -124,13 +115,12 @@ module "queue" {
 module "relay_dead_letter_queue" {
   source = "./modules/sqs"
 
-  context                    = local.context
-  name                       = local.dead_letter_queue_names.relay
-  dead_letter_queue_name     = null
-  kms_key_arn                = module.keys.keys["sqs"].arn
-  consumer_timeout_seconds   = local.function_settings["relay"].timeout_seconds
-  visibility_timeout_seconds = 6 * local.function_settings["relay"].timeout_seconds
-  retention_seconds          = var.queues.dead_letter_retention_seconds
+  context                  = local.context
+  name                     = local.dead_letter_queue_names.relay
+  dead_letter_queue_name   = null
+  kms_key_arn              = module.keys.keys["sqs"].arn
+  consumer_timeout_seconds = local.function_settings["relay"].timeout_seconds
+  retention_seconds        = var.queues.dead_letter_retention_seconds
 }
 
 module "announcements" {
@@ -156,18 +146,17 @@ module "alarms" {
 
 module "function" {
   source   = "./modules/lambda"
-  for_each = merge(local.functions, local.stripe_functions)
+  for_each = local.all_functions
 
-  context              = local.context
-  name                 = local.function_names[each.key]
-  description          = each.value.description
-  handler              = "payments.handlers.${each.key}.handler"
-  runtime              = var.runtime.name
-  architecture         = var.runtime.architecture
-  memory_mb            = local.function_settings[each.key].memory_mb
-  timeout_seconds      = local.function_settings[each.key].timeout_seconds
-  reserved_concurrency = local.function_settings[each.key].reserved_concurrency
-  # What is off unless it is asked for: see variables-options.tf.
+  context                 = local.context
+  name                    = local.function_names[each.key]
+  description             = each.value.description
+  handler                 = "payments.handlers.${each.key}.handler"
+  runtime                 = var.runtime.name
+  architecture            = var.runtime.architecture
+  memory_mb               = local.function_settings[each.key].memory_mb
+  timeout_seconds         = local.function_settings[each.key].timeout_seconds
+  reserved_concurrency    = local.function_settings[each.key].reserved_concurrency
   provisioned_concurrency = try(var.function_starts[each.key].provisioned_concurrency, 0)
   snap_start              = try(var.function_starts[each.key].snap_start, false)
   gradual_deployment      = lookup(local.gradual_deployments, each.key, null)
@@ -177,9 +166,9 @@ module "function" {
   }
   layer_arns = concat(
     [aws_lambda_layer_version.dependencies.arn],
-    contains(local.stripe_callers, each.key) ? aws_lambda_layer_version.stripe[*].arn : [],
+    contains(local.gateway.callers, each.key) ? local.gateway_layer_arns : [],
   )
-  environment = merge(each.value.environment, lookup(local.gateway_environments, each.key, {}), {
+  environment = merge(each.value.environment, {
     ENVIRONMENT                  = var.environment_suffix
     POWERTOOLS_LOG_LEVEL         = var.log_level
     POWERTOOLS_METRICS_NAMESPACE = local.metrics_namespace
@@ -196,11 +185,13 @@ module "function" {
     subnet_ids         = module.network.private_subnet_ids
     security_group_ids = [module.network.function_security_group_ids[each.key]]
   }
-  statements = merge(each.value.statements, lookup(local.gateway_statements, each.key, {}))
+  statements = each.value.statements
+  key_uses   = each.value.key_uses
   schedule   = try(each.value.schedule, null)
   queue_sources = {
     for queue, consumer in local.queue_consumers : queue => {
-      # Not the module's output: by a key that is not written out, it waits for all of the module, and half a minute more.
+      # Not the module's output: by a key that is not written out, it waits for all of the module, and half a minute
+      # more.
       queue_arn           = local.queue_arns[queue]
       kms_alias           = local.key_aliases.sqs
       batch_size          = var.queues.batch_size
@@ -229,18 +220,28 @@ module "api" {
   authorization          = var.api.authorization
   cognito_user_pool_arns = var.api.cognito_user_pool_arns
   manage_account_logging = var.api.manage_account_logging
-  throttle               = { rate_limit = var.api.rate_limit, burst_limit = var.api.burst_limit, routes = merge(local.stripe_throttles, var.route_throttles) }
-  endpoint               = { type = var.private_api == null ? "REGIONAL" : "PRIVATE", vpc_endpoint_ids = try(var.private_api.vpc_endpoint_ids, []) }
-  custom_domain          = var.custom_domain
-  waf                    = var.waf
-  usage_plan             = var.api.usage_plan ? { quota_limit = var.api.quota_limit, quota_period = var.api.quota_period } : null
+  throttle = {
+    rate_limit  = var.api.rate_limit
+    burst_limit = var.api.burst_limit
+    routes      = merge(local.gateway.throttles, var.route_throttles)
+  }
+  endpoint = {
+    type             = var.private_api == null ? "REGIONAL" : "PRIVATE"
+    vpc_endpoint_ids = try(var.private_api.vpc_endpoint_ids, [])
+  }
+  custom_domain = var.custom_domain
+  waf           = var.waf
+  usage_plan = var.api.usage_plan ? {
+    quota_limit  = var.api.quota_limit
+    quota_period = var.api.quota_period
+  } : null
   logs = {
     retention_days = var.log_retention_days
     kms_key_arn    = module.keys.keys["logs"].arn
   }
 
   routes = {
-    for route, spec in merge(local.routes, local.stripe_routes) : route => merge(spec, {
+    for route, spec in merge(local.routes, local.gateway.routes) : route => merge(spec, {
       function_name = module.function[spec.function].name
       alias_name    = module.function[spec.function].alias_name
       invoke_arn    = module.function[spec.function].invoke_arn
@@ -272,19 +273,22 @@ module "monitoring" {
     }
   }
   dead_letter_queues = { relay = local.dead_letter_queue_names.relay }
-  tables             = { payments = { name = module.table.name, indexes = concat([local.customer_index_name, local.open_index_name], keys(local.stripe_indexes)) } }
-  api                = { name = local.api_name, stage = module.api.stage_name }
+  tables = {
+    payments = {
+      name    = module.table.name
+      indexes = concat([local.customer_index_name, local.open_index_name], keys(local.gateway.indexes))
+    }
+  }
+  api = { name = local.api_name, stage = module.api.stage_name }
 
-  roles = {
+  roles = merge(local.gateway.roles, {
     accepting         = "validator"
     announcing        = "notifier"
     charging          = "processor"
-    comparing         = one([for function in keys(local.stripe_functions) : function if function == "stripe_comparer"])
-    hearing           = one([for function in keys(local.stripe_functions) : function if function == "stripe_webhook"])
     reconcile_minutes = var.reconciler.interval_minutes
     reconciling       = "reconciler"
     refunding         = "refunder"
-  }
+  })
   objectives    = var.objectives
   thresholds    = var.thresholds
   saved_queries = var.saved_queries

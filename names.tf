@@ -18,15 +18,27 @@ locals {
   production = startswith(var.environment_suffix, "prod")
 
   arn_base = {
-    for service in ["dynamodb", "logs", "sns", "sqs", "cloudwatch"] :
+    for service in ["cloudwatch", "dynamodb", "logs", "secretsmanager", "sns", "sqs"] :
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
   }
 
-  core_functions  = ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"]
-  known_functions = concat(local.core_functions, ["stripe_webhook", "stripe_comparer"])
+  core_functions = ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"]
+  # What a gateway has beside them.
+  gateway_functions = { stripe = ["stripe_webhook", "stripe_comparer"] }
+  known_functions   = concat(local.core_functions, flatten(values(local.gateway_functions)))
   function_names = {
-    for function in concat(local.core_functions, keys(local.stripe_functions)) :
+    for function in concat(local.core_functions, lookup(local.gateway_functions, var.gateway, [])) :
     function => "payment-${replace(function, "_", "-")}-${var.environment_suffix}"
+  }
+  # Those that take a new version of a function back.
+  function_alarm_names = {
+    for function in local.known_functions : function => [
+      for alarm in ["errors", "throttles"] : "payment-${function}-${alarm}-${var.environment_suffix}"
+    ]
+  }
+
+  layer_names = {
+    for layer in ["dependencies", "stripe"] : layer => "payment-${layer}-${var.environment_suffix}"
   }
 
   queue_names = {
@@ -54,9 +66,30 @@ locals {
   key_aliases = {
     for use in ["dynamodb", "lambda", "logs", "sns", "sqs"] : use => "payment-${use}-${var.environment_suffix}"
   }
+  # Keys of their own: the key of the other queues stays closed to SNS.
+  subscriber_key_aliases = {
+    for use in ["subscribers", "secrets"] : use => "payment-${use}-${var.environment_suffix}"
+  }
+
+  # Two, since who takes the events must not be able to charge.
+  stripe_secret_names = {
+    for use in ["key", "webhook"] : use => "payment-stripe-${use}-${var.environment_suffix}"
+  }
 
   api_name     = "payment-api-${var.environment_suffix}"
+  backup_name  = "payment-backup-${var.environment_suffix}"
   network_name = "payment-${var.environment_suffix}"
+  event_bus_names = {
+    bus               = "payment-events-${var.environment_suffix}"
+    queue             = "payment-event-bus-${var.environment_suffix}"
+    dead_letter_queue = "payment-event-bus-dlq-${var.environment_suffix}"
+    alarm             = "payment-event-bus-dead-letters-${var.environment_suffix}"
+  }
+
+  # Their own for each stack: two of them in an account would be counted together.
+  metrics_namespace = "Payments/${var.environment_suffix}"
+  # The source of a CloudEvent.
+  event_source = "/payments/${var.environment_suffix}"
 
   # What of this stack CloudWatch may use the stack's keys for.
   alarm_pattern = "payment-*-${var.environment_suffix}"
@@ -67,9 +100,18 @@ locals {
     "aws-waf-logs-${local.api_name}",
   ]
 
-  table_arn         = "${local.arn_base.dynamodb}:table/${local.table_name}"
+  table_arn = "${local.arn_base.dynamodb}:table/${local.table_name}"
+  index_arns = {
+    for index in [
+      local.customer_index_name, local.open_index_name, local.gateway_index_name, local.charged_index_name,
+    ] : index => "${local.table_arn}/index/${index}"
+  }
   ledger_arn        = "${local.arn_base.dynamodb}:table/${local.simulator_ledger_name}"
   queue_arns        = { for queue, name in local.queue_names : queue => "${local.arn_base.sqs}:${name}" }
   relay_dlq_arn     = "${local.arn_base.sqs}:${local.dead_letter_queue_names.relay}"
   announcements_arn = "${local.arn_base.sns}:${local.topic_names.announcements}"
+  # Secrets Manager adds a hyphen and six characters, which are not known at plan.
+  stripe_secret_arns = {
+    for use, name in local.stripe_secret_names : use => "${local.arn_base.secretsmanager}:secret:${name}-??????"
+  }
 }

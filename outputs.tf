@@ -30,7 +30,9 @@ output "dashboard_name" {
 
 output "deployments" {
   description = "With gradual_deployment, what starts each function's deployment; see modules/lambda."
-  value       = { for function, instance in module.function : function => instance.deployment if instance.deployment != null }
+  value = {
+    for function, instance in module.function : function => instance.deployment if instance.deployment != null
+  }
 }
 
 output "dynamodb_table_name" {
@@ -44,7 +46,10 @@ output "function_names" {
 }
 
 output "internet_functions" {
-  description = "The functions that reach the internet, by their keys (webhooks: the functions that deliver them). All others reach only the VPC's endpoints."
+  description = <<-EOT
+    The functions that reach the internet, by their keys (webhooks: the functions that deliver them). All others reach
+    only the VPC's endpoints.
+  EOT
   value       = module.network.internet_functions
 }
 

@@ -7,12 +7,6 @@ locals {
   # What make layer has built says so, and for which runtime; another's layer is taken as it is.
   layer_made_for = try(one(regex("# for (python\\S+ on \\S+)\n", file(local.layer_stamp))), null)
   layer_wanted   = "${var.runtime.name} on ${var.runtime.architecture}"
-
-  # A gateway's code is packed only where it charges: its module or folder in payments/gateways, and its handlers.
-  gateway_code = {
-    simulator = "payments/**/simulator*"
-    stripe    = "payments/**/stripe*"
-  }
 }
 
 data "archive_file" "functions" {
@@ -37,18 +31,24 @@ data "archive_file" "layer" {
   lifecycle {
     precondition {
       condition     = local.layer_is_built
-      error_message = "The functions' layer is not in ${var.layer_dir} yet. Build it with `make layer`, then run Terraform again."
+      error_message = <<-EOT
+        The functions' layer is not in ${var.layer_dir} yet. Build it with `make layer`, then run Terraform again.
+      EOT
     }
 
     precondition {
       condition     = local.layer_made_for == null || local.layer_made_for == local.layer_wanted
-      error_message = "The functions' layer in ${var.layer_dir} is for ${coalesce(local.layer_made_for, "another runtime")}, and runtime asks for ${local.layer_wanted}: they could not import it. Build it with `make layer ENV=...`, by the name of the tfvars file in env/."
+      error_message = <<-EOT
+        The functions' layer in ${var.layer_dir} is for ${coalesce(local.layer_made_for, "another runtime")},
+        and runtime asks for ${local.layer_wanted}: they could not import it. Build it with `make layer ENV=...`,
+        by the name of the tfvars file in env/.
+      EOT
     }
   }
 }
 
 resource "aws_lambda_layer_version" "dependencies" {
-  layer_name               = "payment-dependencies-${var.environment_suffix}"
+  layer_name               = local.layer_names.dependencies
   description              = "The functions' third-party packages, as uv.lock has them."
   filename                 = data.archive_file.layer.output_path
   source_code_hash         = data.archive_file.layer.output_base64sha256

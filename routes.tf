@@ -1,20 +1,26 @@
-# The API's routes, from the OpenAPI document, which is made from the contract in src/payments (make openapi). The gateway
-# refuses what is no JSON object before any code runs; the fields are checked by the function, which names every wrong one
-# by a JSON pointer and repeats none of their values.
+# The API's routes, from the OpenAPI document, which is made from the contract in src/payments (make openapi). API
+# Gateway refuses what is no JSON object before any code runs. The function checks the fields: it names every wrong one
+# by a JSON pointer, and repeats none of their values.
 
 locals {
-  # Its own for each stack: two of them in an account would be counted together.
-  metrics_namespace = "Payments/${var.environment_suffix}"
-
   openapi = jsondecode(file("${path.module}/docs/openapi.json"))
   # Every currency that payments can be made in, with its number of decimals.
-  currencies = local.openapi.components.schemas.PaymentRequest.properties.currency["x-exponents"]
+  currencies = local.schemas.PaymentRequest.properties.currency["x-exponents"]
 
   operations = merge([
     for path, methods in local.openapi.paths : {
-      for method, operation in methods : operation.operationId => merge(operation, { path = path, method = upper(method) })
+      for method, operation in methods :
+      operation.operationId => merge(operation, { path = path, method = upper(method) })
     }
   ]...)
+
+  schemas = local.openapi.components.schemas
+  # The name of the schema of each operation's body. An operation without a body has none.
+  request_schemas = {
+    for name, operation in local.operations :
+    name => basename(operation.requestBody.content["application/json"].schema["$ref"])
+    if can(operation.requestBody)
+  }
 
   routes = {
     for name, operation in local.operations : name => {
@@ -29,10 +35,10 @@ locals {
       }
       request_schema = try(jsonencode({
         "$schema"     = "http://json-schema.org/draft-04/schema#"
-        title         = basename(operation.requestBody.content["application/json"].schema["$ref"])
+        title         = local.request_schemas[name]
         type          = "object"
         minProperties = 1
-        maxProperties = local.openapi.components.schemas[basename(operation.requestBody.content["application/json"].schema["$ref"])].maxProperties
+        maxProperties = local.schemas[local.request_schemas[name]].maxProperties
       }), null)
     }
   }

@@ -5,31 +5,20 @@ locals {
 
   stripe_layer_dir = "${var.layer_dir}-stripe"
 
-  # Two, since who takes the events must not be able to charge.
-  stripe_secret_names = {
-    for use in ["key", "webhook"] : use => "payment-stripe-${use}-${var.environment_suffix}" if local.stripe
+  stripe_secret_statements = {
+    for use, arn in local.stripe_secret_arns : use => {
+      secret = { actions = ["secretsmanager:GetSecretValue"], resources = [arn] }
+    }
   }
 
-  # Secrets Manager adds a hyphen and six characters, which are not known at plan.
-  stripe_secret_statements = {
-    for use, name in local.stripe_secret_names : use => {
-      secret = {
-        actions   = ["secretsmanager:GetSecretValue"]
-        resources = ["arn:${local.context.partition}:secretsmanager:${var.region}:${local.context.account_id}:secret:${name}-??????"]
-      }
-      secret-key = {
-        actions   = ["kms:Decrypt"]
-        resources = ["arn:${local.context.partition}:kms:${var.region}:${local.context.account_id}:key/*"]
-        conditions = [
-          { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${local.subscriber_key_aliases.secrets}"] },
-          { test = "StringEquals", variable = "kms:ViaService", values = ["secretsmanager.${var.region}.amazonaws.com"] },
-        ]
-      }
+  stripe_key_uses = {
+    secret-key = {
+      alias = local.subscriber_key_aliases.secrets, service = "secretsmanager", actions = ["kms:Decrypt"]
     }
   }
 
   # By name only: the value is in no environment, no state and no plan.
-  stripe_environment = {
+  stripe_secret_environment = {
     for use, name in local.stripe_secret_names : use => {
       SECRET_NAME        = name
       SECRET_TTL_SECONDS = tostring(var.webhook_secret_ttl_seconds)
@@ -50,97 +39,70 @@ locals {
   # Who has the package and the key.
   stripe_callers = concat(local.gateway_callers, ["stripe_comparer"])
 
-  # By the gateway's name of a charge, for disputes; and by the day of it, for the comparison (docs/decisions/0030).
-  stripe_attributes = { for name in ["gateway_reference", "charged_on"] : name => "S" if local.stripe }
-  stripe_indexes = {
-    for name, keys in {
-      (local.gateway_index_name) = { hash_key = "gateway_reference" }
-      (local.charged_index_name) = { hash_key = "charged_on", range_key = "transaction_id" }
-    } : name => merge({ projection_type = "KEYS_ONLY" }, keys) if local.stripe
-  }
-
-  gateway_environments = {
+  stripe_environments = {
     for function in local.stripe_callers : function => merge(
-      { GATEWAY = var.gateway },
-      { for name in [local.simulator_ledger_name] : "SIMULATOR_TABLE_NAME" => name if !local.stripe },
-      { for seconds in [local.stripe_timeouts[function]] : "GATEWAY_TIMEOUT_SECONDS" => tostring(seconds) if local.stripe },
-      { for address in var.stripe_address[*] : "STRIPE_ADDRESS" => address if local.stripe },
-      try(local.stripe_environment.key, {}),
+      local.stripe_secret_environment.key,
+      { GATEWAY_TIMEOUT_SECONDS = tostring(local.stripe_timeouts[function]) },
+      var.stripe_address == null ? {} : { STRIPE_ADDRESS = var.stripe_address },
     )
   }
 
-  # The simulator's books are a table; Stripe's are opened by a key.
-  gateway_statements = {
-    for function, actions in {
-      processor       = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
-      reconciler      = ["dynamodb:GetItem"]
-      stripe_comparer = []
-      } : function => merge(
-      { for arn in [local.ledger_arn] : "ledger" => { actions = actions, resources = [arn], conditions = [] } if !local.stripe },
-      { for name, statement in try(local.stripe_secret_statements.key, {}) : name => merge({ conditions = [] }, statement) },
-    )
+  # By the gateway's name of a charge, for disputes; and by the day of it, for the comparison (docs/decisions/0030).
+  stripe_attributes = { gateway_reference = "S", charged_on = "S" }
+  stripe_indexes = {
+    (local.gateway_index_name) = { hash_key = "gateway_reference", projection_type = "KEYS_ONLY" }
+    (local.charged_index_name) = {
+      hash_key = "charged_on", range_key = "transaction_id", projection_type = "KEYS_ONLY"
+    }
   }
 
   stripe_functions = {
-    for function, spec in {
-      stripe_webhook = {
-        description = "Takes Stripe's signed events to the payments that they are about."
-        schedule    = null
-        environment = merge(try(local.stripe_environment.webhook, {}), {
-          GATEWAY_INDEX_NAME = local.gateway_index_name
-          TABLE_NAME         = local.table_name
-        })
-        statements = merge(
-          {
-            settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
-            find   = { actions = ["dynamodb:Query"], resources = ["${local.table_arn}/index/${local.gateway_index_name}"] }
-            key    = local.key_statements.dynamodb
-          },
-          try(local.stripe_secret_statements.webhook, {}),
-        )
+    stripe_webhook = {
+      description = "Takes Stripe's signed events to the payments that they are about."
+      environment = merge(local.stripe_secret_environment.webhook, {
+        GATEWAY_INDEX_NAME = local.gateway_index_name
+        TABLE_NAME         = local.table_name
+      })
+      statements = merge(local.stripe_secret_statements.webhook, {
+        settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
+        find   = { actions = ["dynamodb:Query"], resources = [local.index_arns[local.gateway_index_name]] }
+      })
+      key_uses = merge(local.stripe_key_uses, { key = local.key_uses.dynamodb })
+    }
+
+    stripe_comparer = {
+      description = "Compares a day of Stripe's books with the table, and announces what differs."
+      # When the day is over everywhere that a clock may be wrong.
+      schedule = "cron(30 2 * * ? *)"
+      environment = {
+        CHARGED_INDEX_NAME = local.charged_index_name
+        EVENT_SOURCE       = local.event_source
+        GATEWAY_INDEX_NAME = local.gateway_index_name
+        TABLE_NAME         = local.table_name
+        TOPIC_ARN          = local.announcements_arn
       }
-      stripe_comparer = {
-        description = "Compares a day of Stripe's books with the table, and announces what differs."
-        # When the day is over everywhere that a clock may be wrong.
-        schedule = "cron(30 2 * * ? *)"
-        environment = {
-          CHARGED_INDEX_NAME = local.charged_index_name
-          EVENT_SOURCE       = "/payments/${var.environment_suffix}"
-          GATEWAY_INDEX_NAME = local.gateway_index_name
-          TABLE_NAME         = local.table_name
-          TOPIC_ARN          = local.announcements_arn
+      statements = {
+        read = { actions = ["dynamodb:GetItem"], resources = [local.table_arn] }
+        find = {
+          actions   = ["dynamodb:Query"]
+          resources = [for index in [local.gateway_index_name, local.charged_index_name] : local.index_arns[index]]
         }
-        statements = {
-          read = { actions = ["dynamodb:GetItem"], resources = [local.table_arn] }
-          find = {
-            actions   = ["dynamodb:Query"]
-            resources = [for index in [local.gateway_index_name, local.charged_index_name] : "${local.table_arn}/index/${index}"]
-          }
-          announce  = { actions = ["sns:Publish"], resources = [local.announcements_arn] }
-          key       = local.key_statements.dynamodb_read
-          topic-key = local.key_statements.sns
-        }
+        announce = { actions = ["sns:Publish"], resources = [local.announcements_arn] }
       }
-    } : function => merge(spec, { statements = { for name, statement in spec.statements : name => merge({ conditions = [] }, statement) } }) if local.stripe
+      key_uses = { key = local.reading_key_use, topic-key = local.key_uses.sns }
+    }
   }
 
   # Stripe holds no credentials of AWS. It signs what it sends, and the function hears nobody else.
   stripe_routes = {
-    for function in keys(local.stripe_functions) : "stripeWebhook" => {
-      method   = "POST"
-      path     = "/gateways/stripe/webhook"
-      function = function
-      open     = true
-    } if function == "stripe_webhook"
+    stripeWebhook = { method = "POST", path = "/gateways/stripe/webhook", function = "stripe_webhook", open = true }
   }
-
-  stripe_throttles = { for route in keys(local.stripe_routes) : route => var.stripe_webhook_throttle }
 }
 
 # The values are put by hand or by a script (docs/stripe.md), so that no plan and no state ever holds one.
 resource "aws_secretsmanager_secret" "stripe" {
-  #checkov:skip=CKV2_AWS_57:a key is rolled at Stripe, which no rotation of Secrets Manager's can do; docs/stripe.md says how
-  for_each = local.stripe_secret_names
+  #checkov:skip=CKV2_AWS_57:a key is rolled at Stripe, where Secrets Manager cannot roll it; docs/stripe.md says how
+  for_each = local.stripe ? local.stripe_secret_names : {}
 
   name                    = each.value
   description             = each.key == "key" ? "Stripe's API key" : "The secrets that sign Stripe's events"
@@ -160,7 +122,10 @@ data "archive_file" "stripe_layer" {
   lifecycle {
     precondition {
       condition     = fileexists("${path.root}/${local.stripe_layer_dir}/requirements.txt")
-      error_message = "The layer of Stripe's package is not in ${local.stripe_layer_dir} yet. Build it with `make layer`, then run Terraform again."
+      error_message = <<-EOT
+        The layer of Stripe's package is not in ${local.stripe_layer_dir} yet. Build it with `make layer`, then run
+        Terraform again.
+      EOT
     }
   }
 }
@@ -168,7 +133,7 @@ data "archive_file" "stripe_layer" {
 resource "aws_lambda_layer_version" "stripe" {
   count = local.stripe ? 1 : 0
 
-  layer_name               = "payment-stripe-${var.environment_suffix}"
+  layer_name               = local.layer_names.stripe
   description              = "Stripe's package, as uv.lock has it."
   filename                 = data.archive_file.stripe_layer[0].output_path
   source_code_hash         = data.archive_file.stripe_layer[0].output_base64sha256
@@ -177,7 +142,10 @@ resource "aws_lambda_layer_version" "stripe" {
 }
 
 output "stripe" {
-  description = "With gateway = \"stripe\", the function that compares the books, the names of the secrets that want a value, and the address to give to Stripe for its events; null without."
+  description = <<-EOT
+    With gateway = "stripe", the function that compares the books, the names of the secrets that want a value, and the
+    address to give to Stripe for its events; null without.
+  EOT
   value = local.stripe ? {
     comparer_function_name = module.function["stripe_comparer"].name
     secret_names           = local.stripe_secret_names

@@ -7,14 +7,8 @@ locals {
     "gateway.difference", "payment.dispute_closed", "payment.disputed", "payment.failed", "payment.processed",
     "payment.refund_failed", "payment.refund_unknown", "payment.refunded", "payment.unknown",
   ]
-
-  subscriber_key_aliases = {
-    subscribers = "payment-subscribers-${var.environment_suffix}"
-    secrets     = "payment-secrets-${var.environment_suffix}"
-  }
 }
 
-# Keys of their own: the key of the other queues stays closed to SNS.
 module "subscriber_keys" {
   source = "./modules/kms"
 
@@ -57,11 +51,17 @@ module "webhooks" {
   topic_arn             = module.announcements.arn
   alarm_topic_arn       = module.alarms.arn
   metrics_namespace     = local.metrics_namespace
-  queue_key             = { arn = try(module.subscriber_keys.keys["subscribers"].arn, ""), alias = local.subscriber_key_aliases.subscribers }
-  secret_key            = { arn = try(module.subscriber_keys.keys["secrets"].arn, ""), alias = local.subscriber_key_aliases.secrets }
-  secret_recovery_days  = var.key_deletion_window_days
-  secret_ttl_seconds    = var.webhook_secret_ttl_seconds
-  retention_seconds     = var.queues.retention_seconds
+  queue_key = {
+    arn   = try(module.subscriber_keys.keys["subscribers"].arn, "")
+    alias = local.subscriber_key_aliases.subscribers
+  }
+  secret_key = {
+    arn   = try(module.subscriber_keys.keys["secrets"].arn, "")
+    alias = local.subscriber_key_aliases.secrets
+  }
+  secret_recovery_days = var.key_deletion_window_days
+  secret_ttl_seconds   = var.webhook_secret_ttl_seconds
+  retention_seconds    = var.queues.retention_seconds
   function = {
     architecture = var.runtime.architecture
     runtime      = var.runtime.name
@@ -84,7 +84,7 @@ module "webhooks" {
     }
     network = {
       subnet_ids         = module.network.private_subnet_ids
-      security_group_ids = [for function, group in module.network.function_security_group_ids : group if function == "webhooks"]
+      security_group_ids = length(var.webhooks) > 0 ? [module.network.function_security_group_ids["webhooks"]] : []
     }
   }
 }
@@ -94,13 +94,16 @@ module "event_bus" {
   count  = var.event_bus ? 1 : 0
 
   context                = local.context
-  name                   = "payment-events-${var.environment_suffix}"
-  queue_name             = "payment-event-bus-${var.environment_suffix}"
-  dead_letter_queue_name = "payment-event-bus-dlq-${var.environment_suffix}"
-  alarm_name             = "payment-event-bus-dead-letters-${var.environment_suffix}"
+  name                   = local.event_bus_names.bus
+  queue_name             = local.event_bus_names.queue
+  dead_letter_queue_name = local.event_bus_names.dead_letter_queue
+  alarm_name             = local.event_bus_names.alarm
   topic_arn              = module.announcements.arn
   alarm_topic_arn        = module.alarms.arn
-  queue_key              = { arn = module.subscriber_keys.keys["subscribers"].arn, alias = local.subscriber_key_aliases.subscribers }
+  queue_key = {
+    arn   = module.subscriber_keys.keys["subscribers"].arn
+    alias = local.subscriber_key_aliases.subscribers
+  }
 }
 
 output "event_bus_dlq_url" {

@@ -10,7 +10,7 @@ from local.hcl import Module
 
 LAYER = BUILD / "layer" / "python"
 _TERRAFORM = Module(ROOT)
-# What package.tf leaves out of every zip, and what it leaves out unless a gateway charges.
+# What package.tf leaves out of every zip, and (gateway.tf) what it leaves out unless a gateway charges.
 _NEVER: list[str] = _TERRAFORM.lists("data", "archive_file", "functions", name="excludes")[0]
 _GATEWAYS: dict[str, str] = _TERRAFORM.local("gateway_code")
 

@@ -31,24 +31,20 @@ locals {
       statements = {
         keep = { actions = ["dynamodb:PutItem"], resources = [module.orders.arn] }
         send = { actions = ["sqs:SendMessage"], resources = [module.shipments.arn] }
-        keys = local.key_statement
       }
       queue_sources = {}
     }
     ship = {
       description   = "Ships an order."
-      statements    = { mark = { actions = ["dynamodb:UpdateItem"], resources = [module.orders.arn] }, keys = local.key_statement }
+      statements    = { mark = { actions = ["dynamodb:UpdateItem"], resources = [module.orders.arn] } }
       queue_sources = { shipments = { queue_arn = module.shipments.arn, kms_alias = var.keys.data.alias } }
     }
   }
 
-  key_statement = {
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = ["arn:${local.context.partition}:kms:${var.region}:${local.context.account_id}:key/*"]
-    conditions = [
-      { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${var.keys.data.alias}"] },
-      { test = "StringEquals", variable = "kms:ViaService", values = [for service in ["dynamodb", "sqs"] : "${service}.${var.region}.amazonaws.com"] },
-    ]
+  key_uses = {
+    for service in ["dynamodb", "sqs"] : service => {
+      alias = var.keys.data.alias, service = service, actions = ["kms:Decrypt", "kms:GenerateDataKey"]
+    }
   }
 }
 
@@ -65,12 +61,11 @@ module "orders" {
 module "shipments" {
   source = "../../modules/sqs"
 
-  context                    = local.context
-  name                       = "orders-shipments"
-  dead_letter_queue_name     = "orders-shipments-dlq"
-  kms_key_arn                = var.keys.data.arn
-  consumer_timeout_seconds   = 30
-  visibility_timeout_seconds = 180
+  context                  = local.context
+  name                     = "orders-shipments"
+  dead_letter_queue_name   = "orders-shipments-dlq"
+  kms_key_arn              = var.keys.data.arn
+  consumer_timeout_seconds = 30
 }
 
 module "function" {
@@ -89,6 +84,7 @@ module "function" {
   network     = var.network
 
   statements    = each.value.statements
+  key_uses      = local.key_uses
   queue_sources = each.value.queue_sources
 }
 

@@ -3,10 +3,11 @@ locals {
 
   # A key's id is known after the first apply only; its alias is ours, and KMS checks it at every call.
   key_uses = merge(
-    { "lambda-environment" = { service = "lambda", alias = var.kms_alias, actions = ["kms:Decrypt"] } },
-    { for name, source in var.queue_sources : "sqs-${name}" => { service = "sqs", alias = source.kms_alias, actions = ["kms:Decrypt"] } },
-    { for name, source in var.stream_sources : "stream-${name}" => { service = "dynamodb", alias = source.kms_alias, actions = ["kms:Decrypt"] } },
-    { for name, source in var.stream_sources : "on-failure-${name}" => { service = "sqs", alias = source.on_failure_kms_alias, actions = ["kms:Decrypt", "kms:GenerateDataKey"] } },
+    { "key-lambda-environment" = { service = "lambda", alias = var.kms_alias, actions = ["kms:Decrypt"] } },
+    { for name, source in var.queue_sources : "key-sqs-${name}" => { service = "sqs", alias = source.kms_alias, actions = ["kms:Decrypt"] } },
+    { for name, source in var.stream_sources : "key-stream-${name}" => { service = "dynamodb", alias = source.kms_alias, actions = ["kms:Decrypt"] } },
+    { for name, source in var.stream_sources : "key-on-failure-${name}" => { service = "sqs", alias = source.on_failure_kms_alias, actions = ["kms:Decrypt", "kms:GenerateDataKey"] } },
+    { for name, use in var.key_uses : "own-${name}" => use },
   )
 
   network_actions      = ["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
@@ -41,7 +42,7 @@ locals {
       }
     },
     {
-      for use, key in local.key_uses : "key-${use}" => {
+      for name, key in local.key_uses : name => {
         actions   = key.actions
         resources = [local.key_arns]
         conditions = [

@@ -81,6 +81,27 @@ variable "handler" {
   nullable    = false
 }
 
+variable "key_uses" {
+  description = "The KMS keys that the function may use, by a name of your choice: the key's alias (without alias/), the actions, and the only service that may use the key for it (dynamodb, secretsmanager, sns or sqs)."
+  type = map(object({
+    actions = list(string)
+    alias   = string
+    service = string
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue(flatten([for use in values(var.key_uses) : [for action in use.actions : can(regex("^kms:[A-Za-z]+$", action))]]))
+    error_message = "key_uses: name each action of KMS in full, such as kms:Decrypt; a star is refused."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.key_uses), keys(var.statements))) == 0
+    error_message = "key_uses and statements must not share a name: only one of the two rights would be given."
+  }
+}
+
 variable "kms_alias" {
   description = "The alias (without alias/) of the key that encrypts the environment."
   type        = string

@@ -2,6 +2,9 @@ locals {
   arn_base = "arn:${var.context.partition}:sqs:${var.context.region}:${var.context.account_id}"
   arn      = "${local.arn_base}:${var.name}"
 
+  # AWS asks for this much, or a message could come back while it is still worked on.
+  visibility_timeout_seconds = 6 * var.consumer_timeout_seconds + var.batching_window_seconds
+
   policies = {
     for name in compact([var.name, var.dead_letter_queue_name]) : name => jsonencode({
       Version = "2012-10-17"
@@ -34,7 +37,7 @@ resource "aws_sqs_queue" "this" {
   message_retention_seconds         = var.retention_seconds
   policy                            = local.policies[var.name]
   receive_wait_time_seconds         = var.receive_wait_seconds
-  visibility_timeout_seconds        = var.visibility_timeout_seconds
+  visibility_timeout_seconds        = local.visibility_timeout_seconds
 }
 
 # Apart from the queue, so that both queues are made at once: each takes Terraform almost half a minute.
@@ -60,7 +63,7 @@ resource "aws_sqs_queue" "dead_letter" {
   message_retention_seconds         = var.dead_letter_retention_seconds
   policy                            = local.policies[var.dead_letter_queue_name]
   receive_wait_time_seconds         = var.receive_wait_seconds
-  visibility_timeout_seconds        = var.visibility_timeout_seconds
+  visibility_timeout_seconds        = local.visibility_timeout_seconds
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
     sourceQueueArns   = [local.arn]

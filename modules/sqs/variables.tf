@@ -13,13 +13,23 @@ variable "batching_window_seconds" {
   type        = number
   default     = 0
   nullable    = false
+
+  validation {
+    condition     = var.batching_window_seconds >= 0 && var.batching_window_seconds <= 300
+    error_message = "batching_window_seconds must be from 0 to 300, as Lambda allows."
+  }
 }
 
 variable "consumer_timeout_seconds" {
-  description = "The consumer's time-out, in seconds."
+  description = "The consumer's time-out, in seconds. A message stays hidden for six times as long while it is processed."
   type        = number
   default     = 30
   nullable    = false
+
+  validation {
+    condition     = var.consumer_timeout_seconds >= 1 && var.consumer_timeout_seconds <= 900
+    error_message = "consumer_timeout_seconds must be from 1 to 900, as Lambda allows."
+  }
 }
 
 variable "dead_letter_queue_name" {
@@ -105,17 +115,5 @@ variable "senders" {
   validation {
     condition     = alltrue([for source in values(var.senders) : endswith(source.service, ".amazonaws.com") && can(regex("^arn:[a-z-]+:[a-z0-9-]+:[^*]+$", source.arn))])
     error_message = "senders must name a service principal, such as sns.amazonaws.com, and one resource by its whole ARN: with a star, a stranger's resource could send."
-  }
-}
-
-variable "visibility_timeout_seconds" {
-  description = "How long a message stays hidden while it is processed, in seconds."
-  type        = number
-  default     = 180
-  nullable    = false
-
-  validation {
-    condition     = var.visibility_timeout_seconds >= 6 * var.consumer_timeout_seconds + var.batching_window_seconds && var.visibility_timeout_seconds <= 43200
-    error_message = "visibility_timeout_seconds must be at least 6 × consumer_timeout_seconds + batching_window_seconds, or a message comes back while it is still worked on; and at most 43200."
   }
 }

@@ -26,7 +26,6 @@ module "queue" {
   dead_letter_queue_name        = "payment-webhook-${each.key}-dlq-${var.suffix}"
   kms_key_arn                   = var.queue_key.arn
   consumer_timeout_seconds      = local.timeouts[each.key]
-  visibility_timeout_seconds    = 6 * local.timeouts[each.key]
   max_receive_count             = length(each.value.retry_delays_seconds) + 1
   retention_seconds             = var.retention_seconds
   dead_letter_retention_seconds = 1209600
@@ -100,13 +99,8 @@ module "function" {
       resources  = [local.secret_arns[each.key]]
       conditions = [{ test = "StringLike", variable = "secretsmanager:VersionStage", values = [local.switched_off] }]
     }
-    secret-key = {
-      actions   = ["kms:Decrypt"]
-      resources = ["arn:${var.context.partition}:kms:${var.context.region}:${var.context.account_id}:key/*"]
-      conditions = [
-        { test = "ForAnyValue:StringEquals", variable = "kms:ResourceAliases", values = ["alias/${var.secret_key.alias}"] },
-        { test = "StringEquals", variable = "kms:ViaService", values = ["secretsmanager.${var.context.region}.amazonaws.com"] },
-      ]
-    }
+  }
+  key_uses = {
+    secret-key = { alias = var.secret_key.alias, service = "secretsmanager", actions = ["kms:Decrypt"] }
   }
 }

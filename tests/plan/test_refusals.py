@@ -15,6 +15,7 @@ pytestmark = pytest.mark.plan
 LOCK = "{ min_retention_days = %s }"
 DOMAIN = '{ name = "pay.example.com", certificate_arn = "arn:aws:acm:ap-southeast-1:000000000000:certificate/a"%s }'
 ROUTE = '{ a = { function_name = "a", alias_name = "live", invoke_arn = "a", %s } }'
+KEY_USE = '{ %s = { alias = "a", service = "sqs", actions = ["%s"] } }'
 QUEUE = '{ a = { queue_arn = "arn:aws:sqs:ap-southeast-1:000000000000:a", kms_alias = "a", %s } }'
 STREAM = (
     '{ a = { stream_arn = "a", stream_arn_pattern = "a", kms_alias = "a", on_failure_kms_alias = "a", '
@@ -127,6 +128,8 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
             {"gradual_deployment": '{ alarm_names = ["a"], traffic_shift = "CodeDeployDefault.Slowly" }'},
             "traffic_shift must be one of CodeDeploy's own for Lambda",
         ),
+        ({"key_uses": KEY_USE % ("a", "kms:*")}, "name each action of KMS in full"),
+        ({"key_uses": KEY_USE % ("read", "kms:Decrypt")}, "key_uses and statements must not share a name"),
         ({"logs": '{ retention_days = 1, kms_key_arn = "a", level = "LOUD" }'}, "logs.level must be TRACE"),
         ({"memory_mb": "64"}, "memory_mb must be from 128 to 10240"),
         ({"name": '"a b"'}, "name must be 1 to 64 letters"),
@@ -182,6 +185,8 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"subscriptions": '{ a = { protocol = "http", endpoint = "http://a" } }'}, "Plain http is refused"),
     ],
     "sqs": [
+        ({"batching_window_seconds": "301"}, "batching_window_seconds must be from 0 to 300"),
+        ({"consumer_timeout_seconds": "901"}, "consumer_timeout_seconds must be from 1 to 900"),
         ({"dead_letter_retention_seconds": "345600"}, "must be more than retention_seconds"),
         ({"max_receive_count": "0"}, "max_receive_count must be from 1 to 1000"),
         ({"name": '"a b"'}, "name must be 1 to 80 letters"),
@@ -191,7 +196,6 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
             {"senders": '{ a = { service = "sns.amazonaws.com", arn = "arn:aws:sns:*" } }'},
             "senders must name a service principal",
         ),
-        ({"visibility_timeout_seconds": "100"}, "must be at least 6 × consumer_timeout_seconds"),
     ],
     "webhooks": [
         ({"allowed_private_cidrs": '["loopback"]'}, "allowed_private_cidrs must be CIDR blocks"),

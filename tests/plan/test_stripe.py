@@ -80,10 +80,10 @@ def test_only_who_charges_carries_the_package(root: Plan) -> None:
     carriers = {
         block.name_labels[0]: block.attribute("layer_arns").to_hcl()
         for block in terraform.blocks("module")
-        if "aws_lambda_layer_version.stripe" in block.to_hcl()
+        if "gateway_layer_arns" in block.to_hcl()
     }
     assert carriers.keys() == {"function"}
-    assert "contains(local.stripe_callers, each.key) ? aws_lambda_layer_version.stripe" in carriers["function"]
+    assert "contains(local.gateway.callers, each.key) ? local.gateway_layer_arns" in carriers["function"]
     assert terraform.local("gateway_callers") == ["processor", "reconciler"]
     assert terraform.local("stripe_callers") == '${concat(local.gateway_callers, ["stripe_comparer"])}'
 

@@ -33,14 +33,14 @@ class SecretError(DeliveryError):
     """There is no secret to sign with."""
 
 
-class _SigningSecrets(Struct, frozen=True):
+class _EndpointSecrets(Struct, frozen=True):
     secrets: list[str]
 
 
 def signers(text: str) -> list[Webhook]:
     """Return what signs with each valid secret of a secret's JSON; raises SecretError where there is none."""
     try:
-        listed = msgspec.json.decode(text, type=_SigningSecrets).secrets
+        listed = msgspec.json.decode(text, type=_EndpointSecrets).secrets
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise SecretError('the secret must be JSON: {"secrets": ["whsec_..."]}') from error
     valid = [key for key in map(_key, listed) if key is not None]

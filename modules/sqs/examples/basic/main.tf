@@ -33,10 +33,9 @@ resource "aws_kms_key" "example" {
 module "queue" {
   source = "../.."
 
-  context                    = local.context
-  name                       = "payment-example"
-  dead_letter_queue_name     = "payment-example-dlq"
-  consumer_timeout_seconds   = 30
-  visibility_timeout_seconds = 180
-  kms_key_arn                = aws_kms_key.example.arn
+  context                  = local.context
+  name                     = "payment-example"
+  dead_letter_queue_name   = "payment-example-dlq"
+  consumer_timeout_seconds = 30
+  kms_key_arn              = aws_kms_key.example.arn
 }

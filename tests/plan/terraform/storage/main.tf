@@ -36,12 +36,11 @@ module "keys" {
 module "queue" {
   source = "../../../../modules/sqs"
 
-  context                    = local.context
-  name                       = "payment-storage-test"
-  dead_letter_queue_name     = "payment-storage-test-dlq"
-  consumer_timeout_seconds   = 30
-  visibility_timeout_seconds = 180
-  kms_key_arn                = module.keys.keys["storage"].arn
+  context                  = local.context
+  name                     = "payment-storage-test"
+  dead_letter_queue_name   = "payment-storage-test-dlq"
+  consumer_timeout_seconds = 30
+  kms_key_arn              = module.keys.keys["storage"].arn
 }
 
 module "table" {

@@ -1,16 +1,4 @@
-# What is off unless it is asked for. Its variables are in variables-options.tf.
-
-locals {
-  # A new version is taken back when the function fails or is throttled.
-  gradual_deployments = {
-    for function in try(var.gradual_deployment.functions, []) : function => {
-      alarm_names   = [for alarm in ["errors", "throttles"] : "payment-${function}-${alarm}-${var.environment_suffix}"]
-      traffic_shift = var.gradual_deployment.traffic_shift
-    }
-  }
-
-  backup_name = "payment-backup-${var.environment_suffix}"
-}
+# Backups of the payments table by AWS Backup, where var.backup asks for them.
 
 # A key of the backups' own: they must be readable when the table's key is not.
 module "backup_key" {

@@ -1,0 +1,167 @@
+# How the functions run.
+
+variable "function_defaults" {
+  description = <<-EOT
+    What each function starts from: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; a new
+    AWS account often has too few to reserve).
+  EOT
+  type = object({
+    memory_mb            = optional(number, 512)
+    reserved_concurrency = optional(number, -1)
+    timeout_seconds      = optional(number, 30)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.function_defaults.memory_mb >= 128 && var.function_defaults.memory_mb <= 10240
+    error_message = "function_defaults.memory_mb must be from 128 to 10240."
+  }
+
+  validation {
+    condition     = var.function_defaults.timeout_seconds >= 3 && var.function_defaults.timeout_seconds <= 120
+    error_message = <<-EOT
+      function_defaults.timeout_seconds must be from 3 to 120: the queues hide a message for six times as long.
+    EOT
+  }
+}
+
+variable "function_starts" {
+  description = <<-EOT
+    What makes a function's first call fast, by its name: provisioned_concurrency keeps instances ready, at a price for
+    every hour; snap_start starts a version from a snapshot of its memory. One or the other. See modules/lambda.
+  EOT
+  type = map(object({
+    provisioned_concurrency = optional(number, 0)
+    snap_start              = optional(bool, false)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.function_starts), local.known_functions)) == 0
+    error_message = "function_starts has a name that is none of ${join(", ", local.known_functions)}."
+  }
+
+  validation {
+    condition = alltrue([
+      for start in values(var.function_starts) : !(start.snap_start && start.provisioned_concurrency > 0)
+    ])
+    error_message = <<-EOT
+      function_starts: choose provisioned_concurrency or snap_start for a function; Lambda refuses both together.
+    EOT
+  }
+}
+
+variable "functions" {
+  description = <<-EOT
+    Where a function differs from function_defaults, by its name: validator, refunder, relay, processor, notifier,
+    reader, reconciler, stripe_webhook, stripe_comparer. maximum_concurrency bounds how many batches of its queue are
+    worked on at once (processor and notifier).
+  EOT
+  type = map(object({
+    maximum_concurrency  = optional(number)
+    memory_mb            = optional(number)
+    reserved_concurrency = optional(number)
+    timeout_seconds      = optional(number)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.functions), local.known_functions)) == 0
+    error_message = "functions has a name that is none of ${join(", ", local.known_functions)}."
+  }
+
+  validation {
+    condition = alltrue([
+      for seconds in values(var.functions)[*].timeout_seconds :
+      coalesce(seconds, 30) >= 3 && coalesce(seconds, 30) <= 120
+    ])
+    error_message = "functions: timeout_seconds must be from 3 to 120: the queues hide a message for six times as long."
+  }
+
+  validation {
+    condition = alltrue([
+      for most in values(var.functions)[*].maximum_concurrency : coalesce(most, 2) >= 2 && coalesce(most, 2) <= 1000
+    ])
+    error_message = "functions: maximum_concurrency must be from 2 to 1000, as Lambda demands of a queue's mapping."
+  }
+
+  validation {
+    condition = alltrue([
+      for function in values(local.queue_consumers) : (
+        try(var.functions[function].reserved_concurrency, null) == null ||
+        try(var.functions[function].maximum_concurrency <= var.functions[function].reserved_concurrency, false)
+      )
+    ])
+    error_message = <<-EOT
+      functions: with reserved_concurrency, ${join(" and ", sort(values(local.queue_consumers)))} need a
+      maximum_concurrency that is not above it. What the queue hands over beyond the reserve is throttled, and counts as
+      a delivery: payments would end in the dead-letter queue untried.
+    EOT
+  }
+}
+
+variable "gradual_deployment" {
+  description = <<-EOT
+    Which functions' calls are shifted to a new version by CodeDeploy, and by which of its deployment configurations;
+    shifted back when the function's alarm for errors or throttles is raised. Null moves every alias at once. Read
+    Gradual deployment in modules/lambda before switching it on.
+  EOT
+  type = object({
+    functions     = optional(set(string), ["validator", "refunder", "relay", "processor", "notifier", "reader"])
+    traffic_shift = optional(string, "CodeDeployDefault.LambdaCanary10Percent5Minutes")
+  })
+  default = null
+
+  validation {
+    condition     = length(setsubtract(try(var.gradual_deployment.functions, []), local.known_functions)) == 0
+    error_message = "gradual_deployment.functions has a name that is none of ${join(", ", local.known_functions)}."
+  }
+}
+
+variable "layer_dir" {
+  description = <<-EOT
+    The folder of the functions' layer as built: `make layer` builds build/layer for Lambda, and build/layer-local for
+    the Python of this machine.
+  EOT
+  type        = string
+  default     = "build/layer"
+  nullable    = false
+}
+
+variable "log_level" {
+  description = "The least level that the functions log: DEBUG, INFO, WARN or ERROR."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "log_level must be DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "runtime" {
+  description = <<-EOT
+    The functions' runtime and processor architecture. `make layer ENV=prod` builds the layer for those of
+    env/prod.tfvars.
+  EOT
+  type = object({
+    architecture = optional(string, "arm64")
+    name         = optional(string, "python3.13")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.runtime.architecture)
+    error_message = "runtime.architecture must be arm64 or x86_64."
+  }
+
+  validation {
+    condition     = contains(["python3.11", "python3.12", "python3.13"], var.runtime.name)
+    error_message = "runtime.name must be python3.11, python3.12 or python3.13."
+  }
+}
