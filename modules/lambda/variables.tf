@@ -82,7 +82,7 @@ variable "handler" {
 }
 
 variable "key_uses" {
-  description = "The KMS keys that the function may use, by a name of your choice: the key's alias (without alias/), the actions, and the only service that may use the key for it (dynamodb, secretsmanager, sns or sqs)."
+  description = "The KMS keys that the function may use, by a name of your choice: the key's alias (without alias/), the actions, and the one service that uses the key (dynamodb, secretsmanager, sns or sqs)."
   type = map(object({
     actions = list(string)
     alias   = string

@@ -29,26 +29,40 @@ threading token tokenize traceback types typing urllib uuid warnings weakref xml
 POWERTOOLS = {"exceptions", "logging", "metrics", "package_logger", "shared", "tracing", "utilities", "warnings"}
 
 EVERYWHERE = """
-aws cards currencies handlers handling model money once settings telemetry transitions
+domain.cards domain.currencies domain.errors domain.money
+runtime.calls runtime.client runtime.handler runtime.settings runtime.telemetry
 """
-OWN = {
-    "deliverer": {"batch", "webhooks"},
-    "notifier": {"announcing", "relaying"},
-    "processor": {"batch", "charging", "gateway", "gateways", "simulator", "store"},
-    "reader": {"contract", "problems", "store"},
-    "reconciler": {"charging", "contract", "gateway", "gateways", "reconciling", "simulator", "store"},
-    "refunder": {"contract", "problems", "refunding", "store"},
-    "relay": {"relaying"},
-    "stripe_comparer": {
-        *("announcing", "charging", "contract", "gateway", "gateways", "relaying", "store"),
-        "stripe_comparing",
-    },
-    "stripe_webhook": {
-        *("charging", "contract", "gateway", "problems", "secrets", "store"),
-        *("stripe_events", "stripe_money", "stripe_outcomes"),
-    },
-    "validator": {"contract", "problems", "store"},
+# What knows a payment, what reads the table, what answers the API, what calls a gateway.
+PAYMENT = {"domain.ids", "domain.lifecycle", "domain.payment"}
+TABLE = {*PAYMENT, "domain.clock", "table.items", "table.store"}
+API = {*TABLE, "api.answers", "api.problems", "api.requests", "domain.commands"}
+SIMULATOR = {"gateways.port", "gateways.registry", "gateways.simulator", "usecases.charge", "usecases.settle"}
+STRIPE = {"gateways.port", "runtime.secrets", "table.indexes", "usecases.settle"} | {
+    f"gateways.stripe.{module}" for module in ("events", "money", "outcomes", "wiring")
 }
+OWN = {
+    "deliverer": {
+        "domain.clock",
+        "runtime.queue_batch",
+        "webhooks.delivery",
+        "webhooks.endpoint",
+        "webhooks.secret",
+    },
+    "notifier": {*PAYMENT, "domain.message", "runtime.messages", "runtime.topic", "usecases.announce"},
+    "processor": {*TABLE, *SIMULATOR, "domain.message", "runtime.messages", "runtime.queue_batch"},
+    "reader": {*API, "table.indexes"},
+    "reconciler": {*TABLE, *SIMULATOR, "table.indexes", "usecases.reconcile"},
+    "refunder": {*API, "usecases.accept", "usecases.refund"},
+    "relay": {
+        *PAYMENT,
+        *("domain.change", "domain.clock", "domain.message", "runtime.messages", "runtime.queues"),
+        *("table.items", "table.stream", "usecases.relay"),
+    },
+    "stripe_comparer": {*TABLE, *STRIPE, "runtime.topic", "usecases.charge", "usecases.compare"},
+    "stripe_webhook": {*API, *STRIPE, "usecases.hear"},
+    "validator": {*API, "usecases.accept"},
+}
+ROOMS = {"api", "domain", "gateways", "gateways.stripe", "handlers", "runtime", "table", "usecases", "webhooks"}
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +84,10 @@ def test_nothing_new_is_imported(function: str, places: coldstart.Places) -> Non
     )
     assert {name for name in top if name not in sys.stdlib_module_names} <= {*THIRD_PARTY.split()}, WAY_OUT
 
-    def parts(package: str) -> set[str]:
-        return {name.split(".")[1] for name in imported if name.startswith(f"{package}.")}
-
-    assert parts("payments") - {*EVERYWHERE.split(), *OWN[function], function} == set(), WAY_OUT
-    assert parts("aws_lambda_powertools") - POWERTOOLS == set(), WAY_OUT
+    ours = {name.removeprefix("payments.") for name in imported if name.startswith("payments.")} - ROOMS
+    assert ours - {*EVERYWHERE.split(), *OWN[function], f"handlers.{function}"} == set(), WAY_OUT
+    package = "aws_lambda_powertools."
+    assert {name.split(".")[1] for name in imported if name.startswith(package)} - POWERTOOLS == set(), WAY_OUT
 
 
 @pytest.mark.parametrize(

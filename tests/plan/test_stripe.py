@@ -188,7 +188,7 @@ def test_a_dispute_raises_an_alarm_of_its_own(root: Plan, root_plan: Callable[[s
     # The relay's own environment holds the queues' URLs, so it is not known at plan; the processor's is made alike.
     alike = functions(root)["processor"]["values"]["environment"][0]["variables"]
     assert (alike["POWERTOOLS_METRICS_NAMESPACE"], alike["POWERTOOLS_SERVICE_NAME"]) == ("Payments/pay", "processor")
-    names = [r["values"]["alarm_name"] for r in resources(root_plan("prod"), "aws_cloudwatch_metric_alarm")]
+    names = [r["values"]["alarm_name"] for r in resources(root_plan("dev"), "aws_cloudwatch_metric_alarm")]
     assert not [name for name in names if "disputes" in name]
 
 
