@@ -120,8 +120,8 @@ def test_a_started_function_looks_for_garbage_again_but_not_among_what_it_starte
 def test_a_client_without_help_texts_still_calls(places: coldstart.Places) -> None:
     """The stand-in is whatever botocore asks for, and is no hindrance to what was imported before it."""
     code = (
-        "from payments import aws\n"
-        "client = aws.client('dynamodb')\n"
+        "from payments.runtime import client\n"
+        "client = client.connect('dynamodb')\n"
         "print(client.meta.region_name, client.meta.endpoint_url, client.can_paginate('scan'))\n"
         "import botocore.docs.docstring as stand_in\n"
         "print(stand_in.AnythingAtAll().__class__.__name__)"
