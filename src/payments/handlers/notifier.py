@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from payments.domain.errors import PoisonError
 from payments.runtime import client, settings
-from payments.runtime.client import CALL_SECONDS
 from payments.runtime.handler import function, wire_once
 from payments.runtime.messages import decode_message
 from payments.runtime.telemetry import logger, measure
-from payments.runtime.topic import TopicPublisher
+from payments.runtime.topic import PUBLISH_SECONDS, TopicPublisher
 from payments.usecases.announce import Announcer
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             failures[record["messageId"]] = str(error)
     if messages:
         failures |= wired().announce(
-            messages, in_time=lambda: context.get_remaining_time_in_millis() > CALL_SECONDS * 1000
+            messages, in_time=lambda: context.get_remaining_time_in_millis() > PUBLISH_SECONDS * 1000
         )
     for message_id, reason in failures.items():
         named = messages[message_id].named() if message_id in messages else {}

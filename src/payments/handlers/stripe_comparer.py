@@ -11,10 +11,9 @@ from msgspec.structs import asdict
 from payments.domain.clock import now, timestamp
 from payments.gateways.stripe.wiring import create_gateway
 from payments.runtime import client, settings
-from payments.runtime.client import CALL_SECONDS
 from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure, measure_kind
-from payments.runtime.topic import TopicPublisher
+from payments.runtime.topic import PUBLISH_SECONDS, TopicPublisher
 from payments.table.indexes import ChargedIndex, GatewayIndex
 from payments.table.store import Table
 from payments.usecases.compare import Comparison, StoredPayments
@@ -71,7 +70,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     at = timestamp(now())
     refused = topic.publish(
         {str(number): one.event(source, day, at) for number, one in enumerate(comparison.differences)},
-        in_time=lambda: context.get_remaining_time_in_millis() > CALL_SECONDS * 1000,
+        in_time=lambda: context.get_remaining_time_in_millis() > PUBLISH_SECONDS * 1000,
     )
     counts = {name: comparison.counts[name] for name in ("compared", "unanswered", "left")}
     logger.info("compared", day=day.isoformat(), counts=counts, differences=len(comparison.differences))

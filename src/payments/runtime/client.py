@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 
-# The longest that a call takes: two tries, each of a second to connect and one to read, and up to a second between.
-CALL_SECONDS = 5.0
-
-
 class _Undocumented(ModuleType):
     """Stands for a module that writes documentation: whatever it is asked for is a class that does nothing."""
 
