@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,9 +15,15 @@ from payments.telemetry import logger
 from payments.transitions import OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from payments.model import Message
+
+# A CloudEvent as JSON, and what subscribers can filter by; by a name of the caller's.
+Letters = dict[str, tuple[str, dict[str, str]]]
+
+# Ample for a call. One that takes longer, on a bad day, may be cut off: the batch comes again, under the same ids.
+PUBLISH_SECONDS = 2.0
 
 
 def cloud_event(message: Message, source: str) -> dict[str, Any]:
@@ -100,18 +107,26 @@ class Announcer:
     ) -> dict[str, str]:
         """Publish CloudEvents, each with what subscribers can filter by, and return why any was not published.
 
-        At most two calls are made for each event, and none when ``in_time`` says no.
+        At most two calls are made for each event, and after the first none when ``in_time`` says no.
         """
         names = iter(events)
+        return self._publish_all(
+            (
+                {(name := next(names)): (body, events[name][1]) for body in bodies}
+                for bodies in batches([msgspec.json.encode(event).decode() for event, _ in events.values()])
+            ),
+            # A function may have three seconds in all: the first call does not ask.
+            chain([True], iter(in_time, None)),
+        )
+
+    def _publish_all(self, groups: Iterable[Letters], in_time: Iterator[bool]) -> dict[str, str]:
         failures: dict[str, str] = {}
-        for bodies in batches([msgspec.json.encode(event).decode() for event, _ in events.values()]):
-            failures |= self._publish({(name := next(names)): (body, events[name][1]) for body in bodies}, in_time)
+        for letters in groups:
+            failures |= self._publish(letters, in_time) if next(in_time) else dict.fromkeys(letters, "no time was left")
         return failures
 
-    def _publish(self, letters: dict[str, tuple[str, dict[str, str]]], in_time: Callable[[], bool]) -> dict[str, str]:
+    def _publish(self, letters: Letters, in_time: Iterator[bool]) -> dict[str, str]:
         """Publish by one call; where SNS refuses the call, publish each letter alone: a bad one fails no other."""
-        if not in_time():
-            return dict.fromkeys(letters, "no time was left")
         try:
             return self._call(letters)
         except UnavailableError as error:
@@ -121,12 +136,9 @@ class Announcer:
         if len(letters) == 1:
             logger.error("SNS refuses an announcement", reason=reason)
             return dict.fromkeys(letters, reason)
-        failures: dict[str, str] = {}
-        for name, letter in letters.items():
-            failures |= self._publish({name: letter}, in_time)
-        return failures
+        return self._publish_all(({name: letter} for name, letter in letters.items()), in_time)
 
-    def _call(self, letters: dict[str, tuple[str, dict[str, str]]]) -> dict[str, str]:
+    def _call(self, letters: Letters) -> dict[str, str]:
         names = list(letters)
         with available():
             answer = self._client.publish_batch(

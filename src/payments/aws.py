@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 # Up to ten records are worked on at once, each over a connection of its own.
 CONCURRENCY = 10
 
-# The longest that a call takes: two tries, each of a second to connect and one to read, and up to a second between.
-CALL_SECONDS = 5.0
-
 # What a service says when it has too much to do, or has failed itself: nothing is wrong with the request.
 _BUSY = {
     "InternalServerError",

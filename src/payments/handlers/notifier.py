@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from payments import aws, settings
-from payments.announcing import Announcer
+from payments.announcing import PUBLISH_SECONDS, Announcer
 from payments.handling import function
 from payments.model import Message, PoisonError
 from payments.once import once
@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             failures[record["messageId"]] = str(error)
     if messages:
         failures |= wired().announce(
-            messages, in_time=lambda: context.get_remaining_time_in_millis() > aws.CALL_SECONDS * 1000
+            messages, in_time=lambda: context.get_remaining_time_in_millis() > PUBLISH_SECONDS * 1000
         )
     for message_id, reason in failures.items():
         named = messages[message_id].named() if message_id in messages else {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from payments import aws, gateways, settings
-from payments.announcing import Announcer
+from payments.announcing import PUBLISH_SECONDS, Announcer
 from payments.handling import function
 from payments.model import now, timestamp
 from payments.once import once
@@ -66,7 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     at = timestamp(now())
     refused = announcer.publish(
         {str(number): one.event(announcer.source, day, at) for number, one in enumerate(comparison.differences)},
-        in_time=lambda: context.get_remaining_time_in_millis() > aws.CALL_SECONDS * 1000,
+        in_time=lambda: context.get_remaining_time_in_millis() > PUBLISH_SECONDS * 1000,
     )
     counts = {name: comparison.counts[name] for name in ("compared", "unanswered", "left")}
     logger.info("compared", day=day.isoformat(), counts=counts, differences=len(comparison.differences))
