@@ -23,7 +23,7 @@ GOALS = {
     "batch": 1.5,
     "growth": 1.2,
     "texts": 20,
-    "functions_kb": 80,
+    "functions_kb": 130,
     "layer_mb": 6,
 }
 
