@@ -130,6 +130,13 @@ def _api(there: Target) -> Iterator[Finding]:
         yield Finding("API access", "ok", f"an unsigned call gets {unsigned.status_code}")
 
 
+def _asks_first(there: Target) -> bool:
+    name = there.stack.outputs["function_names"]["processor"]
+    found = there.stack.functions.get_function_configuration(FunctionName=name, Qualifier="live")
+    # Without the right to the functions' key, AWS shows no variables.
+    return found.get("Environment", {}).get("Variables", {}).get("RESTORED") == "true"
+
+
 def _table(there: Target) -> Iterator[Finding]:
     client = there.stack.dynamodb
     name = there.stack.outputs["dynamodb_table_name"]
@@ -155,6 +162,13 @@ def _table(there: Target) -> Iterator[Finding]:
         )
     else:
         yield Finding("recovery", "warn", "point-in-time recovery is off", "Set table.point_in_time_recovery_days")
+    if "RestoreSummary" in table and not _asks_first(there):
+        yield Finding(
+            "restore",
+            "warn",
+            f"{name} was restored from a backup, and the gateway is not asked first",
+            "Set restored, unless no client can still repeat a lost request: docs/operations.md",
+        )
     if not table.get("DeletionProtectionEnabled") and not there.is_local:
         yield Finding("deletion", "warn", f"{name} is not protected from deletion", "Set table.deletion_protection")
 

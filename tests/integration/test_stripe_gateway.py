@@ -161,6 +161,16 @@ def test_a_charge_whose_name_differs_in_its_case_is_anothers(fake: FakeStripe) -
     assert gateway.lookup(msgspec.structs.replace(CHARGE, money=Money(999, "EUR"))) is None
 
 
+def test_a_charge_behind_the_first_page_of_the_search_is_found(fake: FakeStripe) -> None:
+    """Who reads one page would charge again, since others' ids differ from ours in their case only."""
+    gateway = gateway_to(fake)
+    for name in ("ORDER-1", "Order-1", "oRDER-1"):
+        gateway.charge(msgspec.structs.replace(CHARGE, key=f"payment-{name}", transaction_id=name))
+    assert gateway.lookup(CHARGE) is None
+    made = gateway.charge(CHARGE)
+    assert gateway.lookup(CHARGE) == made
+
+
 def test_where_nobody_listens_nothing_was_sent() -> None:
     secret = Secret(Vault(KEY), "s", str.strip, 300)
     outcome = StripeGateway(secret, "test", 1, "http://127.0.0.1:9").charge(CHARGE)

@@ -57,6 +57,9 @@ FINAL = frozenset({"succeeded", "canceled"})
 FAULTS = ("timeout_after_charge", "timeout_before_charge", "rate_limited", "unavailable")
 
 
+SEARCH_PAGE = 2
+
+
 class StripeAnswer(Exception):  # noqa: N818 - an answer, not always an error
     """What is answered in place of going on."""
 
@@ -285,7 +288,7 @@ class FakeStripe:
             case "POST", ["payment_intents"]:
                 done = self._create_intent(call)
             case "GET", ["payment_intents", "search"]:
-                done = self._search(call.params["query"])
+                done = self._search(call.params)
             case "GET", ["payment_intents", name]:
                 done = self._get(self.intents, "payment_intent", name)
             case "POST", ["payment_intents", name, "cancel"]:
@@ -443,7 +446,8 @@ class FakeStripe:
         }
         self.balance.append(entry)
 
-    def _search(self, query: str) -> dict[str, Any]:
+    def _search(self, params: dict[str, Any]) -> dict[str, Any]:
+        query, start = params["query"], int(params.get("page", 0))
         wanted = dict(re.findall(r"metadata\['(\w+)'\]:'([^']*)'", query))
         assert wanted, query
         before = self.now() - self.search_lag
@@ -453,9 +457,11 @@ class FakeStripe:
             for intent in self.intents.values()
             if _lower(wanted).items() <= _lower(intent["metadata"]).items() and intent["created"] <= before
         ]
+        # Pages are short here, so that who reads only the first is found out.
+        end = start + SEARCH_PAGE
         return {
-            "object": "search_result", "url": "/v1/payment_intents/search", "has_more": False, "next_page": None,
-            "data": found,
+            "object": "search_result", "url": "/v1/payment_intents/search", "has_more": end < len(found),
+            "next_page": str(end) if end < len(found) else None, "data": found[start:end],
         }  # fmt: skip
 
     def _get(self, kept: dict[str, dict[str, Any]], kind: str, name: str) -> dict[str, Any]:

@@ -180,7 +180,18 @@ SECRET = "FakeFakeFakeFakeFakeFake"
 
 
 @pytest.mark.parametrize(
-    "prefix", ["sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_", "SK_LIVE_", "cus_1-sk_live_"]
+    "prefix",
+    [
+        "sk_live_",
+        "sk_test_",
+        "rk_live_",
+        "rk_test_",
+        "whsec_",
+        "SK_LIVE_",
+        "cus_1-sk_live_",
+        "pm_sk_live_",
+        "_rk_test_",
+    ],
 )
 def test_a_secret_key_is_refused_and_never_repeated(dynamodb: Any, log: io.StringIO, prefix: str) -> None:
     for change in ({"payment_method": prefix + SECRET}, {prefix + SECRET: 1}, {"metadata": {prefix + SECRET: 1}}):

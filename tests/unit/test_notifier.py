@@ -110,7 +110,7 @@ def test_large_announcements_go_in_several_calls(monkeypatch: pytest.MonkeyPatch
     assert topic.calls > 1
 
 
-@pytest.mark.parametrize("code", ["Throttling", "KMSThrottling"])
+@pytest.mark.parametrize("code", ["Throttled", "Throttling", "KMSThrottling"])
 def test_a_busy_topic_brings_all_back_and_is_left_alone(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     topic = FakeTopic(error=ClientError({"Error": {"Code": code}}, "PublishBatch"))
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,6 +113,65 @@ class Cut(FakeQueues):
     def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
         super().send_message_batch(QueueUrl, Entries)
         return {}
+
+
+class RefusingQueues(FakeQueues):
+    """An SQS that refuses each call with a certain text in it, or each call to a certain queue."""
+
+    def __init__(self, error: ClientError, text: str = "", queue: str = "") -> None:
+        super().__init__()
+        self.error = error
+        self.text = text
+        self.queue = queue
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        if self.queue == QueueUrl or (self.text and any(self.text in entry["MessageBody"] for entry in Entries)):
+            raise self.error
+        return super().send_message_batch(QueueUrl, Entries)
+
+
+def refusal(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}}, "SendMessageBatch")
+
+
+def test_a_call_that_is_refused_for_one_message_holds_up_no_other() -> None:
+    queues = RefusingQueues(refusal("InvalidMessageContents"), text='"t4"')
+    ids = [f"t{number}" for number in range(10)]
+    records = [stream_record(payment(transaction_id=one)) for one in ids]
+    records.append(stream_record(payment(status="processed", version=2), payment()))
+    with pytest.raises(RelayError, match=r"1 records were not relayed: \['InvalidMessageContents'\]"):
+        send(queues, [*records, {"eventName": "INSERT", "dynamodb": {"NewImage": {}}}])
+    assert [json.loads(body)["transaction_id"] for body in queues.sent["p"]] == [one for one in ids if one != "t4"]
+    assert {queue: len(sent) for queue, sent in queues.sent.items()} == {"p": 9, "n": 1, "dead": 1}
+
+
+@pytest.mark.parametrize("code", ["AWS.SimpleQueueService.NonExistentQueue", "ThrottlingException"])
+def test_a_queue_that_takes_nothing_does_not_hold_up_the_other(code: str) -> None:
+    queues = RefusingQueues(refusal(code), queue="p")
+    records = [stream_record(payment()), stream_record(payment(status="processed", version=2), payment())]
+    with pytest.raises(RelayError, match=code):
+        send(queues, records)
+    assert {queue: len(sent) for queue, sent in queues.sent.items()} == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("readable", "status", "events"),
+    [
+        (True, "validated", ["payment.validated"]),
+        # What the damaged item said, receivers may have heard.
+        (True, "processed", ["payment.processed"]),
+        (False, "validated", ["payment.validated"]),
+        (False, "processed", []),
+    ],
+)
+def test_what_replaces_a_damaged_item_goes_on_at_once(readable: bool, status: str, events: list[str]) -> None:
+    """As `payments restore --replace` does: it writes over an item that is there, readable or not."""
+    before = payment(version=3)
+    record = stream_record(payment(status=status, restored_at=MOMENT, version=4), before)
+    record["dynamodb"]["OldImage"] = (stream_record(before, before) if readable else mended(before))["dynamodb"][
+        "OldImage"
+    ]
+    assert [message.event for message in messages_of(record)] == events
 
 
 def test_what_is_not_said_to_be_taken_is_relayed_again() -> None:

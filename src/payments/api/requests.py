@@ -49,7 +49,8 @@ PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 # Stripe's prefixes, which other gateways use too: secret, restricted and ephemeral keys, and the signing secrets of
 # webhooks (https://docs.stripe.com/keys). A publishable key (pk_) is no secret: the gateway declines it.
-SECRET_KEY = re.compile(r"(^|-)([SsRrEe][Kk]_|[Ww][Hh][Ss][Ee][Cc]_)")
+# With its mode, a key is one wherever it stands.
+SECRET_KEY = re.compile(r"(^|-)([SsRrEe][Kk]_|[Ww][Hh][Ss][Ee][Cc]_)|[SsRrEe][Kk]_([Ll][Ii][Vv][Ee]|[Tt][Ee][Ss][Tt])_")
 
 CURRENCY = re.compile(r"[A-Z]{3}")
 

@@ -50,7 +50,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
         measure("SignatureRefused")
         logger.warning("not signed by Stripe", reason=str(error))
         return problem(INVALID, "The signature is not valid.", request_id)
-    except (ReportError, NotJsonError):
+    except (ReportError, NotJsonError) as error:
+        # Signed by Stripe, and not understood: a payment or a dispute may depend on it.
+        logger.error("an event of Stripe's cannot be read", reason=str(error))
         return problem(MALFORMED, "The body must be an event of Stripe's.", request_id)
     except UnavailableError as error:
         logger.warning("the event was not taken", reason=str(error))

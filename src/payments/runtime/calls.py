@@ -28,12 +28,16 @@ _BUSY = {
     "RequestLimitExceeded",
     "RequestThrottled",
     "ServiceUnavailable",
+    # SNS's own code.
+    "Throttled",
     "ThrottlingException",
     "Throttling",
     "TransactionInProgressException",
 }
 
 _SERVER_ERROR = 500
+
+_TOO_MANY_REQUESTS = 429
 
 # SQS and SNS take ten messages, and 256 KB of them, in a call.
 MAX_ENTRIES = 10
@@ -71,7 +75,7 @@ def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
 
 def _is_busy(error: ClientError) -> bool:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return error.response["Error"]["Code"] in _BUSY or status >= _SERVER_ERROR
+    return error.response["Error"]["Code"] in _BUSY or status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from botocore.exceptions import ClientError
 
 from payments.domain.cards import redact
+from payments.domain.errors import UnavailableError
 from payments.domain.message import WORK, Message, Task
 from payments.runtime.calls import available, batches, refused
 from payments.runtime.messages import encode
@@ -48,14 +50,30 @@ class QueueSender:
         return zip(messages, reasons, strict=True)
 
     def _call(self, queue: str, bodies: list[str], traces: list[str]) -> Iterator[str]:
+        """Yield for each body the reason why SQS did not take it, in batches: one that fails holds up no other."""
         own = trace_header()
         remaining = iter(traces)
         for batch in batches(bodies):
-            entries = [_entry(number, body, next(remaining) or own) for number, body in enumerate(batch)]
+            yield from self._send_batch(queue, [(body, next(remaining) or own) for body in batch])
+
+    def _send_batch(self, queue: str, letters: list[tuple[str, str]]) -> Iterator[str]:
+        """Send bodies, each with its trace, in one call; if SQS refuses the call, send each body alone."""
+        entries = [_entry(number, body, trace) for number, (body, trace) in enumerate(letters)]
+        try:
             with available():
                 answer = self._client.send_message_batch(QueueUrl=queue, Entries=entries)
-            failed = refused(answer, len(entries))
-            yield from (failed.get(number, "") for number in range(len(entries)))
+        except UnavailableError as error:
+            yield from [str(error)] * len(letters)
+            return
+        except ClientError as error:
+            if len(letters) == 1:
+                yield error.response["Error"]["Code"]
+                return
+            for letter in letters:
+                yield from self._send_batch(queue, [letter])
+            return
+        failed = refused(answer, len(entries))
+        yield from (failed.get(number, "") for number in range(len(entries)))
 
 
 def _body(message: Message) -> str:

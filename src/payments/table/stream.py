@@ -43,8 +43,9 @@ def change_of(record: dict[str, Any]) -> Change | None:
     images = record["dynamodb"]
     if "NewImage" not in images:
         raise PoisonError("the record has no NewImage: the stream must carry NEW_AND_OLD_IMAGES")
-    new = from_item(images["NewImage"])
-    return Change(new, _before(images), restored=record["eventName"] == "INSERT" and bool(new.restored_at))
+    new, old = from_item(images["NewImage"]), _before(images)
+    # Put back where there was no item, or over a damaged one.
+    return Change(new, old, restored=bool(new.restored_at) and old is None)
 
 
 def _before(images: dict[str, Any]) -> Payment | None:

@@ -61,7 +61,7 @@ class Queues(Protocol):
         """Send messages, work to the processor and outcomes to the notifier.
 
         Yields each message as it is answered, with the reason where it was not taken, and an empty one where it was.
-        Raises UnavailableError where the queues do not answer.
+        One that is refused holds up no other, on either queue.
         """
 
     def reject(self, records: Sequence[UnreadableRecord]) -> Iterator[str]:

@@ -26,10 +26,10 @@ def messages_of(change: Change) -> list[Message]:
     """Return the messages that a change gives rise to.
 
     News is a new status of the payment's charge or of a refund, something else that the customer must do, a change of a
-    dispute, and a payment that is sent on its way again.
+    dispute, and a payment that is sent on its way again or put back over a damaged item.
     """
     new, old = change.new, change.old
-    again = old is not None and new.redrives > old.redrives
+    again = old is not None and (new.redrives > old.redrives or new.restored_at != old.restored_at)
     if change.restored:
         # It was announced when it happened. Only what is open has a way to go.
         old, again = new, True
@@ -45,7 +45,7 @@ def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> list[Me
     asked = new.next_action != "" and old is not None and old.next_action != new.next_action
     news = old is None or old.status != new.status
     if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
-        return [_message(new, "payment.validated" if again else f"payment.{new.status}")]
+        return [_message(new, "payment.validated" if again and new.status in OPEN else f"payment.{new.status}")]
     return []
 
 
@@ -54,7 +54,8 @@ def _of_refunds(new: Payment, old: Payment | None, *, again: bool) -> list[Messa
     for refund_id, refund in new.refunds.items():
         before = old.refunds.get(refund_id) if old else None
         if before is None or before.status != refund.status or (again and refund.status in OPEN):
-            messages.append(_message(new, _REFUND_VALIDATED if again else _OF_A_REFUND[refund.status], refund_id))
+            open_again = again and refund.status in OPEN
+            messages.append(_message(new, _REFUND_VALIDATED if open_again else _OF_A_REFUND[refund.status], refund_id))
     return messages
 
 

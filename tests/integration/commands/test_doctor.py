@@ -85,6 +85,17 @@ def test_the_doctor_finds(
     assert findings(stack, api, monkeypatch)[check] == verdict
 
 
+@pytest.mark.parametrize(("restored", "expected"), [("false", {"restore": "warn"}), ("true", {})])
+def test_the_doctor_finds_a_restored_table_whose_gateway_is_not_asked_first(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch, restored: str, expected: dict[str, str]
+) -> None:
+    api = sound(stack)
+    stack.dynamodb.describe_table.return_value["Table"]["RestoreSummary"] = {"RestoreInProgress": False}
+    configuration = stack.functions.get_function_configuration.return_value
+    configuration["Environment"] = {"Variables": {"RESTORED": restored}}
+    assert findings(stack, api, monkeypatch) == expected
+
+
 @pytest.mark.parametrize(
     ("service", "page", "check", "verdict"),
     [

@@ -275,12 +275,11 @@ class StripeGateway:
     def _find_intents(self, client: stripe.StripeClient, charge: Charge) -> list[Intent]:
         ours = metadata_of(charge, self._scope)
         if charge.reference is not None:
-            found = [client.v1.payment_intents.retrieve(charge.reference)]
+            intents = [_read(client.v1.payment_intents.retrieve(charge.reference), Intent)]
         else:
             named = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in ours.items())
-            found = client.v1.payment_intents.search({"query": named, "limit": 100}).data
-        intents = [_read(one, Intent) for one in found]
-        if charge.reference is None:
+            found = client.v1.payment_intents.search({"query": named, "limit": 100})
+            intents = [_read(one, Intent) for one in found.auto_paging_iter()]
             # Stripe's search does not tell order-1 from Order-1; we do.
             intents = [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
         for intent in intents:
