@@ -136,11 +136,13 @@ class Worst:
             return self._call(operation, request)
 
     def _name(self, table: str, key: dict[str, Any]) -> tuple[str, str]:
-        return table, key[self.KEYS[table]]["S"]
+        return table, key[self.KEYS.get(table, "transaction_id")]["S"]
 
     def _write(self, operation: str, request: dict[str, Any]) -> Any:
         table = request["TableName"]
-        key = request.get("Key") or {self.KEYS[table]: request["Item"][self.KEYS[table]]}
+        key = request.get("Key") or {
+            self.KEYS.get(table, "transaction_id"): request["Item"][self.KEYS.get(table, "transaction_id")]
+        }
         before = self._call("GetItem", {"TableName": table, "Key": key})
         answer = self._call(operation, request)
         self._before[self._name(table, key)] = before
