@@ -80,6 +80,7 @@ CHANGED: dict[str, Any] = {
     "production_moves_no_money": True,
     "project": "another",
     "reconciler": {"interval_minutes": 1, "older_than_minutes": 30},
+    "restored": True,
     "queues": {
         "batch_size": 5,
         "dead_letter_retention_seconds": 1000000,
