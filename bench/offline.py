@@ -247,8 +247,7 @@ def functions(charge_seconds: float = 0) -> Iterator[Functions]:
 
         def connect(service: str) -> Any:  # noqa: ANN401
             made = make(service)
-            # Before moto's, where a test of the same process has one.
-            made.meta.events.register_first("before-send", no_aws)
+            made.meta.events.register("before-send", no_aws)
             return made
 
         def charge(*_: object) -> Approved:
