@@ -18,6 +18,7 @@ from bench.picture import Bar, bars
 from bench.stack import AwsCall, Bench, per_payment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 WAY_OUT = "If the work is worth it, raise the bound; make bench says what it costs in ms."
@@ -50,17 +51,25 @@ def test_ten_charges_take_about_as_long_as_one() -> None:
     assert offline.batch_ratio(runs=1) <= report.GOALS["batch"]
 
 
+def in_proportion(place: Callable[[str], Callable[[], object]], text: str) -> bool:
+    """Say whether the time grows as the text does, in one of three tries: a busy machine makes it seem worse.
+
+    A check in quadratic time has a ratio of 256, and fails each try.
+    """
+    return any(texts.growth(place, text).ratio <= report.GOALS["texts"] for _ in range(3))
+
+
 @pytest.mark.parametrize("pattern", texts.WORST)
 def test_the_check_for_cards_takes_time_in_proportion_to_the_text(pattern: str) -> None:
     with texts.places() as places:
         for name in ("the check", "the mask"):
-            assert texts.growth(places[name], texts.WORST[pattern]).ratio <= report.GOALS["texts"], name
+            assert in_proportion(places[name], texts.WORST[pattern]), name
 
 
 def test_a_long_text_is_no_burden_wherever_it_is_sent() -> None:
     with texts.places() as places:
         for name, place in places.items():
-            assert texts.growth(place, texts.WORST["single digits"]).ratio <= report.GOALS["texts"], name
+            assert in_proportion(place, texts.WORST["single digits"]), name
 
 
 def test_the_functions_zip_and_the_layer_are_small() -> None:
