@@ -20,7 +20,7 @@ from payments.usecases.charge import Charging, request_of
 from payments.usecases.reconcile import Reconciler
 from tests.support.aws import OPEN_INDEX, TABLE, item, payment, stream_record
 from tests.support.messages import messages_of
-from tests.unit.test_processor import NOW, Scripted
+from tests.unit.handlers.test_processor import NOW, Scripted
 
 ACT = Pending("pi_1", "use_stripe_sdk")
 WAIT = Pending("pi_1")
