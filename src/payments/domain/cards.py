@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ _NAMED_SEPARATING = re.compile(r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MI
 _PROLONGED = "PROLONGED SOUND MARK"
 
 _LENGTHS = range(13, 20)
+
+# How many groups are looked at together. A long text in one piece would be slow for its memory alone.
+_BLOCK = 1024
 
 # Seldom needed, and so compiled by whoever needs them first. How many digits each group has, on a card: fours and a
 # rest, American Express, Diners Club.
@@ -95,7 +98,8 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
         text = _BEYOND_ASCII.sub(lambda match: _to_ascii(match[0]), text)
     for chain in _CHAIN.finditer(text):
         if chain.end() - chain.start() >= _LENGTHS.start:
-            yield from _in_chain(text, [group.span() for group in _GROUP.finditer(text, *chain.span())])
+            for groups, own in _blocks(group.span() for group in _GROUP.finditer(text, *chain.span())):
+                yield from _in_block(text, groups, own)
 
 
 @lru_cache(maxsize=1024)
@@ -112,8 +116,21 @@ def _to_ascii(character: str) -> str:
     return " " if named or category.startswith(_SEPARATING) else "x"
 
 
-def _in_chain(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield where card numbers begin and end among groups that stand close together."""
+def _blocks(groups: Iterator[tuple[int, int]]) -> Iterator[tuple[list[tuple[int, int]], int]]:
+    """Yield the groups of a chain block by block, and how many are the block's own.
+
+    The groups after those belong to the next block: a number that begins in this one may need them. However long the
+    text is, no more than two blocks are in memory.
+    """
+    block = list(islice(groups, _BLOCK))
+    while block:
+        following = list(islice(groups, _BLOCK))
+        yield block + following[: _LENGTHS.stop - 1], len(block)
+        block = following
+
+
+def _in_block(text: str, groups: list[tuple[int, int]], own: int) -> Iterator[tuple[int, int]]:
+    """Yield where the card numbers that begin in one of the block's own groups begin and end."""
     digits = "".join([text[start:end] for start, end in groups])
     if len(digits) < _LENGTHS.start:
         return
@@ -121,7 +138,7 @@ def _in_chain(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, i
     sizes = [end - start for start, end in groups]
     # How many digits stand before each group, and before what follows the last.
     before = list(accumulate(sizes, initial=0))
-    for first, last in _candidates(before):
+    for first, last in _candidates(before, own):
         begin, end = before[first], before[last]
         # The last digit is not doubled, so a number of this end has its doubled digits where the end's parity says.
         total = sums[end % 2]
@@ -129,10 +146,10 @@ def _in_chain(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, i
             yield groups[first][0], groups[last - 1][1]
 
 
-def _candidates(before: list[int]) -> Iterator[tuple[int, int]]:
+def _candidates(before: list[int], own: int) -> Iterator[tuple[int, int]]:
     """Yield the runs of groups, as a slice of them, that have as many digits as a card number."""
     shortest, longest = _LENGTHS.start, _LENGTHS.stop - 1
-    for first, begin in enumerate(before):
+    for first, begin in enumerate(before[:own]):
         # Each group has a digit at least.
         near = min(first + longest + 1, len(before))
         low = bisect_left(before, begin + shortest, first, near)

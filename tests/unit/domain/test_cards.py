@@ -6,6 +6,7 @@ from datetime import date, datetime
 from itertools import pairwise
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import assume, given
@@ -159,6 +160,16 @@ def test_any_text_can_be_masked(text: str) -> None:
     masked = redact(text)
     assert has_card(text) == (masked != text)
     assert redact(masked) == masked
+
+
+@given(
+    st.lists(st.sampled_from([*ISSUED, "4", "0", "42", "4242", "4 2", "x"]), max_size=40).map(" ".join),
+    st.integers(1, 40),
+)
+def test_a_long_text_is_searched_in_blocks_and_no_card_falls_between_them(text: str, block: int) -> None:
+    whole = redact(text)
+    with patch.object(cards_module, "_BLOCK", block):
+        assert redact(text) == whole
 
 
 @pytest.mark.parametrize("digit", "0123456789")
