@@ -45,7 +45,8 @@ _PROLONGED = "PROLONGED SOUND MARK"
 
 _LENGTHS = range(13, 20)
 
-# How many groups are looked at together. A long text in one piece would be slow for its memory alone.
+# How many groups are looked at together, and at least as many as a number has. One piece would hold a long text thrice
+# over, and be slow for its memory alone.
 _BLOCK = 1024
 
 # Seldom needed, and so compiled by whoever needs them first. How many digits each group has, on a card: fours and a
@@ -98,8 +99,8 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
         text = _BEYOND_ASCII.sub(lambda match: _to_ascii(match[0]), text)
     for chain in _CHAIN.finditer(text):
         if chain.end() - chain.start() >= _LENGTHS.start:
-            for groups, own in _blocks(group.span() for group in _GROUP.finditer(text, *chain.span())):
-                yield from _in_block(text, groups, own)
+            for groups, own in _blocks(_GROUP.finditer(text, *chain.span())):
+                yield from _in_block(groups, own)
 
 
 @lru_cache(maxsize=1024)
@@ -116,7 +117,7 @@ def _to_ascii(character: str) -> str:
     return " " if named or category.startswith(_SEPARATING) else "x"
 
 
-def _blocks(groups: Iterator[tuple[int, int]]) -> Iterator[tuple[list[tuple[int, int]], int]]:
+def _blocks(groups: Iterator[re.Match[str]]) -> Iterator[tuple[list[re.Match[str]], int]]:
     """Yield the groups of a chain block by block, and how many are the block's own.
 
     The groups after those belong to the next block: a number that begins in this one may need them. However long the
@@ -125,17 +126,18 @@ def _blocks(groups: Iterator[tuple[int, int]]) -> Iterator[tuple[list[tuple[int,
     block = list(islice(groups, _BLOCK))
     while block:
         following = list(islice(groups, _BLOCK))
-        yield block + following[: _LENGTHS.stop - 1], len(block)
+        yield block + following[: _LENGTHS.stop - 2], len(block)
         block = following
 
 
-def _in_block(text: str, groups: list[tuple[int, int]], own: int) -> Iterator[tuple[int, int]]:
+def _in_block(groups: list[re.Match[str]], own: int) -> Iterator[tuple[int, int]]:
     """Yield where the card numbers that begin in one of the block's own groups begin and end."""
-    digits = "".join([text[start:end] for start, end in groups])
+    written = [group[0] for group in groups]
+    digits = "".join(written)
     if len(digits) < _LENGTHS.start:
         return
     sums = _luhn_sums(digits)
-    sizes = [end - start for start, end in groups]
+    sizes = list(map(len, written))
     # How many digits stand before each group, and before what follows the last.
     before = list(accumulate(sizes, initial=0))
     for first, last in _candidates(before, own):
@@ -143,7 +145,7 @@ def _in_block(text: str, groups: list[tuple[int, int]], own: int) -> Iterator[tu
         # The last digit is not doubled, so a number of this end has its doubled digits where the end's parity says.
         total = sums[end % 2]
         if total[begin] == total[end] and _counts(digits[begin:end], sizes[first:last]):
-            yield groups[first][0], groups[last - 1][1]
+            yield groups[first].start(), groups[last - 1].end()
 
 
 def _candidates(before: list[int], own: int) -> Iterator[tuple[int, int]]:
