@@ -159,7 +159,9 @@ def _shown(path: Path) -> str:
 def main() -> int:
     """Check the files; return the process's exit status."""
     _register()
-    listed = [path for glob in RULES["paths"] for path in sorted(ROOT.glob(glob))]
+    listed = [
+        path for glob in RULES["paths"] for path in sorted(ROOT.glob(glob)) if _shown(path) not in RULES["not_checked"]
+    ]
     files = [Path(name) for name in sys.argv[1:]] or listed
     found = [line for path in files for line in findings(_shown(path), path.read_text(encoding="utf-8"))]
     sys.stdout.write("".join(f"{line}\n" for line in found) + f"{len(files)} files, {len(found)} findings\n")
