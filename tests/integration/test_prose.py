@@ -1,4 +1,4 @@
-"""The prose linter reads what a reader reads, and finds what it must."""
+"""The prose linter reads the prose of each kind of file, and finds every banned construction."""
 
 import subprocess
 import sys
