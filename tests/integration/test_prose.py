@@ -64,6 +64,15 @@ def test_python_is_read(tmp_path: Path) -> None:
     assert {line.split(":")[0] for line in lint(module)} == {"1", "3", "6", "8"}
 
 
+def test_a_docstrings_tables_and_a_list_of_codes_are_left_out(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(
+        'def pay() -> None:\n    """Pay.\n\n        whatever  %s\n\n    Whatever follows is read.\n    """\n'
+        'CODES = "%s"\n' % ("gives it back " * 20, "AED AFN ALL AMD " * 20)
+    )
+    assert [line.split(":")[0] for line in lint(module)] == ["6"]
+
+
 def test_terraform_is_read(tmp_path: Path) -> None:
     module = tmp_path / "variables.tf"
     module.write_text(
