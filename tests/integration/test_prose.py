@@ -67,7 +67,7 @@ def test_python_is_read(tmp_path: Path) -> None:
 def test_a_docstrings_tables_and_a_list_of_codes_are_left_out(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text(
-        f'def pay() -> None:\n    """Pay.\n\n        whatever  {"gives it back " * 20}\n\n    Whatever follows.\n    """\n'
+        f'def pay() -> None:\n    """Pay.\n\n        {"whatever " * 40}\n\n    Whatever follows.\n    """\n'
         f'CODES = "{"AED AFN ALL AMD " * 20}"\n'
     )
     assert [line.split(":")[0] for line in lint(module)] == ["6"]

@@ -50,7 +50,7 @@ class AddressError(DeliveryError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The address for webhooks, a delivery's time limit, and the private networks that are allowed, only on a laptop."""
+    """The address for webhooks, a delivery's time limit, and the private networks allowed, only on a laptop."""
 
     host: str
     port: int
