@@ -1,4 +1,4 @@
-"""A stack that runs: no variable but a name or an address may take away what holds data or is known outside."""
+"""On a running stack, no variable but a name or an address may replace anything that holds data or is known outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-# What payments, messages, secrets or callers would be lost with.
+# Replacing one of these would lose payments, messages, secrets or callers.
 KEPT = {
     "aws_api_gateway_rest_api",
     "aws_api_gateway_stage",
@@ -34,12 +34,12 @@ KEPT = {
     "aws_vpc",
 }
 
-# A name is what a thing is; the folder says for which machine the layer was built; one gateway's books are its own.
+# Left out: a new name means a new resource; the folder depends on the layer's machine; each gateway has its own books.
 NOT_CHANGED = {"environment_suffix", "gateway", "layer_dir", "region"}
 AS_DEPLOYED = {"environment_suffix": "local", "layer_dir": "build/layer-local"}
 KEY = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-000000000000"
 
-# Another value for every other variable, in two plans where two exclude each other.
+# Another value for every other variable, in two plans, because some exclude each other.
 CHANGED: dict[str, Any] = {
     "alarm_emails": ["ops@example.com"],
     "allowed_private_cidrs": ["127.0.0.0/8"],
@@ -116,6 +116,6 @@ def test_a_change_of_variables_replaces_nothing_that_must_stay(
     plan = replace(deployed.terraform, variables=file).plan()
     changes = {change["address"]: change for change in plan["resource_changes"] if change["type"] in KEPT}
     updated = {change["type"] for change in changes.values() if change["change"]["actions"] == ["update"]}
-    # The plan does change them: else it would prove nothing.
+    # The plan does change them; otherwise it would prove nothing.
     assert {"aws_dynamodb_table", "aws_kms_key", "aws_sqs_queue", "aws_lambda_function"} <= updated
     assert [address for address, change in changes.items() if "delete" in change["change"]["actions"]] == []

@@ -1,7 +1,7 @@
-"""Whatever is repeated, reordered, crashed, lost or late: I1 to I5 hold, and each of them can be seen to fail.
+"""I1 to I5 hold under repeats, reordering, crashes, losses and delays, and planted bugs show that each can fail.
 
-The machine starts the real handlers in a world in memory and drives them, call by call, into every kind of trouble.
-When it has done enough, the world is left alone to come to rest, and is audited from outside.
+The machine starts the real handlers in a world in memory, and drives them call by call into every kind of trouble.
+At the end, the world settles without faults and is audited from outside.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.faults
 
-# How many runs each test takes: the planted bugs are found within as many as the real code is let through. For a long
-# search: FAULT_RUNS=10000 pytest tests/faults -k invariants
+# The number of runs of each test: the planted bugs are found within the same number that the real code must pass. For a
+# long search: FAULT_RUNS=10000 pytest tests/faults -k invariants
 RUNS = settings(
     max_examples=int(os.environ.get("FAULT_RUNS", "250")),
     stateful_step_count=40,
@@ -58,7 +58,7 @@ CURRENCIES = [("12.50", "EUR", 1250), ("500", "JPY", 500), ("1.234", "KWD", 1234
 SKEWS = st.sampled_from([0, 0, 0, -600, 600]).map(lambda seconds: timedelta(seconds=seconds))
 SOME = st.integers(0, 9)
 POISON = ["", "{", '{"schema": 2}', "[]", '{"schema": 2, "event": "payment.validated", "transaction_id": "nobody"}']
-# Of the first payment, as somebody who may send to the queue would have it.
+# A forged message for the first payment, from somebody who may send to the queue.
 FORGED = encode(
     Message(
         "payment.validated",
@@ -68,7 +68,7 @@ FORGED = encode(
     )
 )
 FATE = st.sampled_from(["well", "well", "well", "lost", *FATES])
-# How the calls of a handler end that is started now; None leaves it standing before its first one.
+# How the calls of a newly started handler end; None leaves it stopped at its first call.
 FATES_LEFT: st.SearchStrategy[list[str] | None] = st.one_of(st.just([]), st.lists(FATE, max_size=3), st.none())
 
 
@@ -85,9 +85,9 @@ class Pipeline(RuleBasedStateMachine):
 
     @initialize(payments=st.integers(0, 2), settled=st.booleans(), late=st.booleans())
     def begin(self, payments: int, settled: bool, late: bool) -> None:
-        """Begin with nothing, with payments just posted, or with payments already charged.
+        """Start with nothing, with payments just posted, or with payments already charged.
 
-        ``late``: what is left at the end waits for a day, and the gateway has forgotten its keys.
+        ``late``: the remaining messages wait for a day at the end, and the gateway's keys have expired.
         """
         self.late = late
         for number in range(payments):
@@ -139,7 +139,7 @@ class Pipeline(RuleBasedStateMachine):
         turns=st.lists(SOME, max_size=9),
     )
     def refund_at_once(self, which: int, shares: list[int | None], turns: list[int]) -> None:
-        """Several clients give the same payment back at the same moment."""
+        """Several clients request refunds of the same payment at the same moment."""
         racing = [self.ask_back(which, share) for share in shares]
         for turn in turns:
             task = racing[turn % len(racing)]
@@ -157,7 +157,7 @@ class Pipeline(RuleBasedStateMachine):
     @precondition(lambda self: self.world.tasks)
     @rule(which=SOME, fates=st.lists(FATE, min_size=1, max_size=3), finish=st.booleans())
     def go_on(self, which: int, fates: list[str], finish: bool) -> None:
-        """Let a handler that stands still go on, by some calls or to its end."""
+        """Let a stopped handler continue, by some calls or to its end."""
         task = self.world.tasks[which % len(self.world.tasks)]
         for fate in fates:
             if task in self.world.tasks:
@@ -178,7 +178,7 @@ class Pipeline(RuleBasedStateMachine):
         a_day_passes=st.sampled_from([False, False, True]),
     )
     def flow(self, relayed: list[str], processed: list[str], skew: timedelta, a_day_passes: bool) -> None:
-        """Take what waits to the gateway, and drive the calls on the way through the fates."""
+        """Take the waiting payments to the gateway, and apply the fates to the calls on that path."""
         if self.world.stream and not any(task.name == "relay" for task in self.world.tasks):
             self.drive(self.world.relay(10), relayed)
         waiting = [one for one in self.world.queues["p"].messages if not one.hidden]
@@ -189,7 +189,7 @@ class Pipeline(RuleBasedStateMachine):
             self.time_passes(25 * 60)
 
     def drive(self, task: WorldTask, fates: list[str] | None) -> None:
-        """Take a handler to its end, its first calls ending as ``fates`` say; None leaves it standing."""
+        """Run a handler to its end; its first calls end as ``fates`` say. None leaves it stopped."""
         if fates is None:
             return
         for fate in fates:
@@ -201,7 +201,7 @@ class Pipeline(RuleBasedStateMachine):
     @precondition(lambda self: any(queue.messages for queue in self.world.queues.values()))
     @rule(queue=st.sampled_from("pppn"), first=SOME, size=st.integers(1, 4), again=st.booleans(), skew=SKEWS)
     def deliver(self, queue: str, first: int, size: int, again: bool, skew: timedelta) -> None:
-        """Deliver messages from anywhere in the queue; ``again``: those too that a handler has already."""
+        """Deliver messages from anywhere in the queue; ``again``: also those that a handler already has."""
         there = [one for one in self.world.queues[queue].messages if again or not one.hidden]
         if there:
             start = first % len(there)
@@ -209,7 +209,7 @@ class Pipeline(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(["redrive p", "redrive n", "reconcile", "poison"]), skew=SKEWS, fates=FATES_LEFT)
     def from_outside(self, what: str, skew: timedelta, fates: list[str] | None) -> None:
-        """An operator sends a dead-letter queue back, the schedule comes, or a stranger writes to a queue."""
+        """An operator redrives a dead-letter queue, the schedule starts, or an outsider writes to a queue."""
         if what == "reconcile":
             self.drive(self.world.reconcile(skew), fates)
         elif what == "poison":
@@ -220,7 +220,7 @@ class Pipeline(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from([1, 16, 25 * 60]))
     def time_passes(self, minutes: int) -> None:
-        """No function runs that long: what is under way has timed out, before or after its call took effect."""
+        """No function runs that long: calls in progress have timed out, before or after they took effect."""
         for number, task in enumerate(list(self.world.tasks)):
             self.world.go_on(task, "dead after" if (number + minutes) % 2 else "dead before")
         self.world.clock += timedelta(minutes=minutes)
@@ -229,7 +229,7 @@ class Pipeline(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_charged_twice(self) -> None:
-        """I2, and no more is given back than was charged."""
+        """I2, and refunds never exceed the charge."""
         for body in self.payments:
             name = body["transaction_id"]
             charges = self.world.gateway.approved(Charge, name)
@@ -255,7 +255,7 @@ class Pipeline(RuleBasedStateMachine):
             logger.setLevel("INFO")
 
     def mend(self) -> None:
-        """What an operator and the schedule do: after that, every payment is final."""
+        """Do what an operator and the schedule do; after that, every payment is final."""
         for _ in range(20):
             for queue in self.world.queues:
                 self.world.redrive(queue)
@@ -269,12 +269,12 @@ class Pipeline(RuleBasedStateMachine):
         assert not still_open, f"{still_open} are final, and still in the open index"
 
     def audit_answers(self) -> None:
-        """What was accepted is in the table as it was asked for, and nothing else was accepted under its name."""
+        """Every accepted request is in the table unchanged, and nothing else was accepted under its id."""
         for about, body, told in self.world.answers:
             if told["status"] != 202:
                 continue
             item = self.world.item(about)
-            assert item, f"I1: {about} was accepted, and is not there"
+            assert item, f"I1: {about} was accepted, and is not in the table"
             if "refund_id" in body:
                 assert body["refund_id"] in item["refunds"]["M"], f"I1: a refund of {about} was accepted, and is lost"
                 continue
@@ -287,7 +287,7 @@ class Pipeline(RuleBasedStateMachine):
         return int(Decimal(str(body["amount"])).scaleb(exponent))
 
     def audit_books(self) -> None:
-        """The table says what the gateway's books say."""
+        """The table agrees with the gateway's books."""
         for item in self.world.items():
             name, status = item["transaction_id"]["S"], item["status"]["S"]
             charges = self.world.gateway.approved(Charge, name)
@@ -299,7 +299,7 @@ class Pipeline(RuleBasedStateMachine):
                 assert item["gateway_reference"]["S"] == one.outcome.reference
             booked = {one.request.refund_id: one for one in self.world.gateway.approved(Refund, name)}  # type: ignore[union-attr]
             stored = {key: one["M"] for key, one in item["refunds"]["M"].items()}
-            # This gateway declines a refund for one reason only: that it exceeds the charge.
+            # This gateway declines a refund for one reason only: it exceeds the charge.
             assert stored.keys() == booked.keys(), f"a refund of {name} was accepted, and could not be made"
             assert all(one["status"]["S"] == "processed" for one in stored.values()), name
             assert all(stored[key]["amount_minor"]["N"] == str(one.request.money.minor) for key, one in booked.items())
@@ -309,10 +309,10 @@ class Pipeline(RuleBasedStateMachine):
                 assert status == (expected or "partially_refunded"), name
 
     def audit_announcements(self) -> None:
-        """I3: every end is announced, and a repeat has the same id and the same content."""
+        """I3: every outcome is announced, and a repeat has the same id and content."""
         by_id: dict[str, dict[str, Any]] = {}
         for event in self.world.announced:
-            assert by_id.setdefault(event["id"], event) == event, f"I3: two events are {event['id']}"
+            assert by_id.setdefault(event["id"], event) == event, f"I3: two different events have the id {event['id']}"
         told = {(event["subject"], event["type"]) for event in by_id.values()}
         refunds = {
             (event["subject"], event["data"]["refund"]["refund_id"], event["type"])
@@ -331,7 +331,7 @@ def test_the_invariants_hold() -> None:
     run_state_machine_as_test(Pipeline, settings=RUNS)
 
 
-# Each of these takes away one thing that the invariants rest on.
+# Each of these removes one thing that the invariants depend on.
 def put_without_its_condition(patch: pytest.MonkeyPatch) -> None:
     put = World.put_item
     patch.setattr(World, "put_item", lambda self, **request: put(self, **(request | {"ConditionExpression": None})))
@@ -395,7 +395,7 @@ def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None], mon
 
 
 def test_the_world_is_not_empty() -> None:
-    """A machine that reaches nothing would find nothing: by hand, a payment goes all the way, and back."""
+    """A machine that reaches nothing would find nothing. By hand, a payment is charged and refunded in this world."""
     machine = Pipeline()
     try:
         machine.post(CURRENCIES[0], declined=False, skew=timedelta(), fates=[])

@@ -1,4 +1,4 @@
-"""What banks, customers and networks do to a payment at Stripe, told to the end, through the real handlers."""
+"""What banks, customers and networks do to a payment at Stripe, to the end, through the real handlers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stack(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeStac
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of what was counted."""
+    """The names of the metrics that were written."""
     names: list[str] = []
     for module in (hear, settle, relaying):
         monkeypatch.setattr(module, "measure", names.append)
@@ -33,20 +33,20 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def intent(stack: StripeStack) -> str:
-    """The one PaymentIntent that there is."""
+    """The only PaymentIntent."""
     (found,) = stack.fake.intents
     return found
 
 
 def test_a_customer_who_swaps_the_card_is_charged_once(stack: StripeStack) -> None:
-    """A day is over before they confirm. It was 2 500 for 1 250: a second PaymentIntent was made beside the first."""
+    """They confirm after more than a day. Once 2 500 was charged for 1 250, by a second PaymentIntent."""
     stack.pay(AT_A_PAGE)
     first = intent(stack)
     stack.fake.finish(first, "requires_confirmation")
     for _ in range(6):
         stack.wait(hours=6)
         stack.reconcile()
-    # The customer confirms whatever waits for them.
+    # The customer confirms everything that waits for them.
     for waiting in list(stack.fake.intents):
         stack.tell(stack.fake.finish(waiting, "succeeded"))
     stack.run()
@@ -55,7 +55,7 @@ def test_a_customer_who_swaps_the_card_is_charged_once(stack: StripeStack) -> No
 
 
 def test_a_lost_charge_that_waits_for_a_confirmation_is_found_by_its_name(stack: StripeStack) -> None:
-    """Nobody has its reference: the answers were lost. A day later the search finds it, and it is waited for."""
+    """The answers with its reference were lost. A day later the search finds it, and the payment waits for it."""
     stack.fake.fail_next = ["500"] * 3
     stack.pay(AT_A_PAGE)
     assert (stack.payment.status, stack.payment.gateway_reference) == ("unknown", None)
@@ -88,7 +88,7 @@ def test_once_a_payment_has_failed_stripe_charges_nothing(stack: StripeStack, me
     assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
     with pytest.raises(StripeAnswer, match="400"):
         stack.fake.finish(intent(stack), "succeeded")
-    # Whatever Stripe has told meanwhile, in any order.
+    # All events that Stripe has sent meanwhile, in any order.
     for event in reversed(stack.fake.events):
         assert stack.tell(event) in {"late", "not ours to know"}
     assert [one["type"] for one in stack.announced if one["type"] == "payment.failed"] == ["payment.failed"]
@@ -124,7 +124,7 @@ def test_another_charges_end_is_not_the_payments(stack: StripeStack, counted: li
 
 
 def test_what_the_customer_must_do_next_is_announced_in_the_second_in_which_it_is_known(stack: StripeStack) -> None:
-    """Stripe counts in whole seconds, and its clock is not ours."""
+    """Stripe's times are whole seconds, on another clock than ours."""
     stack.pay("pm_usBankAccount")
     event = stack.fake.finish(intent(stack), "requires_action")
     action = {"type": "verify_with_microdeposits"}
@@ -146,7 +146,7 @@ def test_a_dispute_is_counted_from_the_stream_whatever_becomes_of_who_wrote_it(
     event = stack.fake.dispute(intent(stack))
     stack.lose_replies = 1
     assert stack.tell(event) == 503
-    # Stripe sends it again: it is there already.
+    # Stripe sends it again, but it is already recorded.
     assert stack.tell(event) == "late"
     assert "Disputed" not in counted
     stack.run()

@@ -89,7 +89,7 @@ def test_lambda(lambdas: Plan) -> None:
         "v",
     )
 
-    # Whatever moves the alias, there is one, of one name.
+    # There is exactly one alias, with one name, however it is moved.
     for case in ("off", "ready", "snapshot", "signed", "gradual"):
         assert the(lambdas, case, "aws_lambda_alias")["name"] == "live"
 
@@ -103,7 +103,7 @@ def test_lambda_gradual_deployment(lambdas: Plan) -> None:
     assert (alarms["enabled"], alarms["alarms"]) == (True, ["a", "b"])
     (back,) = group["auto_rollback_configuration"]
     assert set(back["events"]) == {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"}
-    # Its own provisioned concurrency stands behind the same alias.
+    # The function's own provisioned concurrency belongs to the same alias.
     assert the(lambdas, "gradual", "aws_lambda_provisioned_concurrency_config")["qualifier"] == "live"
 
     allowed = policies(lambdas, "gradual")
@@ -174,7 +174,7 @@ def test_apigw_waf(apis: Plan) -> None:
     assert len({rule["priority"] for rule in acl["rule"]}) == 4
     assert rules["AWSManagedRulesCommonRuleSet"]["override_action"][0]["count"] != []
     assert rules["AWSManagedRulesKnownBadInputsRuleSet"]["override_action"][0]["none"] != []
-    # A sample would hold whole requests, and the log must not hold what a caller signs with.
+    # Samples would hold whole requests, and the log must not hold the caller's signature.
     assert {rule["visibility_config"][0]["sampled_requests_enabled"] for rule in acl["rule"]} == {False}
     logging = the(apis, "waf", "aws_wafv2_web_acl_logging_configuration")
     redacted = {
@@ -183,7 +183,7 @@ def test_apigw_waf(apis: Plan) -> None:
         for part, value in field.items()
         if value
     }
-    # Payments and customers are named in the path, in the query and in the key.
+    # The path, the query and the key contain the ids of payments and customers.
     assert redacted == {
         "authorization",
         "idempotency-key",
@@ -203,7 +203,7 @@ def test_apigw_custom_domain(apis: Plan) -> None:
     for case in ("domain", "mutual"):
         domain = the(apis, case, "aws_api_gateway_domain_name")
         assert (domain["security_policy"], domain["regional_certificate_arn"]) == ("TLS_1_2", CERTIFICATE)
-        # The other way in would go round the client certificate.
+        # The default endpoint would bypass the client certificate.
         assert the(apis, case, "aws_api_gateway_rest_api")["disable_execute_api_endpoint"] is True
         assert the(apis, case, "aws_api_gateway_base_path_mapping")["stage_name"] == "prod"
     assert the(apis, "domain", "aws_api_gateway_domain_name")["mutual_tls_authentication"] == []
@@ -222,7 +222,7 @@ def test_apigw_private(apis: Plan) -> None:
         found = json.loads(the(apis, case, "aws_api_gateway_rest_api_policy")["policy"])["Statement"]
         effects[case] = [statement["Effect"] for statement in found]
         assert found[0]["Condition"] == {"StringNotEquals": {"aws:SourceVpce": ["vpce-1", "vpce-2"]}}
-    # An Allow would let in every signed caller of the account; without signatures nothing else lets anyone in.
+    # An Allow would admit every signed caller of the account; without signatures, only an Allow admits anyone.
     assert effects == {"private": ["Deny"], "private_with_keys": ["Deny", "Allow"]}
     assert types(apis, "private_with_keys")["aws_api_gateway_usage_plan_key"] == 1
     assert {method["api_key_required"] for method in made(apis, "private_with_keys", "aws_api_gateway_method")} == {
@@ -244,7 +244,7 @@ def test_apigw_route_throttle(apis: Plan) -> None:
     assert sorted(settings) == ["*/*", "payments/{transaction_id}/GET"]
     own, general = settings["payments/{transaction_id}/GET"], settings["*/*"]
     assert (own["throttling_rate_limit"], own["throttling_burst_limit"]) == (7, 9)
-    # A route's own settings stand for all of the general ones, so what is said there must be said again.
+    # A route's own settings replace all of the general ones, so those must be repeated here.
     throttle = {"throttling_rate_limit", "throttling_burst_limit"}
     assert {key: own[key] for key in own if key not in throttle} == {
         key: general[key] for key in general if key not in throttle
@@ -317,7 +317,7 @@ def assert_may_back_up_only(allowed: dict[str, Any], table: str) -> None:
         "KeyTablePaymentExample",
         "GrantsOfServices",
     }
-    # It may back up, and neither read an item nor write one.
+    # It may back up, but neither read nor write an item.
     actions = {action for statement in allowed.values() for action in statement["Action"]}
     assert {action for action in actions if action.startswith("dynamodb:")} == {
         "dynamodb:CreateBackup",

@@ -1,4 +1,4 @@
-"""The two small configurations beside the main one: the state's bucket, and another system out of the same modules."""
+"""The two small configurations in addition to the main one: the state's bucket, and another system from our modules."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_bootstrap_refuses(small_root: Callable[[str], tftest.TerraformTest]) ->
 
 
 def test_the_state_moves_into_the_bucket_in_one_step(terraform_environment: dict[str, str], tmp_path: Path) -> None:
-    """Apply the bootstrap, write what it prints, and keep a state in the bucket, locked and encrypted."""
+    """Apply the bootstrap, write the file that it prints, and keep a state in the bucket, locked and encrypted."""
     environment = terraform_environment | {"AWS_S3_USE_PATH_STYLE": "true"}
 
     def terraform(folder: Path, *arguments: str) -> str:
@@ -85,7 +85,7 @@ def test_the_state_moves_into_the_bucket_in_one_step(terraform_environment: dict
     terraform(bootstrap, "init", "-input=false")
     terraform(bootstrap, "apply", "-input=false", "-auto-approve")
     (main / "backend.tf").write_text(terraform(bootstrap, "output", "-raw", "backend"), encoding="utf-8")
-    # Only the embedded AWS needs the last two.
+    # Only the embedded AWS needs the last two settings.
     terraform(
         main,
         *("init", "-input=false", "-migrate-state", "-force-copy"),
@@ -107,7 +107,7 @@ def test_bring_your_own(small_root: Callable[[str], tftest.TerraformTest]) -> No
     plan = example.plan(output=True, tf_vars=MINE)._raw  # noqa: SLF001 - the whole of it
     made = Counter(resource["type"] for resource in resources(plan))
     assert (made["aws_lambda_function"], made["aws_sqs_queue"], made["aws_dynamodb_table"]) == (2, 2, 1)
-    # The network and the keys are there already.
+    # The network and the keys exist already.
     assert [type_ for type_ in made if type_.startswith(("aws_vpc", "aws_subnet", "aws_kms"))] == []
     for function in resources(plan, "aws_lambda_function"):
         assert function["values"]["kms_key_arn"] == KEY % "data"

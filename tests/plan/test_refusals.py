@@ -1,4 +1,4 @@
-"""What each module refuses, and what it says then: every validation with a value that breaks it."""
+"""The inputs that each module refuses, with its message: every validation with a value that breaks it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WATCHED = '{ a = { name = "a", timeout_seconds = %s, log_group_name = "a" } }'
 
 HOOK = '{ shop = { url = "https://a.example/", %s } }'
 
-# module: argument (or several): value, and what is said.
+# By module: the arguments with their values, and a part of the message.
 REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     "apigw": [
         ({"authorization": '"TRUST"'}, "authorization must be AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE"),
@@ -229,7 +229,7 @@ def test_bad_values_are_refused_with_a_reason(
 
 
 def test_every_validation_of_a_module_is_tried() -> None:
-    """Each module's messages, less what is filled in at run time, are met by a case above."""
+    """Each module's messages, apart from values filled in at run time, are matched by a case above."""
     for module, cases in REFUSED.items():
         variables = Module(ROOT / "modules" / module)
         messages = [rule["error_message"] for rule in variables.nested("variable", inside="validation")]

@@ -1,4 +1,4 @@
-"""What the table's stream says: how a payment changed, or that a record holds no payment."""
+"""The content of the table's stream: a change of a payment, or a record that holds no payment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from payments.domain.payment import Payment
 
 
 class Change(Struct, frozen=True):
-    """A payment as it is, and as it was before: None where there was none, or none that could be read.
+    """A payment as it is now, and as it was before: None if it is new, or if the old item could not be read.
 
     ``restored`` says that the payment was put back from a backup by this change.
     """

@@ -5,12 +5,12 @@
 
 While the gateway waits for a bank or for the customer, a payment is unknown too: ``wait`` leads there, and stays there.
 
-A refund's life is the same one. When a refund is processed, it takes its payment along:
+A refund has the same life. When a refund is processed, its payment changes with it:
 
     processed ──refund_part──► partially_refunded ──refund_part──► partially_refunded
     processed ──refund_rest──► refunded             partially_refunded ──refund_rest──► refunded
 
-Every transition is one conditional update that names the states it may leave. Who comes late changes nothing.
+Every transition is one conditional update that names the states it may leave. A late update changes nothing.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class Status(StrEnum):
 
 
 class Transition(NamedTuple):
-    """The states that may be left, and the state that is reached."""
+    """The states that the transition may leave, and the state that it reaches."""
 
     leaves: frozenset[Status]
     reaches: Status
 
 
-# The gateway has not said its last word yet.
+# The gateway has not given its final answer yet.
 OPEN = frozenset({Status.VALIDATED, Status.UNKNOWN})
 
-# There is nothing left to ask or to charge.
+# Nothing remains to ask or to charge.
 FINAL = frozenset(Status) - OPEN
 
 REFUND_STATES = OPEN | {Status.PROCESSED, Status.FAILED}
 
-# Charged, and not all of it given back.
+# Charged, and not fully refunded.
 REFUNDABLE = frozenset({Status.PROCESSED, Status.PARTIALLY_REFUNDED})
 
 TRANSITIONS: dict[str, Transition] = {

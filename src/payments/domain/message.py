@@ -1,4 +1,4 @@
-"""What the relay sends: an event with its payment, or the name of a payment to work on."""
+"""The messages of the relay: an event with its payment, or the id of a payment to process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from payments.domain.ids import Id
 from payments.domain.payment import Payment
 
-# What the processor works on; everything else is announced.
+# The events that the processor handles; all others are announced.
 WORK = frozenset({"payment.validated", "refund.validated"})
 
 Work = Literal["payment.validated", "refund.validated"]
@@ -18,7 +18,7 @@ Work = Literal["payment.validated", "refund.validated"]
 class Message(Struct, frozen=True):
     """An event that happened, and the payment as it was then.
 
-    ``one_of_several`` says that the same version of the payment is announced by other messages too.
+    ``one_of_several`` says that other messages announce the same version of the payment too.
     """
 
     event: str
@@ -29,22 +29,22 @@ class Message(Struct, frozen=True):
 
     @property
     def trace(self) -> str:
-        """The trace of the request that began it; empty where there was none.
+        """The trace of the request that started it; empty if there was none.
 
-        The relay's own call has a trace of a batch, in which many payments meet.
+        The trace of the relay's own call belongs to a batch of many payments.
         """
         return self.payment.trace if self.refund_id is None else self.payment.refunds[self.refund_id].trace
 
     def named(self) -> dict[str, Any]:
-        """Return what the log says of the message."""
+        """Return the message's fields for the log."""
         return {"transaction_id": self.payment.transaction_id, "refund_id": self.refund_id, "event": self.event}
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """The name of a payment or refund for the processor to work on, and nothing else.
+    """The id of a payment or refund for the processor, and nothing else.
 
-    How much to charge, and whether to charge at all, is what the table says. So whoever can send to the queue can
-    waste a read, and no more.
+    The table decides how much to charge, and whether to charge at all. So anyone who can send to the queue can only
+    waste a read.
     """
 
     event: Work
@@ -52,5 +52,5 @@ class Task(Struct, frozen=True, kw_only=True):
     refund_id: Id | None = None
 
     def named(self) -> dict[str, Any]:
-        """Return what the log says of the task."""
+        """Return the task's fields for the log."""
         return {"transaction_id": self.transaction_id, "refund_id": self.refund_id, "event": self.event}

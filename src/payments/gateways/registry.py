@@ -10,8 +10,8 @@ from payments.runtime import settings
 if TYPE_CHECKING:
     from payments.gateways.port import Gateway
 
-# One line a gateway: its name in the settings, and the module that has its ``create_gateway``. A function imports only
-# the one that it was set up for: the other's package may not be there.
+# One line for each gateway: its name in the settings, and the module with its ``create_gateway``. A function imports
+# only its own gateway, since the other's package may be missing.
 _MODULES = {
     "simulator": "payments.gateways.simulator",
     "stripe": "payments.gateways.stripe.wiring",
@@ -19,7 +19,7 @@ _MODULES = {
 
 
 def chosen(dynamodb: Any) -> Gateway:  # noqa: ANN401 - botocore's
-    """Return the gateway; ``dynamodb`` is the function's DynamoDB client, by which the simulator keeps its books."""
+    """Return the gateway; ``dynamodb`` is the function's DynamoDB client, which the simulator keeps its books with."""
     module = import_module(_MODULES[settings.choice("GATEWAY", tuple(_MODULES))])
     gateway: Gateway = module.create_gateway(dynamodb)
     return gateway

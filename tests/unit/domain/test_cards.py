@@ -17,7 +17,7 @@ from payments.domain.cards import MASK, has_card, redact
 
 
 def luhn(digits: str) -> bool:
-    """The check as the standard words it, beside the sums that the search makes."""
+    """The check as the standard states it, to compare with the sums that the search computes."""
     total = 0
     for position, digit in enumerate(reversed(digits)):
         value = int(digit) * (1 + position % 2)
@@ -29,7 +29,7 @@ def with_check_digit(digits: str) -> str:
     return next(digits + check for check in "0123456789" if luhn(digits + check))
 
 
-# A number of one digit throughout is no card: that of thirteen zeros passes the check.
+# A number of one repeated digit is no card, though thirteen zeros pass the check.
 cards = st.text("0123456789", min_size=12, max_size=18).map(with_check_digit).filter(lambda card: len(set(card)) > 1)
 
 
@@ -51,7 +51,7 @@ def test_other_numbers_beside_it_do_not_hide_it(text: str) -> None:
     assert card not in redact(written)
 
 
-# Test numbers of the schemes, of every length that they issue.
+# Test numbers of the schemes, in every length that they issue.
 ISSUED = [
     *["4222222222222", "4242424242424242", "4000000000000000006"],
     *["5555555555554444", "2223003122003222", "2720999999999996"],
@@ -90,9 +90,9 @@ def test_one_wrong_digit_is_no_card(card: str) -> None:
     assert redact(wrong) == wrong
 
 
-# Each decimal digit of Unicode, by what it stands for, in every script.
+# Every decimal digit in Unicode, in every script, by its value.
 DIGITS: dict[int, list[str]] = {}
-# What the rule calls a separator: by category, and the others by a sample.
+# The separators by the rule: those of some categories, and a sample of the others.
 SEPARATORS = [*"\u30fc\uff70\u2212\u00b7\u2027\u2022\u2024\u2026\u2500\u22c5\u3002\u30fb\uff0e\uff65."]
 for code in range(sys.maxunicode + 1):
     category = unicodedata.category(chr(code))
@@ -107,7 +107,7 @@ WORDS = st.sampled_from(
 
 @st.composite
 def written_cards(draw: st.DrawFn) -> str:
-    """A scheme's number, each digit in any script, in any groups, with up to three separators between two of them."""
+    """A scheme's number with digits of any script, in any groups, with up to three separators between two groups."""
     number = draw(st.sampled_from(ISSUED))
     cuts = draw(st.sets(st.integers(1, len(number) - 1), max_size=8))
     separators = st.lists(st.sampled_from(SEPARATORS), min_size=1, max_size=3).map("".join)
@@ -123,7 +123,7 @@ def test_a_card_is_found_in_any_script_with_any_separators_at_any_place(before: 
     assert has_card(text)
     masked = redact(text)
     assert not has_card(masked)
-    # Digits that stand right before the number may be masked with it.
+    # Digits directly before the number may be masked with it.
     assert masked.endswith(f"{MASK} x {after}")
     assert before.startswith(masked.removesuffix(f"{MASK} x {after}"))
 
@@ -194,7 +194,7 @@ def test_ids_and_times_are_no_cards(random: uuid.UUID, number: int, moment: date
     "pattern", ["1 ", "1-1-1 - ", "4444 ", "4242424242424242 ", "0 1 0 0 ", "4\u200b2\ufe0f", "4..."]
 )
 def test_the_steps_grow_as_the_text_does(pattern: str) -> None:
-    """Counted, not timed. What a step takes, tests/integration/test_bench.py measures."""
+    """The steps are counted, not timed. tests/integration/test_bench.py measures the time."""
 
     def steps(length: int) -> int:
         text = (pattern * length)[:length]

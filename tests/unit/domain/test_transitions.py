@@ -99,5 +99,5 @@ def test_a_redrive_changes_no_state_and_waits_longer_each_time(dynamodb: Any, ta
         assert (after.status, after.redrives, after.version) == ("validated", number + 1, before.version + 1)
         open_from = item(dynamodb)["open_from"]["S"]
         waits.append((datetime.fromisoformat(open_from) - AT).total_seconds() / 60)
-        assert not table.redrive(before, AT), "what was read is not what is there"
+        assert not table.redrive(before, AT), "the item has changed since it was read"
     assert waits == [15, 30, 60, 120, 240, 360, 360, 360]

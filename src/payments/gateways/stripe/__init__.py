@@ -1,1 +1,1 @@
-"""Everything that is Stripe's."""
+"""The Stripe gateway: everything that only Stripe needs."""
