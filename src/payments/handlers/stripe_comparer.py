@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from payments.domain.clock import now, timestamp
-from payments.gateways.stripe.wiring import create_gateway
+from payments.gateways.stripe import create_gateway
 from payments.runtime import client, settings
 from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure, measure_kind
