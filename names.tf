@@ -22,13 +22,23 @@ locals {
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
   }
 
-  core_functions = ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"]
-  # What a gateway has beside them.
-  gateway_functions = { stripe = ["stripe_webhook", "stripe_comparer"] }
-  known_functions   = concat(local.core_functions, flatten(values(local.gateway_functions)))
+  # A module or a folder for each gateway, and a module for each function: so the files are the lists of both.
+  gateway_names = setsubtract(
+    [for file in fileset("${path.root}/src/payments/gateways", "**/*.py") : trimsuffix(split("/", file)[0], ".py")],
+    ["__init__", "port", "registry"],
+  )
+  # The deliverer runs once for each webhook endpoint: modules/webhooks names it.
+  known_functions = [
+    for file in fileset("${path.root}/src/payments/handlers", "*.py") : trimsuffix(file, ".py")
+    if !contains(["__init__.py", "deliverer.py"], file)
+  ]
+  # The name of a gateway's own function begins with the gateway's.
   function_names = {
-    for function in concat(local.core_functions, lookup(local.gateway_functions, var.gateway, [])) :
+    for function in local.known_functions :
     function => "payment-${replace(function, "_", "-")}-${var.environment_suffix}"
+    if !anytrue([
+      for gateway in local.gateway_names : startswith(function, "${gateway}_") if gateway != var.gateway
+    ])
   }
   # Those that take a new version of a function back.
   function_alarm_names = {
@@ -71,9 +81,9 @@ locals {
     for use in ["subscribers", "secrets"] : use => "payment-${use}-${var.environment_suffix}"
   }
 
-  # Two, since who takes the events must not be able to charge.
-  stripe_secret_names = {
-    for use in ["key", "webhook"] : use => "payment-stripe-${use}-${var.environment_suffix}"
+  # Two, since who takes the gateway's events must not be able to charge.
+  gateway_secret_names = {
+    for use in ["key", "webhook"] : use => "payment-${var.gateway}-${use}-${var.environment_suffix}"
   }
 
   api_name     = "payment-api-${var.environment_suffix}"
@@ -111,7 +121,7 @@ locals {
   relay_dlq_arn     = "${local.arn_base.sqs}:${local.dead_letter_queue_names.relay}"
   announcements_arn = "${local.arn_base.sns}:${local.topic_names.announcements}"
   # Secrets Manager adds a hyphen and six characters, which are not known at plan.
-  stripe_secret_arns = {
-    for use, name in local.stripe_secret_names : use => "${local.arn_base.secretsmanager}:secret:${name}-??????"
+  gateway_secret_arns = {
+    for use, name in local.gateway_secret_names : use => "${local.arn_base.secretsmanager}:secret:${name}-??????"
   }
 }

@@ -30,7 +30,7 @@ module "subscriber_keys" {
         }]
       }
     },
-    length(var.webhooks) == 0 && !local.stripe ? {} : {
+    length(var.webhooks) == 0 && length(local.gateway.secrets) == 0 ? {} : {
       secrets = {
         alias                = local.subscriber_key_aliases.secrets
         description          = "The secrets of the webhooks and of the payment gateway"

@@ -541,13 +541,12 @@ def test_a_new_secret_needs_no_deployment(
 
 
 def test_a_table_that_does_not_answer_is_told_to_stripe(
-    table: Table, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    dynamodb: Any, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem")
 
-    hearing, _ = stripe_webhook.wired()
-    monkeypatch.setattr(hearing._table._client, "get_item", busy)  # noqa: SLF001
+    monkeypatch.setattr(dynamodb, "get_item", busy)
     assert tell(waiting)["statusCode"] == 503
 
 

@@ -45,8 +45,8 @@ _PROLONGED = "PROLONGED SOUND MARK"
 
 _LENGTHS = range(13, 20)
 
-# The number of groups that are searched together; more than a card number has digits. Without a limit, a long text would
-# need so much memory that it is slow for that alone.
+# The number of groups that are searched together; more than a card number has digits. Without a limit, a long text
+# would need so much memory that it is slow for that alone.
 _BLOCK = 1024
 
 # Rarely needed, so compiled at the first use. The number of digits in each group on a card: fours with a rest, American

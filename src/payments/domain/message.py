@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from msgspec import Struct
 
@@ -35,7 +35,7 @@ class Message(Struct, frozen=True):
         """
         return self.payment.trace if self.refund_id is None else self.payment.refunds[self.refund_id].trace
 
-    def named(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         """Return the message's fields for the log."""
         return {"transaction_id": self.payment.transaction_id, "refund_id": self.refund_id, "event": self.event}
 
@@ -51,6 +51,15 @@ class Task(Struct, frozen=True, kw_only=True):
     transaction_id: Id
     refund_id: Id | None = None
 
-    def named(self) -> dict[str, Any]:
+    @classmethod
+    def of(cls, message: Message) -> Task:
+        """Return the task of a message whose event is one of WORK."""
+        return cls(
+            event=cast("Work", message.event),
+            transaction_id=message.payment.transaction_id,
+            refund_id=message.refund_id,
+        )
+
+    def log_fields(self) -> dict[str, Any]:
         """Return the task's fields for the log."""
         return {"transaction_id": self.transaction_id, "refund_id": self.refund_id, "event": self.event}

@@ -77,7 +77,7 @@ class QueueSender:
 
 
 def _body(message: Message) -> str:
-    return encode(Task(**message.named())) if message.event in WORK else encode(message)
+    return encode(Task.of(message)) if message.event in WORK else encode(message)
 
 
 def _entry(number: int, body: str, trace: str) -> dict[str, Any]:

@@ -31,13 +31,9 @@ from payments.gateways.port import (
 from payments.runtime.telemetry import logger, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     from payments.domain.payment import Payment, RefundRecord
     from payments.gateways.port import Report
-    from payments.table.indexes import GatewayIndex
-    from payments.table.store import Table
+    from payments.usecases.ports import Clock, Payments, PaymentsByCharge
     from payments.usecases.settle import Settling
 
 
@@ -54,13 +50,13 @@ class Hearing:
 
     def __init__(
         self,
-        table: Table,
-        charges: GatewayIndex,
+        payments: Payments,
+        charges: PaymentsByCharge,
         settling: Settling,
         scope: str,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
-        self._table = table
+        self._payments = payments
         self._charges = charges
         self._settling = settling
         self._scope = scope
@@ -86,7 +82,7 @@ class Hearing:
         transaction_id = transaction_of(report.metadata, self._scope)
         if transaction_id is None:
             return "not ours"
-        payment = self._table.get(transaction_id)
+        payment = self._payments.get(transaction_id)
         if payment is None:
             return _unknown(transaction_id)
         contradiction = _contradiction(payment, payment, report)
@@ -114,7 +110,7 @@ class Hearing:
         if isinstance(outcome, Pending) and outcome.next_action and outcome.next_action == payment.next_action:
             return "late"
         # The processor asks the gateway what is true now, and cancels what has failed.
-        if not self._table.redrive(payment, self._clock()):
+        if not self._payments.redrive(payment, self._clock()):
             raise UnavailableError("the payment has changed meanwhile")
         return "asked"
 
@@ -125,7 +121,7 @@ class Hearing:
             measure("ForeignRefund")
             logger.warning("a refund that was not asked for here", event_id=report.event_id)
             return "not ours"
-        payment = self._table.get(transaction_id)
+        payment = self._payments.get(transaction_id)
         refund = payment.refunds.get(refund_id) if payment and REFUND_ID.fullmatch(refund_id) else None
         if payment is None or refund is None:
             return _unknown(transaction_id)
@@ -142,7 +138,7 @@ class Hearing:
     def _dispute(self, report: DisputeReported) -> str:
         reference = report.charge_reference
         transaction_id = self._charges.find(reference) if reference else None
-        payment = self._table.get(transaction_id) if transaction_id else None
+        payment = self._payments.get(transaction_id) if transaction_id else None
         if payment is None:
             return self._stray_dispute(report)
         disputed = report.money
@@ -161,7 +157,7 @@ class Hearing:
             closed=report.closed,
         )
         # The relay counts it, from the table's stream: the answer to this write may be lost.
-        recorded = self._table.record_dispute(payment.transaction_id, report.dispute_id, dispute, at)
+        recorded = self._payments.record_dispute(payment.transaction_id, report.dispute_id, dispute, at)
         return "noted" if recorded else "late"
 
     def _stray_dispute(self, report: DisputeReported) -> str:

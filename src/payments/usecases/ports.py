@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from payments.domain.change import UnreadableRecord
     from payments.domain.message import Message
-    from payments.domain.payment import GatewayResult, Payment
+    from payments.domain.payment import DisputeRecord, GatewayResult, Payment, RefundRecord
 
 
 class Clock(Protocol):
@@ -33,6 +33,9 @@ class PaymentBatch(Protocol):
 class Payments(Protocol):
     """The stored payments. Each method raises UnavailableError where the store does not answer."""
 
+    def accept(self, payment: Payment) -> Payment:
+        """Store a payment unless its id is taken, and return the payment that has the id now."""
+
     def get(self, transaction_id: str) -> Payment | None:
         """Return a payment as it is now, or None."""
 
@@ -47,11 +50,31 @@ class Payments(Protocol):
     ) -> bool:
         """Record one transition of a refund, and the one of its payment that follows; return False as above."""
 
+    def add_refund(self, payment: Payment, refund_id: str, refund: RefundRecord) -> bool:
+        """Add a refund to a payment if that is still as it was read; return whether it was added."""
+
+    def record_dispute(self, transaction_id: str, dispute_id: str, dispute: DisputeRecord, at: datetime) -> bool:
+        """Record what the gateway says of a dispute; return whether it was new."""
+
     def redrive(self, payment: Payment, at: datetime) -> bool:
         """Send an open payment through the queue again; return whether it was sent."""
 
     def close(self, payment: Payment) -> bool:
         """Remove a final payment from the index of open ones; return whether it was in it."""
+
+
+class PaymentsByCharge(Protocol):
+    """Finds a payment by the gateway's name of its charge."""
+
+    def find(self, reference: str) -> str | None:
+        """Return the payment's id, or None. Raises UnavailableError where the store does not answer."""
+
+
+class PaymentsByDay(Protocol):
+    """Finds the payments that were charged on a day, in UTC."""
+
+    def on(self, day: str) -> Iterator[str]:
+        """Yield the payments' ids. Raises UnavailableError where the store does not answer."""
 
 
 class Queues(Protocol):

@@ -53,8 +53,8 @@ def _of_refunds(new: Payment, old: Payment | None, *, again: bool) -> list[Messa
     messages = []
     for refund_id, refund in new.refunds.items():
         before = old.refunds.get(refund_id) if old else None
-        if before is None or before.status != refund.status or (again and refund.status in OPEN):
-            open_again = again and refund.status in OPEN
+        open_again = again and refund.status in OPEN
+        if open_again or before is None or before.status != refund.status:
             messages.append(_message(new, _REFUND_VALIDATED if open_again else _OF_A_REFUND[refund.status], refund_id))
     return messages
 
@@ -116,9 +116,9 @@ class Relay:
     def _send(self, messages: list[Message]) -> Iterator[str]:
         for message, reason in self._queues.send(messages):
             if not reason:
-                logger.info("relayed", **message.named())
+                logger.info("relayed", **message.log_fields())
                 if message.event == "payment.disputed":
                     # Here and not where it is written: what fails here comes again, what was written does not.
                     measure("Disputed")
-                    logger.warning("a charge is disputed", **message.named())
+                    logger.warning("a charge is disputed", **message.log_fields())
             yield reason
