@@ -189,3 +189,103 @@ def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: StripeSt
     assert stack.tell(event) == 503
     stack.wait(minutes=2)
     assert stack.tell(event) == "not ours"
+
+
+def refund_of(stack: StripeStack, refund_id: str) -> str:
+    """Stripe's name of a refund."""
+    return stack.payment.refunds[refund_id].gateway_reference or ""
+
+
+def told(stack: StripeStack) -> list[tuple[str, str, str | None]]:
+    """What was announced: the type, the payment's status and what is refunded of it."""
+    return [(one["type"], one["data"]["status"], one["data"].get("amount_refunded")) for one in stack.announced]
+
+
+@pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
+def test_a_refund_that_fails_after_all_is_made_again(stack: StripeStack, counted: list[str], kind: str) -> None:
+    """A closed card account sends the money back. The customer must get it in another way, and the API can do it."""
+    stack.pay("pm_card_visa")
+    assert stack.refund() == 202
+    assert (stack.payment.status, stack.refund("r2")) == ("refunded", 409)
+    first, version = refund_of(stack, "r1"), stack.payment.version
+    failed = stack.fake.finish_refund(first, "failed", "expired_or_canceled_card") | {"type": kind}
+    assert stack.tell(failed) == "settled"
+    stack.run()
+    refund = stack.payment.refunds["r1"]
+    assert (refund.status, refund.failure_code, refund.gateway_reference) == (
+        "failed",
+        "expired_or_canceled_card",
+        first,
+    )
+    assert (stack.payment.status, stack.payment.refunded.minor, stack.payment.version) == ("processed", 0, version + 1)
+    # Stripe tells it again, and what was before it.
+    settled = stack.payment
+    for event in (failed, *reversed(stack.fake.events)):
+        stack.tell(event)
+    stack.run()
+    assert stack.payment == settled
+    assert told(stack) == [
+        ("payment.processed", "processed", None),
+        ("payment.refunded", "refunded", "12.50"),
+        ("payment.refund_failed", "processed", None),
+    ]
+    assert len({one["id"] for one in stack.announced}) == 3
+    # The same refund again is a repeat, and not a new one; a new one is made.
+    assert (stack.refund(), stack.payment) == (202, settled)
+    assert stack.refund("r2") == 202
+    assert (stack.payment.status, stack.payment.refunded.minor, stack.fake.given_back()) == ("refunded", 1250, 1250)
+    assert "Contradicted" not in counted
+
+
+def test_of_two_refunds_the_one_that_fails_is_taken_back(stack: StripeStack) -> None:
+    stack.pay("pm_card_visa")
+    stack.refund("r1", "2.50")
+    stack.refund("r2")
+    assert stack.payment.status == "refunded"
+    stack.tell(stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown"))
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("partially_refunded", 1000)
+    stack.tell(stack.fake.finish_refund(refund_of(stack, "r2"), "failed", "unknown"))
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("processed", 0)
+    assert stack.fake.given_back() == stack.payment.refunded.minor
+
+
+def test_a_refunds_failure_that_comes_before_its_success_is_not_undone(stack: StripeStack, counted: list[str]) -> None:
+    stack.pay("pm_fake_refund_pending")
+    stack.refund()
+    assert stack.payment.refunds["r1"].status == "unknown"
+    succeeded = stack.fake.finish_refund(refund_of(stack, "r1"), "succeeded")
+    failed = stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    stack.tell(failed)
+    settled = stack.payment
+    assert (settled.status, settled.refunds["r1"].status) == ("processed", "failed")
+    stack.tell(succeeded)
+    stack.run()
+    assert stack.payment == settled
+    assert [one["type"] for one in stack.announced].count("payment.refunded") == 0
+    assert "Contradicted" not in counted
+
+
+def test_a_refunds_failure_whose_write_is_not_answered_is_written_once(stack: StripeStack) -> None:
+    stack.pay("pm_card_visa")
+    stack.refund()
+    failed = stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    stack.lose_replies = 1
+    assert stack.tell(failed) == 503
+    version = stack.payment.version
+    assert stack.tell(failed) == "settled"
+    stack.run()
+    assert (stack.payment.status, stack.payment.version) == ("processed", version)
+    assert [one["type"] for one in stack.announced].count("payment.refund_failed") == 1
+
+
+def test_a_refunds_failure_that_no_event_told_of_is_learnt_by_asking(stack: StripeStack, counted: list[str]) -> None:
+    """The comparison of the day has found it, and an operator has the reconciler ask Stripe about the payment."""
+    stack.pay("pm_card_visa")
+    stack.refund("r1", "2.50")
+    stack.refund("r2", "2.50")
+    stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    assert stack.reconcile() == {}
+    assert stack.payment.refunded.minor == 500
+    assert stack.reconcile("order-1") == {"settled": 2}
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("partially_refunded", 250)
+    assert "Contradicted" not in counted

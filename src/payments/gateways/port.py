@@ -29,10 +29,11 @@ class Declined(Struct, frozen=True):
     """The gateway has refused, and can move no money under this key any more; ``code`` says why, in a stable word.
 
     A gateway whose customers may try again after a refusal cancels the charge first, and says this only when the
-    cancellation is sure.
+    cancellation is sure. ``reference`` is its own name of a refund that failed, if it has created one.
     """
 
     code: str
+    reference: str | None = None
 
 
 class Pending(Struct, frozen=True):

@@ -42,12 +42,14 @@ def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Reconcile, and return the counts of what came of it.
 
-    By hand, the event may say ``transaction_ids``, or ``older_than_seconds`` in place of the set-up's. Raises
-    ValueError where it says them wrongly.
+    By hand, the event may say ``transaction_ids``, or ``older_than_seconds`` in place of the set-up's. For payments
+    that are named, the gateway is asked about their processed refunds too. Raises ValueError if it says them wrongly.
     """
     reconciler, index, older = wired()
     counts = reconciler.run(
-        _asked(event, index, older), in_time=lambda: context.get_remaining_time_in_millis() > PAYMENT_SECONDS * 1000
+        _asked(event, index, older),
+        in_time=lambda: context.get_remaining_time_in_millis() > PAYMENT_SECONDS * 1000,
+        processed_refunds="transaction_ids" in event,
     )
     for name in ("settled", "pending", "redriven", "unanswered", "failed", "left"):
         if counts[name]:

@@ -41,9 +41,9 @@ def messages_of(change: Change) -> list[Message]:
 
 
 def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> list[Message]:
-    # A refund that changes its payment's status is news itself.
+    # Once the charge is final, only refunds change the status, and each of them is news itself.
     asked = new.next_action != "" and old is not None and old.next_action != new.next_action
-    news = old is None or old.status != new.status
+    news = old is None or (old.status in OPEN and old.status != new.status)
     if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
         return [_message(new, "payment.validated" if again and new.status in OPEN else f"payment.{new.status}")]
     return []

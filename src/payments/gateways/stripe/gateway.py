@@ -99,7 +99,8 @@ _CONFLICT = 409
 _MISSING = 404
 
 # The entries of Stripe's books that are about payments: fees, payouts and disputes are not compared.
-_BOOKED_REFUNDS = frozenset({"refund", "payment_refund"})
+# A refund that fails after it succeeded has a second entry, on the day on which it failed.
+_BOOKED_REFUNDS = frozenset({"refund", "payment_refund", "refund_failure"})
 
 _BOOKED = _BOOKED_REFUNDS | {"charge", "payment"}
 
