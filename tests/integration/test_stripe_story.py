@@ -11,7 +11,7 @@ from payments.runtime.handler import FunctionError
 from payments.usecases import hear, settle
 from payments.usecases import relay as relaying
 from tests.support.stripe import StripeStack
-from tests.support.stripe_server import FakeStripe, StripeAnswer
+from tests.support.stripe_server import FakeStripe, StripeAnswer, refused
 
 AT_A_PAGE = "pm_fake_requires_action"
 DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
@@ -189,6 +189,49 @@ def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: StripeSt
     assert stack.tell(event) == 503
     stack.wait(minutes=2)
     assert stack.tell(event) == "not ours"
+
+
+@pytest.mark.parametrize("told_of", [True, False])
+def test_a_charge_that_was_paid_beside_the_one_that_is_waited_for_is_the_payments(
+    stack: StripeStack, counted: list[str], told_of: bool
+) -> None:
+    """The search was a day behind, so a second PaymentIntent was created. The customer has paid the first one."""
+    stack.fake.fail_next = ["500"] * 3
+    stack.pay(AT_A_PAGE)
+    first = intent(stack)
+    stack.fake.search_lag = 48 * 3600.0
+    stack.wait(hours=25)
+    stack.reconcile()
+    second = stack.payment.gateway_reference or ""
+    assert set(stack.fake.intents) == {first, second}
+    stack.fake.search_lag = 0.0
+    event = stack.fake.finish(first, "succeeded")
+    if told_of:
+        assert stack.tell(event) == "asked"
+        stack.run()
+    else:
+        stack.wait(hours=7)
+        assert stack.reconcile() == {"settled": 1}
+    assert (stack.payment.status, stack.payment.gateway_reference) == ("processed", first)
+    with pytest.raises(StripeAnswer, match="400"):
+        stack.fake.finish(second, "succeeded")
+    assert (stack.fake.charged(), stack.refund()) == (1250, 202)
+    assert "Contradicted" not in counted
+
+
+def test_an_account_without_the_search_learns_by_the_reference(
+    stack: StripeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_search(_: Any) -> Any:
+        raise refused("Search is not available in your region.")
+
+    monkeypatch.setattr(stack.fake, "_search", no_search)
+    stack.pay("pm_usBankAccount")
+    stack.wait(minutes=31)
+    assert stack.reconcile() == {"pending": 1}
+    stack.fake.finish(intent(stack), "succeeded")
+    stack.wait(hours=6)
+    assert stack.reconcile() == {"settled": 1}
 
 
 def refund_of(stack: StripeStack, refund_id: str) -> str:

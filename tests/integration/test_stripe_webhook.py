@@ -181,18 +181,30 @@ def test_what_becomes_of_another_charge_is_not_what_becomes_of_the_payments(
     assert state(table) == before
 
 
-@pytest.mark.parametrize("status", ["unknown", "processed"])
-def test_another_charge_that_succeeds_raises_the_alarm(
-    fake: FakeStripe, table: Table, counted: list[str], log: io.StringIO, status: str
+def test_another_charge_that_succeeds_after_the_payments_raises_the_alarm(
+    fake: FakeStripe, table: Table, counted: list[str], log: io.StringIO
 ) -> None:
-    begin(fake, table, "pm_card_visa" if status == "processed" else "pm_fake_requires_action")
+    begin(fake, table, "pm_card_visa")
     (ours,) = fake.intents.values()
     fake.intents["pi_other"] = ours | {"id": "pi_other", "status": "processing"}
     before = state(table)
     counted.clear()
     assert came(tell(fake.finish("pi_other", "succeeded"))) == "contradicted"
-    assert (state(table), state(table).status, counted) == (before, status, ["Contradicted"])
+    assert (state(table), state(table).status, counted) == (before, "processed", ["Contradicted"])
     assert "the gateway has moved the money twice" in log.getvalue()
+
+
+def test_another_charge_that_succeeds_before_the_payments_is_the_payments(
+    fake: FakeStripe, table: Table, counted: list[str]
+) -> None:
+    begin(fake, table, "pm_fake_requires_action")
+    (ours,) = fake.intents.values()
+    fake.intents["pi_other"] = ours | {"id": "pi_other", "status": "processing"}
+    assert came(tell(fake.finish("pi_other", "succeeded"))) == "asked"
+    ask(fake, table)
+    assert (state(table).status, state(table).gateway_reference) == ("processed", "pi_other")
+    assert fake.intents[ours["id"]]["status"] == "canceled"
+    assert "Contradicted" not in counted
 
 
 @pytest.mark.parametrize("end", ["failed", "canceled", "requires_action"])

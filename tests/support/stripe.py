@@ -136,9 +136,7 @@ class StripeStack:
 
     def refund(self, refund_id: str = "r1", amount: str | None = None) -> Any:
         body = {"refund_id": refund_id} | ({"amount": amount} if amount else {})
-        event = api_event(
-            body, resource="/payments/{transaction_id}/refunds", path={"transaction_id": "order-1"}
-        )
+        event = api_event(body, resource="/payments/{transaction_id}/refunds", path={"transaction_id": "order-1"})
         answer: Any = refunder.handler(event, Context())  # type: ignore[arg-type]
         self.run()
         return answer["statusCode"]
