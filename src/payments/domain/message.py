@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -38,6 +38,14 @@ class Message(Struct, frozen=True):
     def named(self) -> dict[str, Any]:
         """Return what the log says of the message."""
         return {"transaction_id": self.payment.transaction_id, "refund_id": self.refund_id, "event": self.event}
+
+
+class Sent(NamedTuple):
+    """What became of a message: why its queue did not take it, empty if it did; and whether a retry is no use."""
+
+    message: Message
+    reason: str = ""
+    for_good: bool = False
 
 
 class Task(Struct, frozen=True, kw_only=True):

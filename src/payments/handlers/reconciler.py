@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# A lookup may take four calls of 3 s: read the charge that the payment names, search for others, cancel one that must not
-# charge any more, and read it if the gateway refuses to cancel it. The calls to the table take the rest.
+# A lookup may take four calls of 3 s: read the charge that the payment names, search for others, cancel one that must
+# not charge any more, and read it if the gateway refuses to cancel it. The calls to the table take the rest.
 PAYMENT_SECONDS = 13.0
 LONGEST_SECONDS = 10**9
 

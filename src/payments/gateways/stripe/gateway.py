@@ -208,7 +208,7 @@ class StripeGateway:
         """
         refusal = Declined("canceled")
         with self._answered() as client:
-            intents = self._find_intents(client, charge)
+            intents = self._find_intents(client, charge, beside_a_success=True)
             outcomes = [(intent.id, charge_outcome(intent)) for intent in intents]
             return [
                 self._cancel(client, name, refusal) if cancel and isinstance(outcome, Pending) else outcome
@@ -293,17 +293,20 @@ class StripeGateway:
         outcome = charge_outcome(_read(answer, Intent))
         return refusal if isinstance(outcome, Declined) else outcome
 
-    def _find_intents(self, client: stripe.StripeClient, charge: Charge) -> list[Intent]:
+    def _find_intents(
+        self, client: stripe.StripeClient, charge: Charge, *, beside_a_success: bool = False
+    ) -> list[Intent]:
         """Return a payment's PaymentIntents: the one that it names, and what a search finds by our own names of it.
 
-        The one that it names is enough once it has charged. Otherwise another may have: one that no search found in
-        time, before a second one was created (docs/decisions/0043).
+        The one that it names is enough once it has charged, unless ``beside_a_success`` wants the others too. Otherwise
+        another may have charged: one that no search found in time, before a second one was created
+        (docs/decisions/0043).
         """
         intents: dict[str, Intent] = {}
         if charge.reference is not None:
             named = _read(client.v1.payment_intents.retrieve(charge.reference), Intent)
             intents[named.id] = named
-        if not any(isinstance(charge_outcome(intent), Approved) for intent in intents.values()):
+        if beside_a_success or not any(isinstance(charge_outcome(intent), Approved) for intent in intents.values()):
             intents = {intent.id: intent for intent in self._search_intents(client, charge)} | intents
         for intent in intents.values():
             self._match(intent, charge)
