@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from msgspec import Struct
 
@@ -38,6 +38,14 @@ class Message(Struct, frozen=True):
     def log_fields(self) -> dict[str, Any]:
         """Return the message's fields for the log."""
         return {"transaction_id": self.payment.transaction_id, "refund_id": self.refund_id, "event": self.event}
+
+
+class Sent(NamedTuple):
+    """The result of sending a message: the reason if its queue refused it, and whether a retry is pointless."""
+
+    message: Message
+    reason: str = ""
+    for_good: bool = False
 
 
 class Task(Struct, frozen=True, kw_only=True):
