@@ -107,7 +107,7 @@ resource "aws_secretsmanager_secret" "stripe" {
   name                    = each.value
   description             = each.key == "key" ? "Stripe's API key" : "The secrets that sign Stripe's events"
   kms_key_id              = module.subscriber_keys.keys["secrets"].arn
-  recovery_window_in_days = var.key_deletion_window_days
+  recovery_window_in_days = var.secret_recovery_days
 }
 
 data "archive_file" "stripe_layer" {
