@@ -114,6 +114,13 @@ variable "endpoint" {
   }
 }
 
+variable "execution_logs" {
+  description = "Whether API Gateway also writes its own errors, without bodies, into its log group API-Gateway-Execution-Logs_ID/STAGE, which the module then creates. The key of logs must allow that name."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "logs" {
   description = "The access log's retention in days, and the key that encrypts it."
   type = object({
@@ -121,13 +128,6 @@ variable "logs" {
     retention_days = number
   })
   nullable = false
-}
-
-variable "manage_account_logging" {
-  description = "Whether this module sets the role that API Gateway uses to write logs. There is one for each account and region: leave false if something else sets it."
-  type        = bool
-  default     = false
-  nullable    = false
 }
 
 variable "name" {

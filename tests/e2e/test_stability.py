@@ -35,7 +35,7 @@ KEPT = {
 }
 
 # Left out: a new name means a new resource; the folder depends on the layer's machine; each gateway has its own books.
-NOT_CHANGED = {"environment_suffix", "gateway", "layer_dir", "region"}
+NOT_CHANGED = {"environment_suffix", "gateway", "layer_dir", "region", "region_in_role_names"}
 AS_DEPLOYED = {"environment_suffix": "local", "layer_dir": "build/layer-local"}
 KEY = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-000000000000"
 
@@ -49,7 +49,7 @@ CHANGED: dict[str, Any] = {
     "api": {
         "authorization": "API_KEY",
         "burst_limit": 20,
-        "manage_account_logging": True,
+        "execution_logs": True,
         "quota_limit": 1000,
         "quota_period": "DAY",
         "rate_limit": 10,
@@ -90,6 +90,7 @@ CHANGED: dict[str, Any] = {
     "route_throttles": {"create_payment": {"rate_limit": 5, "burst_limit": 5}},
     "runtime": {"architecture": "x86_64"},
     "saved_queries": True,
+    "secret_recovery_days": 7,
     "stripe_address": "http://127.0.0.1:9",
     "stripe_webhook_throttle": {"burst_limit": 5, "rate_limit": 5},
     "table": {"deletion_protection": True, "point_in_time_recovery_days": 7},

@@ -199,6 +199,20 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     ],
     "webhooks": [
         ({"allowed_private_cidrs": '["loopback"]'}, "allowed_private_cidrs must be CIDR blocks"),
+        *(
+            (
+                {"allowed_private_cidrs": f'["10.0.0.0/8", "{block}"]'},
+                "allowed_private_cidrs must lie within 10.0.0.0/8",
+            )
+            for block in (
+                "0.0.0.0/0",
+                "10.0.0.0/7",
+                "169.254.0.0/16",
+                "169.254.169.254/32",
+                "172.0.0.0/8",
+                "fd00:ec2::254/128",
+            )
+        ),
         ({"endpoints": '{ the-dlq = { url = "https://a.example/" } }'}, "a name is 2 to 20 lower-case letters"),
         ({"endpoints": '{ shop = { url = "http://a.example/" } }'}, "url must be https://host/path"),
         ({"endpoints": '{ shop = { url = "https://u:p@a.example/" } }'}, "url must be https://host/path"),
