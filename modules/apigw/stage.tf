@@ -11,6 +11,8 @@ resource "aws_api_gateway_deployment" "this" {
     }))
   }
 
+  # Only what belongs to the API. Whatever a deployment depends on inherits its create_before_destroy: a function that it
+  # waits for, that function's queues, their key (docs/decisions/0046).
   depends_on = [
     aws_api_gateway_gateway_response.this,
     aws_api_gateway_integration.this,
@@ -58,7 +60,8 @@ resource "aws_api_gateway_stage" "this" {
     })
   }
 
-  depends_on = [aws_api_gateway_account.this]
+  # It serves a route when the route's function can be called.
+  depends_on = [aws_api_gateway_account.this, aws_lambda_permission.this]
 }
 
 resource "aws_api_gateway_method_settings" "all" {
