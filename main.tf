@@ -242,11 +242,10 @@ module "api" {
 
   routes = {
     for route, spec in merge(local.routes, local.gateway.routes) : route => merge(spec, {
-      function_name = module.function[spec.function].name
-      alias_name    = module.function[spec.function].alias_name
-      invoke_arn    = module.function[spec.function].invoke_arn
+      function_name = local.function_names[spec.function]
     })
   }
+  alias_arns = [for function in module.function : function.alias_arn]
 }
 
 module "monitoring" {

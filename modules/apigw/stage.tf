@@ -11,6 +11,8 @@ resource "aws_api_gateway_deployment" "this" {
     }))
   }
 
+  # Only what belongs to the API. Whatever a deployment depends on inherits its create_before_destroy: a function that it
+  # waits for, that function's queues, their key (docs/decisions/0046).
   depends_on = [
     aws_api_gateway_gateway_response.this,
     aws_api_gateway_integration.this,
@@ -67,8 +69,9 @@ resource "aws_api_gateway_stage" "this" {
     })
   }
 
-  # API Gateway would otherwise create the log group itself: unencrypted, and for ever.
-  depends_on = [aws_cloudwatch_log_group.execution]
+  # API Gateway would otherwise create the log group itself: unencrypted, and for ever. And a stage serves a route only
+  # when the route's function can be called.
+  depends_on = [aws_cloudwatch_log_group.execution, aws_lambda_permission.this]
 }
 
 resource "aws_api_gateway_method_settings" "all" {

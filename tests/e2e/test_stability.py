@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local import ROOT
 from local.hcl import Module
+from tests.support.kept import HOLDS_DATA
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
@@ -101,6 +101,22 @@ CHANGED: dict[str, Any] = {
     "webhooks": {"shop": {"url": "https://shop.example.com/payments", "retry_delays_seconds": [60, 600]}},
 }
 PRIVATE = {"custom_domain": None, "private_api": {"vpc_endpoint_ids": ["vpce-0"]}}
+
+
+def test_nothing_that_holds_data_is_created_before_it_is_destroyed(deployed: Deployed) -> None:
+    """Terraform keeps in the state what has inherited create_before_destroy (tests/plan/test_replacement.py)."""
+    assert deployed.terraform.state is not None
+    state = json.loads(Path(deployed.terraform.state).read_text(encoding="utf-8"))
+    resources: list[dict[str, Any]] = state["resources"]
+    made = {resource["type"] for resource in resources if resource["mode"] == "managed"}
+    first = {
+        resource["type"]
+        for resource in resources
+        if any(instance.get("create_before_destroy") for instance in resource["instances"])
+    }
+    assert {"aws_sqs_queue", "aws_dynamodb_table", "aws_sns_topic", "aws_kms_key"} <= made
+    assert "aws_api_gateway_deployment" in first
+    assert first & HOLDS_DATA == set()
 
 
 def test_every_variable_is_changed_here() -> None:

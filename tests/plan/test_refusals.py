@@ -14,7 +14,7 @@ pytestmark = pytest.mark.plan
 
 LOCK = "{ min_retention_days = %s }"
 DOMAIN = '{ name = "pay.example.com", certificate_arn = "arn:aws:acm:ap-southeast-1:000000000000:certificate/a"%s }'
-ROUTE = '{ a = { function_name = "a", alias_name = "live", invoke_arn = "a", %s } }'
+ROUTE = '{ a = { function_name = "a", %s } }'
 KEY_USE = '{ %s = { alias = "a", service = "sqs", actions = ["%s"] } }'
 QUEUE = '{ a = { queue_arn = "arn:aws:sqs:ap-southeast-1:000000000000:a", kms_alias = "a", %s } }'
 STREAM = (
@@ -56,10 +56,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"routes": ROUTE % 'method = "GET", path = "a"'}, "path must be one to four segments"),
         ({"routes": ROUTE % 'method = "GET", path = "/a", request_schema = "{"'}, "request_schema must be JSON"),
         (
-            {
-                "routes": "{ for name in [1, 2] : name => { "
-                'function_name = "a", alias_name = "a", invoke_arn = "a", method = "GET", path = "/a" } }'
-            },
+            {"routes": '{ for name in [1, 2] : name => { function_name = "a", method = "GET", path = "/a" } }'},
             "two routes have the same method and path",
         ),
         ({"stage_name": '"pro d"'}, "stage_name must be 1 to 128 letters"),
