@@ -37,7 +37,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStripe]:
 def cancel(dynamodb: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     stack = FakeStack(clients={"dynamodb": dynamodb, "secretsmanager": Vault(KEY)})
     names = {"key": "payment-stripe-key-test", "webhook": "payment-stripe-webhook-test"}
-    stack.outputs |= {"dynamodb_table_name": TABLE, "stripe": {"secret_names": names}}
+    stack.outputs |= {"dynamodb_table_name": TABLE, "gateway": {"name": "stripe", "secret_names": names}}
     api = MagicMock(spec=Api)
     monkeypatch.setattr(target, "resolve", lambda env: target.Target(env, stack, api))  # type: ignore[arg-type]
     run = runner(monkeypatch, capsys)
