@@ -55,6 +55,8 @@ class Terraform:
     data_dir: Path | None = None
     state: Path | None = None
     workspace: str | None = None
+    # The folder of the root module.
+    root: Path = ROOT
     # Whether an apply asks AWS first what is there. The embedded AWS does not give everything back as it was set, and
     # would be deployed in part again each time.
     refresh: bool = True
@@ -172,7 +174,7 @@ class Terraform:
             # A group of its own: it and its providers can be stopped together, in order.
             process = subprocess.Popen(  # noqa: S603
                 [executable, *arguments],
-                cwd=ROOT,
+                cwd=self.root,
                 env=environment,
                 stdout=stdout,
                 stderr=stderr,
