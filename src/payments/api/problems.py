@@ -119,7 +119,7 @@ def refusal(
     return problem(problem_type, detail, request_id, errors)
 
 
-def body_of(event: dict[str, Any], most: int | None = None) -> bytes:
+def body_of(event: dict[str, Any], most: int) -> bytes:
     """Return a request's body as it was sent.
 
     Raises NotJsonError if API Gateway's form of it cannot be read, TooLargeError if it has more than ``most`` bytes.
@@ -127,13 +127,13 @@ def body_of(event: dict[str, Any], most: int | None = None) -> bytes:
     body = str(event.get("body") or "")
     encoded = event.get("isBase64Encoded")
     # A character is a byte at least, and four characters of Base64 are three bytes.
-    if most is not None and len(body) > (most // 3 * 4 + 4 if encoded else most):
+    if len(body) > (most // 3 * 4 + 4 if encoded else most):
         raise TooLargeError
     try:
         sent = base64.b64decode(body, validate=True) if encoded else body.encode()
     except ValueError as error:
         raise NotJsonError from error
-    if most is not None and len(sent) > most:
+    if len(sent) > most:
         raise TooLargeError
     return sent
 

@@ -171,6 +171,8 @@ class Hearing:
         reference = report.charge_reference
         if reference and self._clock().timestamp() - report.created < DISPUTE_PATIENCE.total_seconds():
             raise UnavailableError("no payment has the disputed charge yet")
+        # The money is withdrawn, and no payment says so.
+        measure("Contradicted")
         logger.warning(
             "a dispute of a charge that was not made here", event_id=report.event_id, gateway_reference=reference
         )
