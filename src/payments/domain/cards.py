@@ -1,10 +1,10 @@
 """Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
 
-Unicode's categories decide: a digit is a character of category Nd, in any script; a separator is a space, a dash, a
+Unicode's categories decide. A digit is a character of category Nd, in any script. A separator is a space, a dash, a
 connector, a mark, an invisible character, or a dot, a line or a blank by its name. A colon, a comma or a slash
-separates no groups: times, lists and paths are not joined. Nor are the groups of a UUID.
+separates no groups: times, lists and paths are not joined, and the groups of a UUID are not joined either.
 
-Groups with one to three separators between them are read as one number, whatever numbers stand before or after them.
+Groups with one to three separators between them are read as one number, with any numbers before or after them.
 Grouped as on a card, any number that passes the check counts; grouped otherwise, only one that a card scheme issues.
 Otherwise one in ten order numbers that start with a date would be mistaken for a card number.
 
@@ -162,7 +162,7 @@ def _last_digit(total: int, value: int) -> int:
 
 
 def _counts(digits: str, sizes: list[int]) -> bool:
-    """Say whether digits that pass the Luhn check, in groups of these sizes, are taken for a card number."""
+    """Say whether digits that pass the Luhn check, in groups of these sizes, count as a card number."""
     if digits == digits[0] * len(digits):
         return False
     if len(sizes) == 1:

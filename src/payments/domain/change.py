@@ -8,7 +8,7 @@ from payments.domain.payment import Payment
 
 
 class Change(Struct, frozen=True):
-    """A payment as it is, and as it was before: None where there was none, or none that could be read.
+    """A payment as it is, and as it was before: None if it is new or could not be read.
 
     ``restored`` says that the payment was put back from a backup by this change.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class PoisonError(Exception):
-    """A message or record that no retry can mend."""
+    """A message or record that no retry can fix."""
 
 
 class UnavailableError(Exception):
@@ -12,7 +12,7 @@ class UnavailableError(Exception):
 
 
 class RetryError(Exception):
-    """The payment is not final: the message must come again, or go to the dead-letter queue."""
+    """The payment is not final: the message must be delivered again, or go to the dead-letter queue."""
 
 
 class NotStoredError(PoisonError):

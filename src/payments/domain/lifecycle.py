@@ -44,7 +44,7 @@ class Transition(NamedTuple):
     reaches: Status
 
 
-# The gateway has not said its last word yet.
+# The gateway has not given its final answer.
 OPEN = frozenset({Status.VALIDATED, Status.UNKNOWN})
 
 # There is nothing left to ask or to charge.

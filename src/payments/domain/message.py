@@ -9,7 +9,7 @@ from msgspec import Struct
 from payments.domain.ids import Id
 from payments.domain.payment import Payment
 
-# What the processor works on; everything else is announced.
+# The processor handles these; everything else is announced.
 WORK = frozenset({"payment.validated", "refund.validated"})
 
 Work = Literal["payment.validated", "refund.validated"]
@@ -29,7 +29,7 @@ class Message(Struct, frozen=True):
 
     @property
     def trace(self) -> str:
-        """The trace of the request that began it; empty where there was none.
+        """The trace of the request that began it; empty if there was none.
 
         The relay's own call has a trace of a batch, in which many payments meet.
         """

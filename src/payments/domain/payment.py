@@ -36,7 +36,7 @@ class RefundRecord(Struct, frozen=True, omit_defaults=True):
 class DisputeRecord(Struct, frozen=True, omit_defaults=True):
     """A customer's objection at the bank, as its payment holds it. ``status`` and ``reason`` are the gateway's words.
 
-    ``sequence`` orders what the gateway says of it: what is not greater was known already.
+    ``sequence`` orders the gateway's reports about it: one that is not greater was known already.
     """
 
     amount_minor: Minor
@@ -51,10 +51,10 @@ class DisputeRecord(Struct, frozen=True, omit_defaults=True):
 class Payment(Struct, frozen=True, omit_defaults=True):
     """A payment as the table has it. Times are UTC, RFC 3339 with microseconds.
 
-    ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them. ``trace`` names the trace of
-    the request, since the table's stream carries no trace header; it is empty where there was none. ``next_action`` is
+    ``payment_method`` and ``fingerprint`` are empty if the reader does not need them. ``trace`` names the trace of
+    the request, since the table's stream carries no trace header; it is empty if there was none. ``next_action`` is
     what the gateway waits for the customer to do, in its word; once the payment is final it says nothing.
-    ``restored_at`` says when the item was put back from a backup; it is empty where it never was. What happened after
+    ``restored_at`` says when the item was put back from a backup; it is empty if it never was. What happened after
     the backup is not in it.
     """
 
@@ -90,12 +90,12 @@ class Payment(Struct, frozen=True, omit_defaults=True):
 
     @property
     def refunded(self) -> Money:
-        """What has been given back."""
+        """The sum of the processed refunds."""
         return self._sum(Status.PROCESSED)
 
     @property
     def refundable(self) -> Money:
-        """What is neither given back nor about to be."""
+        """The remainder: neither refunded nor being refunded."""
         return Money(self.amount_minor - self._sum(Status.PROCESSED, *OPEN).minor, self.currency)
 
     def _sum(self, *states: Status) -> Money:
@@ -103,12 +103,12 @@ class Payment(Struct, frozen=True, omit_defaults=True):
 
     @property
     def open_refunds(self) -> list[str]:
-        """The refunds of which the gateway has not said its last word."""
+        """The refunds without the gateway's final answer."""
         return [refund_id for refund_id, refund in self.refunds.items() if refund.status in OPEN]
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a charge or a refund of which the gateway has not said its last word."""
+        """Whether the charge or a refund is without the gateway's final answer."""
         return self.status in OPEN or bool(self.open_refunds)
 
 

@@ -12,7 +12,7 @@ from payments.domain.money import Money
 
 
 class NoSuchReferenceError(UnavailableError):
-    """The gateway does not know a reference that it gave us. The caller cannot go on."""
+    """The gateway does not know a reference that it gave us. The caller cannot continue."""
 
 
 class ReportError(Exception):
@@ -39,8 +39,8 @@ class Declined(Struct, frozen=True):
 class Pending(Struct, frozen=True):
     """The gateway has begun, and can still move money: a bank takes days, or the customer must act first.
 
-    Whatever exists at the gateway and is not final is pending, whatever the gateway calls its state.
-    ``next_action`` names what the customer must do, in the gateway's word; empty where there is nothing to do but wait.
+    Everything that exists at the gateway and is not final is pending, under any name that the gateway has for its
+    state. ``next_action`` names what the customer must do, in the gateway's term; empty if they can only wait.
     """
 
     reference: str
@@ -152,20 +152,20 @@ class Gateway(Protocol):
     def charge(self, charge: Charge) -> Outcome:
         """Charge once for each key; a repeat gets the first call's answer.
 
-        Raises UnavailableError where the gateway does not answer: the charge may or may not have happened.
+        Raises UnavailableError if the gateway does not answer: the charge may or may not have happened.
         """
 
     def refund(self, refund: Refund) -> Outcome:
         """Refund once for each key; a repeat gets the first call's answer.
 
-        Raises UnavailableError where the gateway does not answer: the refund may or may not have happened.
+        Raises UnavailableError if the gateway does not answer: the refund may or may not have happened.
         """
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Return what became of a charge or a refund, or None where the gateway surely has none.
+        """Return what became of a charge or a refund, or None if the gateway surely has none.
 
         After None, a charge is made. With a ``reference``, the gateway has one: the answer is never None. Raises
-        UnavailableError where the gateway does not answer.
+        UnavailableError if the gateway does not answer.
         """
 
 

@@ -1,6 +1,6 @@
 """A gateway that moves no money. It keeps books in a table of its own, so that its idempotency is real.
 
-What it does depends on the payment method alone:
+The payment method alone decides what it does:
 
     pm_sim_approved               charges
     pm_sim_declined_<code>        declines with that code
@@ -12,8 +12,8 @@ What it does depends on the payment method alone:
                                   declined_<code>, timeout_after_charge, timeout_before_charge, rate_limited,
                                   unavailable
 
-Any other payment method is declined with ``invalid_payment_method``. A refund of what a payment method of the first six
-has charged is approved.
+Any other payment method is declined with ``invalid_payment_method``. A refund of a charge by one of
+the first six is approved.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Simulator:
         return self._behave(behaviour, charge.key, entry, lambda: self._approved(charge.key))
 
     def refund(self, refund: Refund) -> Outcome:
-        """Give back once for each key; see the module for what each payment method does."""
+        """Refund once for each key; see the module for what each payment method does."""
         charge_key = idempotency_key(refund.transaction_id)
         charged = self._entry(charge_key)
         if charged.get("reference", {}).get("S") != refund.charge_reference:

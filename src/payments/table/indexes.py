@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class TokenError(ValueError):
-    """A ``next_token`` that is none of ours, or that belongs to another list."""
+    """A ``next_token`` that is not ours, or that belongs to another list."""
 
 
 class Page(Struct, frozen=True):
@@ -97,9 +97,9 @@ class CustomerIndex:
     def page(
         self, customer_id: str, limit: int, next_token: str | None, fits: Callable[[Payment], bool] = lambda _: True
     ) -> Page:
-        """Return a page of a customer's payments. Raises TokenError where ``next_token`` is none of this list.
+        """Return a page of a customer's payments. Raises TokenError if ``next_token`` is not of this list.
 
-        ``fits`` says whether one more payment fits on the page. The first one always goes on it, so that each page is a
+        ``fits`` says whether one more payment fits on the page. The first one always fits, so that each page is a
         step; the next page begins with what did not fit.
         """
         after = None if next_token is None else self._read_token(next_token, customer_id)
@@ -175,7 +175,7 @@ _SEAL = 16
 
 
 def _pages(client: Any, query: dict[str, Any]) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - botocore's
-    """Yield a query's items, page after page, as they are asked for."""
+    """Yield a query's items, page after page, as they are needed."""
     while True:
         with available():
             found = client.query(**query)

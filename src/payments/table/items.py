@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 # An index key takes 1 000 writes a second. A customer's payments are spread over this many keys of the customer index,
-# and the payments that are not final over that many of the open index. More can be had later, never fewer: what was
-# written under a key must still be read (docs/decisions/0006).
+# and the payments that are not final over that many of the open index. More can be had later, never fewer: items that
+# were written under a key must still be found (docs/decisions/0006).
 CUSTOMER_SHARDS = 8
 
 OPEN_SHARDS = 16
@@ -46,7 +46,7 @@ def charged_key(transaction_id: str, at: datetime) -> str:
 
 
 def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401 - what msgspec makes of a struct
-    """Write a plain value as a DynamoDB attribute; what is None in a map is left out."""
+    """Write a plain value as a DynamoDB attribute; a member that is None is left out."""
     match value:
         case str():
             return {"S": str(value)}
@@ -73,7 +73,7 @@ def to_item(payment: Payment) -> dict[str, Any]:
     return item
 
 
-def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - whatever the item holds
+def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - any type that an item can hold
     match attribute:
         case {"S": str(text)}:
             return text
@@ -88,7 +88,7 @@ def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - whate
 
 
 def from_item(item: dict[str, Any]) -> Payment:
-    """Read a payment from a DynamoDB item; raises PoisonError where it is none."""
+    """Read a payment from a DynamoDB item; raises PoisonError if it is not one."""
     try:
         plain = {name: _plain(item[name], name) for name in Payment.__struct_fields__ if name in item}
         return msgspec.convert(plain, Payment)

@@ -51,9 +51,9 @@ class Batch(Struct, frozen=True):
     unread: dict[str, str]
 
     def get(self, transaction_id: str) -> Payment | None:
-        """Return a payment of the batch, or None where the table has none.
+        """Return a payment of the batch, or None if the table has none.
 
-        Raises UnavailableError where it could not be read, and PoisonError where the item is no payment.
+        Raises UnavailableError if it could not be read, and PoisonError if the item is no payment.
         """
         if transaction_id in self.unread:
             raise UnavailableError(self.unread[transaction_id])
@@ -72,7 +72,7 @@ class Table:
         """Write a payment unless its id is taken, and return the payment that has the id now.
 
         One conditional put decides between new, repeat and mismatch: the caller compares fingerprints. Raises
-        UnavailableError where DynamoDB did not answer; the put may have happened, and a repeat finds out.
+        UnavailableError if DynamoDB did not answer; the put may have happened, and a repeat finds out.
         """
         try:
             with available():
@@ -98,7 +98,7 @@ class Table:
         return from_item(found["Item"]) if "Item" in found else None
 
     def get_batch(self, transaction_ids: Iterable[str]) -> Batch:
-        """Read payments as they are now, up to 100, in one call; what DynamoDB leaves out is asked for again."""
+        """Read payments as they are now, up to 100, in one call; keys that DynamoDB leaves out are requested again."""
         return _get_batch(self._client, self._name, transaction_ids)
 
     def record(
@@ -173,7 +173,7 @@ class Table:
     def record_dispute(self, transaction_id: str, dispute_id: str, dispute: DisputeRecord, at: datetime) -> bool:
         """Record what the gateway says of a dispute; say whether it was new.
 
-        Raises UnavailableError where the payment changes too fast to be written.
+        Raises UnavailableError if the payment changes too fast to be written.
         """
         for _ in range(_TRIES):
             payment = self.get(transaction_id)

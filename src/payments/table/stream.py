@@ -34,9 +34,9 @@ def changes(records: Iterable[dict[str, Any]]) -> Iterator[Change | DeadLetter]:
 
 
 def change_of(record: dict[str, Any]) -> Change | None:
-    """Return the change that a record holds, or None where it removes an item.
+    """Return the change that a record holds, or None if it removes an item.
 
-    Raises PoisonError where the record holds no payment.
+    Raises PoisonError if the record holds no payment.
     """
     if record["eventName"] == "REMOVE":
         return None
@@ -44,7 +44,7 @@ def change_of(record: dict[str, Any]) -> Change | None:
     if "NewImage" not in images:
         raise PoisonError("the record has no NewImage: the stream must carry NEW_AND_OLD_IMAGES")
     new, old = from_item(images["NewImage"]), _before(images)
-    # Put back where there was no item, or over a damaged one.
+    # Restored when there was no item, or over a damaged one.
     return Change(new, old, restored=bool(new.restored_at) and old is None)
 
 

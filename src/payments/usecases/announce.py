@@ -83,7 +83,7 @@ def _without_none(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - what JSON 
 def _event_id(message: Message) -> str:
     """Return the id of an announcement: every repeat has the same one, and no other announcement has it.
 
-    It consists of the payment's id and version and, where a version has several announcements, of what each is about.
+    It consists of the payment's id and version. If a version has several announcements, the subject of each follows.
     """
     version = f"{message.payment.transaction_id}.{message.payment.version}"
     if message.one_of_several and message.refund_id is not None:
@@ -113,7 +113,7 @@ class Announcer:
             try:
                 events[name] = cloud_event(message, self._source), attributes(message)
             except Exception as error:  # noqa: BLE001
-                # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
+                # The message is delivered again, and finally goes to the dead-letter queue. Its neighbours continue.
                 logger.error("no event could be written", error=type(error).__name__, **message.named())
                 failures[name] = type(error).__name__
         return failures | self._publisher.publish(events, in_time=in_time)

@@ -81,7 +81,7 @@ class _State(NamedTuple):
 class RetryQueue:
     """The endpoint's queue: a message that failed stays hidden, longer each time.
 
-    A hidden message is in flight, and SQS limits those. So the delays shrink when very many messages are hidden, and no
+    A hidden message is in flight, and SQS limits those. So the delays shrink when too many messages are hidden, and no
     message is hidden until it expires. docs/webhooks.md has the arithmetic.
     """
 
@@ -118,7 +118,7 @@ class RetryQueue:
         return round(min(wanted * room, time_left / (tries_left + 1)))
 
     def _read(self) -> _State:
-        """Return the queue's state, as it was ten seconds ago at most; as it was last known where SQS does not tell."""
+        """Return the queue's state, as it was ten seconds ago at most; as it was last known if SQS does not answer."""
         if self._clock() >= self._until:
             self._until = self._clock() + STATE_SECONDS
             names = ["ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod"]
@@ -132,7 +132,7 @@ class RetryQueue:
         return self._state
 
     def postpone(self, receipt: str, seconds: int) -> None:
-        """Hide a message for so long; where that fails, the queue's own visibility time-out holds."""
+        """Hide a message for so long; if that fails, the queue's own visibility time-out holds."""
         try:
             with available():
                 self._client.change_message_visibility(
@@ -154,7 +154,7 @@ class Breaker:
         self._failing_since = self._open_until = datetime.min.replace(tzinfo=UTC)
 
     def check(self, moment: datetime) -> None:
-        """Raise LeftAloneError where the endpoint must not be tried now."""
+        """Raise LeftAloneError if the endpoint must not be tried now."""
         if moment < self._open_until:
             raise LeftAloneError("the endpoint is dead, and was tried a moment ago")
 
@@ -258,7 +258,7 @@ class Deliverer:
 
 
 def named(body: str) -> dict[str, Any]:
-    """Return what the log says of an announcement; nothing of what is none of ours."""
+    """Return what the log says of an announcement; nothing if it is not ours."""
     try:
         return _event(body).named()
     except PoisonError:
@@ -266,7 +266,7 @@ def named(body: str) -> dict[str, Any]:
 
 
 def _event(body: str) -> _Event:
-    """Read what is needed of a CloudEvent; raises PoisonError where the message is no announcement of ours."""
+    """Read what is needed of a CloudEvent; raises PoisonError if the message is no announcement of ours."""
     try:
         event = msgspec.json.decode(body, type=_Event)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

@@ -37,7 +37,7 @@ _NEVER: tuple[Network, ...] = tuple(
 
 
 class DeliveryError(Exception):
-    """A message was not delivered: it comes again."""
+    """A message was not delivered: it is retried."""
 
     def __init__(self, reason: str, retry_after: float = 0) -> None:
         super().__init__(reason)
@@ -60,7 +60,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str, seconds: float, allowed: Iterable[str] = ()) -> Endpoint:
-        """Return the endpoint of a URL; raises ValueError where that is no plain https one."""
+        """Return the endpoint of a URL; raises ValueError if that is no plain https one."""
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.fragment:
             raise ValueError("a webhook's URL must be https://host/path, with no user and no fragment")
@@ -69,7 +69,7 @@ class Endpoint:
 
 
 def is_refused(address: str, allowed: Iterable[Network] = ()) -> bool:
-    """Say whether an address is none of the public internet's, and in no network that is ``allowed``."""
+    """Say whether an address is outside the public internet, and in no network that is ``allowed``."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
@@ -81,7 +81,7 @@ def is_refused(address: str, allowed: Iterable[Network] = ()) -> bool:
 
 
 def addresses(endpoint: Endpoint) -> list[str]:
-    """Resolve the endpoint's name once; raises AddressError where any of its addresses is refused."""
+    """Resolve the endpoint's name once; raises AddressError if any of its addresses is refused."""
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -93,7 +93,7 @@ def addresses(endpoint: Endpoint) -> list[str]:
 
 
 class _Socket(ssl.SSLSocket):
-    """A TLS connection of which no wait outlasts the delivery: a time-out alone starts anew with every byte."""
+    """A TLS connection on which no wait outlasts the delivery: a time-out alone starts again with every byte."""
 
     deadline = float("inf")
 
@@ -151,7 +151,7 @@ class _Connection(http.client.HTTPSConnection):
 def post(endpoint: Endpoint, headers: dict[str, str], body: bytes, context: ssl.SSLContext) -> tuple[int, str | None]:
     """Post a body and return the status and the Retry-After header.
 
-    Raises DeliveryError where there is no answer in time, AddressError where the endpoint must not be reached.
+    Raises DeliveryError if there is no answer in time, AddressError if the endpoint must not be reached.
     """
     deadline = time.monotonic() + endpoint.seconds
     connection = _Connection(endpoint, addresses(endpoint), context, deadline)

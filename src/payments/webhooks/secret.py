@@ -38,7 +38,7 @@ class _EndpointSecrets(Struct, frozen=True):
 
 
 def signers(text: str) -> list[Webhook]:
-    """Return what signs with each valid secret of a secret's JSON; raises SecretError where there is none."""
+    """Return what signs with each valid secret of a secret's JSON; raises SecretError if there is none."""
     try:
         listed = msgspec.json.decode(text, type=_EndpointSecrets).secrets
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -86,7 +86,7 @@ class EndpointSecret:
         self._until = 0.0
 
     def read(self) -> Signing:
-        """Return the secret; raises SecretError where it has no value to sign with."""
+        """Return the secret; raises SecretError if it has no value to sign with."""
         with self._lock:
             if self._read is None or self._clock() >= self._until:
                 self._read = self._fetch()
@@ -107,7 +107,7 @@ class EndpointSecret:
         return Signing(version, [] if off else signers(answer["SecretString"]), off)
 
     def switch_off(self) -> None:
-        """Label the secret's version, once; raises UnavailableError or ClientError where that fails."""
+        """Label the secret's version, once; raises UnavailableError or ClientError if that fails."""
         with self._lock:
             read = self._read
             if read is None or read.off:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Bytes of an event's body. The largest is a dispute's: 150 000 characters of evidence
 # (https://docs.stripe.com/api/disputes/evidence_object) and 27 000 of metadata are 1.1 MB, if each is an escape of six
-# bytes. What an event says of the values before takes little beside that.
+# bytes. An event's previous values take little more.
 MAX_BODY = 2 * 1024 * 1024
 
 # How old a signature may be, as Stripe recommends: it cannot be played again later.
@@ -93,7 +93,7 @@ class Event(Struct, frozen=True):
 
 
 def signing_secrets(text: str) -> list[str]:
-    """Read a secret's JSON: one or, while it is being rolled, two. Raises ValueError where it holds none."""
+    """Read a secret's JSON: one or, while it is being rolled, two. Raises ValueError if it holds none."""
     try:
         secrets = msgspec.json.decode(text, type=_SigningSecrets).secrets
     except msgspec.MsgspecError as error:

@@ -1,14 +1,14 @@
 """Stripe, through its official package: the one module that imports it.
 
-Each call carries our idempotency key, names the payment in its metadata, is made once, and ends in time. What Stripe
-answers is read by its documented meaning; what it leaves open is unknown, and never a failure. Its words about a
-request stay out of our logs and errors, since they may repeat what was sent: codes and request ids are enough.
+Each call carries our idempotency key, names the payment in its metadata, is made once, and ends in time. Stripe's
+answers are read by their documented meaning. An unclear answer is unknown, and never a failure. Its texts about a
+request stay out of our logs and errors, since they may repeat our input: codes and request ids are enough.
 
 A decline is for good: the PaymentIntent that was declined is canceled. Otherwise the customer, whose page may still
 show the card form, could pay with it after all. A cancellation has no key of ours, since it is safe to repeat, and
 Stripe would keep an error for the key for a day.
 
-A charge is made off-session with a payment method that was set up before: ``pm_…``, or ``cus_…-pm_…`` where it belongs
+A charge is made off-session with a payment method that was set up before: ``pm_…``, or ``cus_…-pm_…`` if it belongs
 to a customer at Stripe.
 """
 
@@ -62,12 +62,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The version that this module was written against, whatever the account's default is.
+# The version that this module was written against. The account's default does not matter.
 API_VERSION = "2026-10-28.endive"
 
 CONNECT_SECONDS = 2.0
 
-# What a request is refused for that no repeat mends. Any other refusal is the set-up's fault, not the payment's.
+# Refusals that no repeat fixes. Any other refusal is the set-up's fault, not the payment's.
 _FINAL_PARAMETERS = frozenset({"amount", "charge", "currency", "customer", "payment_intent", "payment_method"})
 
 _FINAL_CODES = frozenset(
@@ -164,7 +164,7 @@ class StripeGateway:
         return self._send(lambda client: self._create(client, params, charge.key))
 
     def refund(self, refund: Refund) -> Outcome:
-        """Refund a part of what a PaymentIntent has charged, or all of it."""
+        """Refund a PaymentIntent's charge, in part or in full."""
         try:
             amount = to_stripe(refund.money)
         except AmountError as error:
@@ -183,9 +183,9 @@ class StripeGateway:
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return what became of a charge or a refund, by Stripe's name of it and by our own names of it.
 
-        A charge that has failed is canceled, and so is whatever could still charge beside one that succeeded. Raises
-        UnavailableError where Stripe does not answer, and where what it found is not what was asked for;
-        NoSuchReferenceError where it does not know its own name of it.
+        A charge that has failed is canceled, and so is any other that could still charge in addition to one that
+        succeeded. Raises UnavailableError if Stripe does not answer, or answers about another amount;
+        NoSuchReferenceError if it does not know a reference that it gave us.
         """
         return self._ask(request, cancel=True)
 
@@ -229,14 +229,14 @@ class StripeGateway:
     def booked(self, since: datetime, until: datetime) -> Iterator[Booked]:
         """Yield the charges and refunds that Stripe's books have of a time, newest first.
 
-        Raises UnavailableError where Stripe does not answer.
+        Raises UnavailableError if Stripe does not answer.
         """
         try:
             listed = self._client().v1.balance_transactions.list(
                 {
                     "created": {"gte": int(since.timestamp()), "lt": int(until.timestamp())},
                     "limit": 100,
-                    # What was charged: the entry itself is in the currency that is paid out.
+                    # The charge or refund: the entry itself is in the currency that is paid out.
                     "expand": ["data.source"],
                 }
             )
@@ -263,7 +263,7 @@ class StripeGateway:
             return self._cancel(client, name, refusal)
         except stripe.StripeError as error:
             self._heed(error)
-            # Whatever it says of the cancellation, the charge may still be made.
+            # The cancellation failed, so the charge may still be made.
             return Unknown(_reason(error))
 
     def _final(self, client: stripe.StripeClient, intents: list[Intent]) -> list[Approved | Declined | Pending]:
@@ -321,7 +321,7 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if charge.reference is None:
                 raise
-            # Some accounts have no search. The PaymentIntent that the payment names is known all the same.
+            # Some accounts have no search. The PaymentIntent that the payment names is known anyway.
             logger.warning("no search", transaction_id=charge.transaction_id, reason=_reason(error))
             return []
         # Stripe's search does not tell order-1 from Order-1; we do.
@@ -344,7 +344,7 @@ class StripeGateway:
         return {"idempotency_key": f"{self._scope}.{key}"}
 
     def _match(self, found: Intent | RefundObject, request: Charge | Refund) -> None:
-        """Raise UnavailableError where Stripe has found another amount than ours, which nobody may take for it."""
+        """Raise UnavailableError if Stripe has found another amount than ours, which must not count as it."""
         try:
             expected = (to_stripe(request.money), request.money.currency.lower())
         except AmountError:
@@ -360,7 +360,7 @@ class StripeGateway:
                 key: stripe.StripeClient(
                     key,
                     stripe_version=API_VERSION,
-                    # What is tried again is the message, with the same key: a second attempt here would outlast it.
+                    # The message is retried, with the same key: a second attempt here would outlast it.
                     max_network_retries=0,
                     http_client=self._http,
                     base_addresses={"api": self._address} if self._address else None,
@@ -392,7 +392,7 @@ class StripeGateway:
 
 
 def _read(answer: stripe.StripeObject, kind: type[T]) -> T:
-    """Read an object of Stripe's; raises UnavailableError where it is none of the kind."""
+    """Read an object of Stripe's; raises UnavailableError if it is not of the kind."""
     try:
         return msgspec.convert(answer.to_dict(), kind)
     except msgspec.ValidationError as error:
@@ -406,7 +406,7 @@ def _foremost(outcomes: Iterable[Approved | Declined | Pending]) -> Approved | D
 
 
 def _intent_of(error: stripe.StripeError) -> str | None:
-    """Return the id of the PaymentIntent that an error is about, where it names one."""
+    """Return the id of the PaymentIntent that an error is about, if it names one."""
     made = error.error.to_dict().get("payment_intent") if error.error else None
     return str(made["id"]) if made else None
 
@@ -429,7 +429,7 @@ def _booked(source: dict[str, Any], refund: bool) -> Booked:  # noqa: FBT001 - t
 
 
 def _failed(error: stripe.StripeError) -> Outcome:
-    """Return what an error says of the call; whatever is not sure is unknown."""
+    """Return what an error says of the call; anything unsure is unknown."""
     match error:
         case stripe.CardError():
             return card_decline(error.code, error.error.to_dict().get("decline_code") if error.error else None)
@@ -440,7 +440,7 @@ def _failed(error: stripe.StripeError) -> Outcome:
         case stripe.InvalidRequestError() if error.http_status != _CONFLICT and _is_final(error):
             return Declined(stable_code(error.code, f"invalid_{error.param}"))
         case _:
-            # Among them: the first call with this key is still under way (409), and the key was another call's (400).
+            # Among them: the first call with this key is still in progress (409), and the key was another call's (400).
             return Unknown(_reason(error))
 
 

@@ -54,8 +54,8 @@ class RefundObject(_StripeObject, frozen=True):
 def charge_outcome(intent: Intent) -> Approved | Declined | Pending:
     """Return what a PaymentIntent says of its charge.
 
-    Only ``succeeded`` and ``canceled`` are final. Whatever else it is called, the customer can still bring it to a
-    charge, after a decline too (https://docs.stripe.com/payments/paymentintents/lifecycle).
+    Only ``succeeded`` and ``canceled`` are final. In every other state the customer can still pay it, after a
+    decline too (https://docs.stripe.com/payments/paymentintents/lifecycle).
     """
     match intent.status:
         case "succeeded":
