@@ -139,6 +139,6 @@ def body_of(event: dict[str, Any], most: int) -> bytes:
 
 
 def header(event: dict[str, Any], name: str) -> str | None:
-    """Return a request's header, whatever the case of its name."""
+    """Return a request's header, in any case of its name."""
     headers: dict[str, str] = event.get("headers") or {}
     return next((value for key, value in headers.items() if key.lower() == name.lower()), None)

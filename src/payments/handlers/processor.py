@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from payments.runtime.queue_batch import Delivery
 
-# Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: it comes again with the same key.
+# Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: its message is delivered again,
+# with the same key.
 CHARGE_SECONDS = 3.0
 
 
@@ -36,7 +37,7 @@ def wired() -> tuple[Charging, int]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Charge a batch and return the records that must come again."""
+    """Charge a batch and return the records that must be delivered again."""
     charging, most = wired()
     stored = charging.read(_named_in(event))
 
@@ -68,7 +69,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _named_in(event: dict[str, Any]) -> Iterator[str]:
-    """Yield the ids of the payments that a batch names; what cannot be read fails later, by itself."""
+    """Yield the ids of the payments that a batch names; a record that cannot be read fails later, by itself."""
     for record in event["Records"]:
         fields = _log_fields(str(record.get("body")))
         if fields:

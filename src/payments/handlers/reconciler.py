@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# A lookup may take four calls of 3 s: read the charge that the payment names, search for others, cancel one that must
-# not charge any more, and read it if the gateway refuses to cancel it. The calls to the table take the rest.
+# A lookup may take four calls of 3 s: read the charge that the payment names, search for others, cancel one, and read
+# it if the gateway refuses to cancel it. The calls to the table take the rest.
 PAYMENT_SECONDS = 13.0
 LONGEST_SECONDS = 10**9
 
@@ -40,7 +40,7 @@ def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Reconcile, and return the counts of what came of it.
+    """Reconcile, and return the counts of the results.
 
     By hand, the event may say ``transaction_ids``, or ``older_than_seconds`` in place of the set-up's. For payments
     that are named, the gateway is asked about their processed refunds too. Raises ValueError if it says them wrongly.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Up to ten records are worked on at once, each over a connection of its own.
+# Up to ten records are handled at once, each over a connection of its own.
 CONCURRENCY = 10
 
 # What a service says when it has too much to do, or has failed itself: nothing is wrong with the request.
@@ -44,7 +44,7 @@ MAX_ENTRIES = 10
 
 MAX_BYTES = 256 * 1024
 
-# What goes with a body: its id, its attributes, their names.
+# Bytes in addition to a body: its id, its attributes, their names.
 OVERHEAD = 512
 
 
@@ -66,7 +66,7 @@ def batches(bodies: list[str]) -> Iterator[list[str]]:
 def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
     """Return which entries of a batch of so many SQS or SNS did not take, by their numbers, and why.
 
-    Those are all that it does not say it took: an answer that was cut on its way is read as an empty one.
+    Those are all that it does not say it took: an answer that was cut off is read as an empty one.
     """
     taken = {entry["Id"] for entry in answer.get("Successful", [])}
     why = {entry["Id"]: entry["Code"] for entry in answer.get("Failed", [])}

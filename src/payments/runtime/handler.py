@@ -58,7 +58,7 @@ def wire_once(wire: Callable[[], T]) -> Callable[[], T]:
     wired = cache(wire)
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         wired()
-        # What was created so far stays: no later garbage collection looks through it again.
+        # All objects so far stay: no later garbage collection looks through them.
         gc.freeze()
         gc.enable()
     return wired

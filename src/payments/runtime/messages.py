@@ -49,7 +49,7 @@ def encode(message: Message | Task) -> str:
 
 
 def decode_message(body: str) -> Message:
-    """Read a message; raises PoisonError where the body holds none."""
+    """Read a message; raises PoisonError if the body holds none."""
     try:
         form = msgspec.json.decode(body, type=_MessageForm)
     except _BROKEN as error:
@@ -63,7 +63,7 @@ def decode_message(body: str) -> Message:
 
 
 def decode_task(body: str) -> Task:
-    """Read a task, of today's schema or the one before; raises PoisonError where the body holds none."""
+    """Read a task, of today's schema or the one before; raises PoisonError if the body holds none."""
     try:
         form = msgspec.json.decode(body, type=_TaskForm | _OldTaskForm)
     except _BROKEN as error:

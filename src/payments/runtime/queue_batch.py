@@ -59,7 +59,7 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
     """Handle every record and return the explicit list of those that failed (ReportBatchItemFailures).
 
     ``seconds`` is the longest that one record should take: with less time left, a record is skipped. A record that
-    takes too long all the same does not hold up its neighbours: the function waits for it until it must answer, and
+    takes too long anyway does not hold up its neighbours: the function waits for it until it must answer, and
     then skips it too.
     """
     batch = _Batch(context, worker, seconds)
@@ -85,7 +85,7 @@ class _Batch:
         return self._context.get_remaining_time_in_millis() / 1000
 
     def handle(self, record: dict[str, Any]) -> bool:
-        """Handle a record, or skip it where there is no time for it; say whether it is done."""
+        """Handle a record, or skip it if there is no time for it; say whether it is done."""
         try:
             delivery = Delivery.of(record)
             if self._seconds_left() < self._seconds:
@@ -93,7 +93,7 @@ class _Batch:
                 raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
             self._worker.handle(delivery)
         except Exception as error:  # noqa: BLE001
-            # SQS delivers the message again, and in the end moves it to the dead-letter queue. Its neighbours go on.
+            # SQS delivers the message again, and finally moves it to the dead-letter queue. Its neighbours continue.
             self._log("not done", record, error)
             return False
         return True

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Secret(Generic[T]):
-    """A secret, and what ``parse`` makes of its text. ``parse`` raises ValueError where that is nothing of use."""
+    """A secret, and what ``parse`` makes of its text. ``parse`` raises ValueError if it cannot use the text."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Secret(Generic[T]):
         self._until = 0.0
 
     def read(self) -> T:
-        """Return what the secret holds. Raises UnavailableError where it cannot be read, or holds nothing of use.
+        """Return what the secret holds. Raises UnavailableError if it cannot be read, or holds no valid value.
 
         A value that was read before serves on while Secrets Manager does not answer.
         """
@@ -58,7 +58,7 @@ class Secret(Generic[T]):
             return self._read
 
     def forget(self) -> None:
-        """Read the secret anew next time: the value was refused, so it may have been replaced."""
+        """Read the secret again next time: the value was refused, so it may have been replaced."""
         with self._lock:
             self._until = 0.0
 

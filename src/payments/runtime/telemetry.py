@@ -17,7 +17,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 from payments.domain.cards import redact
 
 # Why a gateway refuses, as a metric may tell it apart: every value of a dimension is a metric, which costs money for a
-# month, and a gateway's words are its own to choose. What is not listed here counts as "other"; the log has the word.
+# month, and a gateway can return any text. A code that is not listed here counts as "other"; the log has the text.
 FAILURE_REASONS = frozenset(
     {
         "authentication_required",
@@ -37,11 +37,11 @@ FAILURE_REASONS = frozenset(
 
 
 def _serialize(entry: dict[str, Any]) -> str:
-    # Every line passes here last, whatever its source.
+    # Every line passes here last, from any source.
     return json.dumps(_masked(entry), default=lambda value: redact(str(value)), ensure_ascii=False)
 
 
-def _masked(value: Any) -> Any:  # noqa: ANN401 - whatever is logged
+def _masked(value: Any) -> Any:  # noqa: ANN401 - anything can be logged
     """Return a value with every card number masked, in names too, and in numbers."""
     match value:
         case str():
@@ -66,7 +66,7 @@ logging.getLogger(logger.name).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "
 
 metrics = Metrics()
 
-# What was measured during a call: by dimension (a name and a value, both empty for none) and by metric. Powertools
+# The measurements of a call: by dimension (a name and a value, both empty for none) and by metric. Powertools
 # takes it at the call's end, in one thread: it counts the first of two that begin a metric at once, and not the second.
 _measured: dict[tuple[str, str], dict[str, list[float]]] = {}
 
@@ -93,7 +93,7 @@ def measure_failure(name: str, code: str | None) -> None:
 
 
 def measure_kind(name: str, kind: str) -> None:
-    """Count something, and count it by its kind too, of which there are few."""
+    """Count something, and count it by its kind too. There are few kinds."""
     _add(("", ""), name, 1)
     _add(("kind", kind), name, 1)
 
@@ -130,7 +130,7 @@ def flush() -> None:
             chosen.flush_metrics()
 
 
-# As X-Ray writes it. SQS refuses a message with anything else, and with it a batch that would come again for ever.
+# As X-Ray writes it. SQS refuses a message with anything else, and so the whole batch, which is then retried each time.
 _TRACE = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?")
 
 
@@ -140,7 +140,7 @@ def is_trace(header: str) -> bool:
 
 
 def trace_header() -> str:
-    """Return the trace header of this call, as Lambda's active tracing sets it; empty where there is none.
+    """Return the trace header of this call, as Lambda's active tracing sets it; empty if there is none.
 
     Only what names the trace is kept: what else stands in it (Lineage) is about this call alone. A client may send a
     trace header of its own, and it is stored with the payment: one of any other form counts as none.

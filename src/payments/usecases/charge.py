@@ -42,14 +42,14 @@ BLIND_CHARGE_WINDOW = timedelta(hours=23)
 
 
 def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
-    """Return what the gateway is asked for; raises PoisonError where the payment does not say enough."""
+    """Return the request to the gateway; raises PoisonError if the payment does not say enough."""
     key = idempotency_key(payment.transaction_id, refund_id)
     if refund_id is None:
         if not payment.payment_method:
             raise PoisonError("the payment has no payment method")
         return Charge(key, payment.money, payment.payment_method, payment.transaction_id, payment.gateway_reference)
     if not payment.gateway_reference:
-        raise PoisonError("the payment has no charge to give back")
+        raise PoisonError("the payment has no charge to refund")
     refund = payment.refunds[refund_id]
     money = Money(refund.amount_minor, payment.currency)
     return Refund(key, money, payment.gateway_reference, payment.transaction_id, refund_id, refund.gateway_reference)
@@ -72,8 +72,8 @@ class Charging(Settling):
         """Bring a payment, as the table has it, or one of its refunds, to its end.
 
         ``last`` says that the next failure sends the message to the dead-letter queue: the payment is then marked
-        unknown. Raises RetryError, or UnavailableError where the table does not answer: the message must come again;
-        and NotStoredError where the table has no such payment, or no such refund of it.
+        unknown. Raises RetryError, or UnavailableError if the table does not answer: the message must be delivered
+        again; and NotStoredError if the table has no such payment, or no such refund of it.
         """
         if payment is None or (refund_id is not None and refund_id not in payment.refunds):
             raise NotStoredError("the table has no such payment, or no such refund of it")
@@ -83,7 +83,7 @@ class Charging(Settling):
         request = request_of(payment, refund_id)
         match self._ask(request, blind=self._may_be_blind(payment, refund_id, request)):
             case Approved() | Declined() | Pending() as outcome:
-                # What is pending needs no retry: the gateway tells, or is asked by the reconciler.
+                # A pending charge needs no retry: the gateway reports, or the reconciler asks it.
                 self.settle(payment, refund_id, outcome)
             case Unknown(reason) | NotSent(reason):
                 self._unresolved(payment, refund_id, reason, last=last)
@@ -91,13 +91,13 @@ class Charging(Settling):
                 self._unresolved(payment, refund_id, "the gateway wants to be asked later", last=last)
 
     def give_up(self, transaction_id: str, refund_id: str | None, reason: str) -> None:
-        """Mark as unknown what cannot be worked on any more before its message goes to the dead-letter queue."""
+        """Mark a payment or a refund as unknown before its message goes to the dead-letter queue."""
         logger.warning("given up", transaction_id=transaction_id, refund_id=refund_id, reason=reason)
         if self._write(transaction_id, refund_id, "lose", GatewayResult(), self._clock()):
             measure("Unknown" if refund_id is None else "RefundUnknown")
 
     def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:
-        """Ask the gateway what became of a charge or a refund. Raises UnavailableError where it does not answer."""
+        """Ask the gateway what became of a charge or a refund. Raises UnavailableError if it does not answer."""
         return self._gateway.lookup(request_of(payment, refund_id))
 
     def _may_be_blind(self, payment: Payment, refund_id: str | None, request: Charge | Refund) -> bool:
@@ -110,7 +110,7 @@ class Charging(Settling):
         return young and request.reference is None and not self._restored and not payment.restored_at
 
     def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
-        """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""
+        """Charge. If the gateway may have forgotten the key, look for an earlier charge first."""
         try:
             known = None if blind else self._gateway.lookup(request)
             if known is not None:

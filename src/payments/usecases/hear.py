@@ -1,9 +1,9 @@
-"""Apply what a gateway reports by itself to the table: news of what was pending, or of what someone did at the gateway.
+"""Apply a gateway's own reports to the table: a pending charge has ended, or someone did something at the gateway.
 
-A report may come twice, late, or before an older one. So it is a hint: a final outcome settles the payment, and any
-other makes the processor ask the gateway what is true now. A repeat changes nothing, no report reopens a final payment,
-and our clock is not compared with the gateway's to tell which report came first. So the ids of reports need not be
-kept. The report of a dispute names no payment: the payment is found by the charge.
+A report may come twice, late, or before an older one. So it is a hint: an outcome that is final settles the payment,
+and any other makes the processor ask the gateway what is true now. A repeat changes nothing, and no report reopens a
+final payment. Our clock is not compared with the gateway's to find out which report came first, so the ids of reports
+need not be kept. The report of a dispute names no payment: the payment is found by the charge.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Hearing:
     def hear(self, report: Report | None) -> str:
         """Apply a report, and say in a few words what came of it. None is a report about something else than payments.
 
-        Raises ReportError if the report makes no sense, and UnavailableError if it must come again: the table does not
-        answer, or does not hold the charge yet.
+        Raises ReportError if the report makes no sense, and UnavailableError if it must be sent again: the table does
+        not answer, or does not hold the charge yet.
         """
         match report:
             case ChargeReported():

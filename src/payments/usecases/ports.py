@@ -24,14 +24,14 @@ class PaymentBatch(Protocol):
     """Payments that were read together."""
 
     def get(self, transaction_id: str) -> Payment | None:
-        """Return a payment of the batch, or None where the table has none.
+        """Return a payment of the batch, or None if the table has none.
 
-        Raises UnavailableError where it could not be read, and PoisonError where what is stored is no payment.
+        Raises UnavailableError if it could not be read, and PoisonError if what is stored is no payment.
         """
 
 
 class Payments(Protocol):
-    """The stored payments. Each method raises UnavailableError where the store does not answer."""
+    """The stored payments. Each method raises UnavailableError if the store does not answer."""
 
     def accept(self, payment: Payment) -> Payment:
         """Store a payment unless its id is taken, and return the payment that has the id now."""
@@ -43,7 +43,7 @@ class Payments(Protocol):
         """Read payments as they are now, up to 100."""
 
     def record(self, transaction_id: str, event: str, at: datetime, result: GatewayResult | None = None) -> bool:
-        """Record one transition of a payment; return False where another transition was first."""
+        """Record one transition of a payment; return False if another transition was first."""
 
     def record_refund(
         self, transaction_id: str, refund_id: str, event: str, at: datetime, result: GatewayResult | None = None

@@ -49,9 +49,9 @@ class Reconciler:
         ``processed_refunds`` asks the gateway about those too: a bank may have returned the money.
 
         The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
-        ``closed`` (final, and in the open index all the same), ``unanswered``, ``failed``, or ``left`` for want of
-        time. How old the oldest of them was is measured, nought where none was found: a run always says that it ran.
-        What is pending at the gateway counts there only when even a bank should have been done.
+        ``closed`` (final, but still in the open index), ``unanswered``, ``failed``, or ``left`` because no time was
+        left. The age of the oldest is measured, or zero if none was found: a run always says that it ran. A payment
+        that is pending at the gateway counts there only when even a bank should have finished.
         """
         counts: Counter[str] = Counter()
         self._ages = [0.0]

@@ -86,11 +86,11 @@ def _amount(payment: Payment, request: RefundRequest) -> Money:
     if payment.status in OPEN:
         raise NotRefundableError("The payment is not final yet. Repeat the request when it is processed.")
     if payment.status not in REFUNDABLE:
-        raise NotRefundableError(f"The payment is {payment.status}: there is nothing to give back.")
+        raise NotRefundableError(f"The payment is {payment.status}, so there is nothing to refund.")
     if len(payment.refunds) >= MAX_REFUNDS:
         raise NotRefundableError(f"The payment has {MAX_REFUNDS} refunds, and takes no more.")
     remainder = payment.refundable
     money = request.money(payment)
     if not 0 < money.minor <= remainder.minor:
-        raise TooMuchError(f"Of this payment, {remainder} {remainder.currency} can still be given back.")
+        raise TooMuchError(f"At most {remainder} {remainder.currency} of this payment can still be refunded.")
     return money

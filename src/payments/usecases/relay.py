@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class RelayError(Exception):
-    """Not everything was sent. The whole batch comes again; receivers see through what was sent twice."""
+    """Not everything was sent. The whole batch is delivered again; receivers drop repeats."""
 
 
 def messages_of(change: Change) -> list[Message]:
     """Return the messages that a change gives rise to.
 
-    News is a new status of the payment's charge or of a refund, something else that the customer must do, a change of a
-    dispute, and a payment that is sent on its way again or put back over a damaged item.
+    News is a new status of the charge or of a refund, a new action for the customer, and a change of a dispute. A
+    payment that is redriven, or restored over a damaged item, is news too.
     """
     new, old = change.new, change.old
     again = old is not None and (new.redrives > old.redrives or new.restored_at != old.restored_at)
@@ -100,7 +100,7 @@ class Relay:
         does not heed it.
         """
         messages: list[Message] = []
-        # A stream waits for its oldest record: no retry mends these, and all behind them would wait for a day.
+        # A stream waits for its oldest record: no retry fixes these, and all behind them would wait for a day.
         letters: list[DeadLetter] = []
         for change in changes:
             if isinstance(change, Change):
@@ -128,6 +128,6 @@ class Relay:
 def _tell(message: Message) -> None:
     logger.info("relayed", **message.log_fields())
     if message.event == "payment.disputed":
-        # Here and not where it is written: what fails here comes again, what was written does not.
+        # Counted here and not by the writer: a failure here is retried, and the write is not repeated.
         measure("Disputed")
         logger.warning("a charge is disputed", **message.log_fields())
