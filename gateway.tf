@@ -1,19 +1,19 @@
-# What every gateway needs, the simulator too. Another gateway gets an entry in gateway_code and one in gateways, and a
-# file of its own, as stripe.tf is, for what it alone has.
+# What every gateway needs, including the simulator. To add a gateway, add an entry to gateway_code and one to gateways,
+# and put the rest into its own file, such as stripe.tf.
 
 locals {
-  # A gateway's code is packed only where it charges: its module or folder in payments/gateways, and its handlers.
-  # Apart from gateways, since var.gateway is checked by it.
+  # A gateway's code (its module or folder in payments/gateways, and its handlers) is packed only if it is the chosen one.
+  # This is not part of gateways, because the validation of var.gateway uses it.
   gateway_code = {
     simulator = "payments/**/simulator*"
     stripe    = "payments/**/stripe*"
   }
 
-  # Which functions call the payment gateway, whichever it is.
+  # The functions that call the payment gateway.
   gateway_callers = ["processor", "reconciler"]
 
-  # What each gateway adds to the stack. By function: environments, statements and key_uses of those that call it, and
-  # functions of its own. The table's attributes and indexes, routes with their throttles, and roles in the monitoring.
+  # What each gateway adds to the stack: environments, statements and key_uses for the functions that call it, its own
+  # functions, attributes and indexes of the table, routes with their throttles, and roles in the monitoring.
   gateways = {
     simulator = {
       callers  = local.gateway_callers
@@ -56,11 +56,11 @@ locals {
     for function, environment in local.gateway.environments : function => merge({ GATEWAY = var.gateway }, environment)
   }
 
-  # Apart, since it is known only when the layer is made: nothing but the functions has to wait for that.
+  # Not part of gateways: the layer is known only after it is created, and only the functions need to wait for it.
   gateway_layer_arns = lookup({ stripe = aws_lambda_layer_version.stripe[*].arn }, var.gateway, [])
 }
 
-# The simulator's own books. They belong to the gateway, not to us: an audit compares the two.
+# The simulator's own records. They belong to the gateway and not to us, so an audit can compare the two.
 module "simulator_ledger" {
   source = "./modules/dynamodb"
   count  = var.gateway == "simulator" ? 1 : 0

@@ -1,4 +1,4 @@
-# What there is only with gateway = "stripe": its package, its secrets, and the way in for its events.
+# Everything that exists only with gateway = "stripe": its package, its secrets, and the route for its events.
 
 locals {
   stripe = var.gateway == "stripe"
@@ -17,7 +17,7 @@ locals {
     }
   }
 
-  # By name only: the value is in no environment, no state and no plan.
+  # The name only: no environment, state or plan contains the value.
   stripe_secret_environment = {
     for use, name in local.stripe_secret_names : use => {
       SECRET_NAME        = name
@@ -25,18 +25,18 @@ locals {
     }
   }
 
-  # How long an answer of the gateway's is waited for: a charge takes most of a call, and a question what the reconciler
-  # allows for one payment.
+  # How long a function waits for the gateway's answer: most of a call for a charge, and as long as the reconciler allows
+  # for one payment for a question.
   stripe_timeouts = {
     processor       = max(2, floor(2 * local.function_settings["processor"].timeout_seconds / 3))
     reconciler      = 3
     stripe_comparer = 20
   }
 
-  # A day's books are read in one go.
+  # One call reads a whole day's records.
   stripe_settings = { stripe_comparer = { timeout_seconds = 900 } }
 
-  # Who has the package and the key.
+  # The functions with the package and the key.
   stripe_callers = concat(local.gateway_callers, ["stripe_comparer"])
 
   stripe_environments = {
@@ -47,7 +47,7 @@ locals {
     )
   }
 
-  # By the gateway's name of a charge, for disputes; and by the day of it, for the comparison (docs/decisions/0030).
+  # By the gateway's reference for disputes, and by the day of the charge for the comparison (docs/decisions/0030).
   stripe_attributes = { gateway_reference = "S", charged_on = "S" }
   stripe_indexes = {
     (local.gateway_index_name) = { hash_key = "gateway_reference", projection_type = "KEYS_ONLY" }
@@ -72,7 +72,7 @@ locals {
 
     stripe_comparer = {
       description = "Compares a day of Stripe's books with the table, and announces what differs."
-      # When the day is over everywhere that a clock may be wrong.
+      # Late enough for the day to be over even if a clock is wrong.
       schedule = "cron(30 2 * * ? *)"
       environment = {
         CHARGED_INDEX_NAME = local.charged_index_name
@@ -93,13 +93,13 @@ locals {
     }
   }
 
-  # Stripe holds no credentials of AWS. It signs what it sends, and the function hears nobody else.
+  # Stripe has no AWS credentials. It signs its events, and the function refuses anything without a valid signature.
   stripe_routes = {
     stripeWebhook = { method = "POST", path = "/gateways/stripe/webhook", function = "stripe_webhook", open = true }
   }
 }
 
-# The values are put by hand or by a script (docs/stripe.md), so that no plan and no state ever holds one.
+# You set the values by hand or with a script (docs/stripe.md), so no plan and no state contains one.
 resource "aws_secretsmanager_secret" "stripe" {
   #checkov:skip=CKV2_AWS_57:a key is rolled at Stripe, where Secrets Manager cannot roll it; docs/stripe.md says how
   for_each = local.stripe ? local.stripe_secret_names : {}
