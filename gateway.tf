@@ -5,7 +5,7 @@ locals {
   # A gateway's code is packed only where it charges: its module or folder, and its handlers.
   gateway_code = "payments/**/%s*"
 
-  # Which functions call the payment gateway, whichever it is.
+  # The functions that call the payment gateway.
   gateway_callers = ["processor", "reconciler"]
 
   # What each gateway adds to gateway_defaults.
@@ -91,7 +91,7 @@ locals {
     )
   }
 
-  # Apart, since it is known only when the layer is made: nothing but the functions has to wait for that.
+  # Not part of gateways: the layer is known only after it is created, and only the functions need to wait for it.
   gateway_layer_arns = lookup({ stripe = aws_lambda_layer_version.stripe[*].arn }, var.gateway, [])
 }
 

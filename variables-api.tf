@@ -1,4 +1,4 @@
-# How the API is reached, and by whom.
+# Where the API answers, and who may call it.
 
 variable "anyone_may_pay" {
   description = <<-EOT

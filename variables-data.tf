@@ -1,9 +1,9 @@
-# What keeps the payments: the table, its backups, the queues and the keys.
+# The data: the table, its backups, the queues, the keys and the secrets.
 
 variable "backup" {
   description = <<-EOT
-    Backups of the payments table by AWS Backup, beside point-in-time recovery: when, how long they are kept, when they
-    move to cold storage, vaults of other regions or accounts that get a copy, and a lock that lets nobody delete one
+    Backups of the payments table by AWS Backup, in addition to point-in-time recovery: the schedule, the retention, when
+    they move to cold storage, vaults of other regions or accounts that get a copy, and a lock that lets nobody delete one
     early. Null for none. See modules/backup.
   EOT
   type = object({
@@ -28,7 +28,7 @@ variable "backup" {
 }
 
 variable "key_deletion_window_days" {
-  description = "How long a KMS key that was scheduled for deletion can still be rescued, in days."
+  description = "For how many days the deletion of a KMS key can be cancelled."
   type        = number
   default     = 30
   nullable    = false
@@ -42,8 +42,8 @@ variable "key_deletion_window_days" {
 variable "queues" {
   description = <<-EOT
     Both queues: how often a message is received before it goes to the dead-letter queue, and how long the queue and the
-    dead-letter queue keep a message, in seconds. How long a message in work stays hidden follows from its consumer's
-    time-out.
+    dead-letter queue keep a message, in seconds. A message that is being processed stays hidden for six times its
+    consumer's time-out.
   EOT
   type = object({
     batch_size                    = optional(number, 10)
@@ -110,7 +110,7 @@ variable "secret_recovery_days" {
 
 variable "table" {
   description = <<-EOT
-    The payments table: days of point-in-time recovery (0 switches it off, else 1 to 35) and protection from deletion.
+    The payments table: days of point-in-time recovery (0 for none, or 1 to 35) and protection from deletion.
   EOT
   type = object({
     deletion_protection         = optional(bool, true)

@@ -2,7 +2,7 @@
 
 variable "function_defaults" {
   description = <<-EOT
-    What each function starts from: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; a new
+    The defaults of each function: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; a new
     AWS account often has too few to reserve).
   EOT
   type = object({
@@ -28,7 +28,7 @@ variable "function_defaults" {
 
 variable "function_starts" {
   description = <<-EOT
-    What makes a function's first call fast, by its name: provisioned_concurrency keeps instances ready, at a price for
+    Ways to make a first call fast, by the function's name: provisioned_concurrency keeps instances ready, at a price for
     every hour; snap_start starts a version from a snapshot of its memory. One or the other. See modules/lambda.
   EOT
   type = map(object({
@@ -131,7 +131,7 @@ variable "layer_dir" {
 }
 
 variable "log_level" {
-  description = "The least level that the functions log: DEBUG, INFO, WARN or ERROR."
+  description = "The lowest level that the functions log: DEBUG, INFO, WARN or ERROR. Metrics are written at every level."
   type        = string
   default     = "INFO"
   nullable    = false

@@ -1,7 +1,7 @@
-# What is promised, what raises an alarm, and who is told.
+# Objectives, alarm thresholds, and who is notified.
 
 variable "alarm_emails" {
-  description = "E-mail addresses that are told of every alarm. Each has to confirm its subscription once."
+  description = "E-mail addresses that every alarm notifies. Each has to confirm its subscription once."
   type        = set(string)
   default     = []
   nullable    = false

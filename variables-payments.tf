@@ -1,4 +1,4 @@
-# What a payment may be, and when it is looked after.
+# Limits of a payment, and when the reconciler looks at it.
 
 variable "amount_limits" {
   description = <<-EOT

@@ -1,5 +1,5 @@
-# Who is told of the announcements by us, besides the topic's own subscribers: HTTPS endpoints, by signed webhooks, and
-# an EventBridge bus. Everything here is made only where var.webhooks or var.event_bus asks for it.
+# Receivers of the announcements in addition to the topic's own subscribers: HTTPS endpoints, by signed webhooks, and an
+# EventBridge bus. Nothing here exists unless var.webhooks or var.event_bus is set.
 
 locals {
   # What the relay and the notifier announce.

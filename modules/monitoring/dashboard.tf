@@ -1,8 +1,8 @@
-# A payment's way from left to right: the API, the table, the stream, the queues, the charge, the announcement. Above it what
-# to page on and what is promised; below it what is beside the way: refunds, the reconciler, failures and money, the
-# functions, the letters that were given up. Each part says what good looks like.
+# A payment's path from left to right: the API, the table, the stream, the queues, the charge, the announcement. Above
+# it are the alarms to page on and the objectives. Below it are refunds, the reconciler, failures, money, the functions
+# and the dead letters. Each part says what good looks like.
 locals {
-  # Metrics are JSON text here, because lists of unlike length cannot stand in one list.
+  # Metrics are JSON text here, because HCL has no list of lists of different lengths.
   way = [
     {
       title = "1. Accepted", good = "5XX at zero, the slow tail (right) under a second."
@@ -79,7 +79,7 @@ locals {
       ) : []
     },
     {
-      # Which reasons and currencies there are is known when they happen.
+      # The reasons and currencies are known only once they occur.
       title   = "Why payments fail", good = "No reason stands out that did not yesterday."
       metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{\"${var.metrics_namespace}\",service,reason} MetricName=\"Failed\"', 'Sum')", id = "reasons" }])] : []
     },
@@ -105,7 +105,7 @@ locals {
     },
   ]
 
-  # The shares that are promised, each beside its line.
+  # The promised shares, each next to its line.
   promised = [
     for key, objective in local.objectives : {
       title = "Promised: ${key}"

@@ -1,5 +1,6 @@
-# A receiver's trouble is not ours, so none of these is part of the alarm that payments stand still. SQS leaves a message
-# that was received three times out of the age of the oldest one: the age tells of us, the failures tell of the endpoint.
+# A receiver's problems are not ours, so none of these is part of the alarm that payments are stuck. SQS ignores a
+# message that was received three times in the age of the oldest one. So the age shows our problems, and the failures
+# the endpoint's.
 locals {
   minute  = { period = 60, periods = 1, breaching = 1 }
   lasting = { period = 300, periods = 3, breaching = 2 }
@@ -21,7 +22,7 @@ locals {
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.thresholds.oldest_message_seconds, when = local.minute
       }
-      # A message that is never received reaches no dead-letter queue: it expires. Half of the retention is left to act in.
+      # A message that is never received expires and reaches no dead-letter queue. Half of the retention remains to act.
       "${endpoint}-expiring" = {
         runbook   = "webhook-expiring", text = "Webhooks to ${endpoint} have waited for half of the time that their queue keeps them."
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }

@@ -58,6 +58,11 @@ def lambdas(module_cases: ModuleCases) -> Plan:
                 "package": '{ s3 = { bucket = "b", key = "k", version = "v" }, sha256_base64 = "a" }',
             },
             "gradual": {"gradual_deployment": '{ alarm_names = ["b", "a"] }', "provisioned_concurrency": "1"},
+            "shared": {
+                "network": (
+                    '{ subnet_ids = ["subnet-0"], security_group_ids = ["sg-0"], owner_account_id = "111111111111" }'
+                )
+            },
         },
     )
 
@@ -92,6 +97,19 @@ def test_lambda(lambdas: Plan) -> None:
     # There is exactly one alias, with one name, however it is moved.
     for case in ("off", "ready", "snapshot", "signed", "gradual"):
         assert the(lambdas, case, "aws_lambda_alias")["name"] == "live"
+
+
+def test_lambda_names_whose_network_it_may_use(lambdas: Plan) -> None:
+    """The interfaces are the function's own account's; the subnets and groups are those of the VPC's owner."""
+    owners = {
+        case: {
+            arn.split(":")[5].split("/")[0]: arn.split(":")[4] for arn in policies(lambdas, case)["Network"]["Resource"]
+        }
+        for case in ("off", "shared")
+    }
+    mine = "000000000000"
+    assert owners["off"] == {"network-interface": mine, "security-group": mine, "subnet": mine}
+    assert owners["shared"] == {"network-interface": mine, "security-group": "111111111111", "subnet": "111111111111"}
 
 
 def test_lambda_gradual_deployment(lambdas: Plan) -> None:
