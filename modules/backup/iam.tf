@@ -4,7 +4,7 @@ locals {
 
   # The regions and accounts of the copies. A recovery point's ARN does not name its vault.
   copy_places   = distinct([for arn in sort(var.copy_to_vault_arns) : join(":", slice(split(":", arn), 3, 5))])
-  copy_key_arns = [for place in local.copy_places : "arn:${var.context.partition}:kms:${place}:key/*"]
+  copy_key_arns = [for place in local.copy_places : "arn:${var.context.partition}:kms:${place}:key/*" if place != local.arn_end]
   own_places    = distinct([for place in concat([local.arn_end], local.copy_places) : place if endswith(place, ":${var.context.account_id}")])
 
   # By alias, because a key's id is known only after the first apply, and through the one service that uses it.

@@ -320,6 +320,7 @@ def test_backup(module_cases: ModuleCases) -> None:
         "backup",
         {
             "off": {"cold_storage_after_days": "null", "lock": "null"},
+            "near": {"copy_to_vault_arns": f'["{away.replace("eu-west-1", "ap-southeast-1")}"]'},
             "on": {
                 "copy_to_vault_arns": f'["{away}"]',
                 "lock": "{ min_retention_days = 35, changeable_for_days = 3 }",
@@ -345,6 +346,8 @@ def test_backup(module_cases: ModuleCases) -> None:
     assert_may_back_up_only({name: one for name, one in allowed.items() if name not in copies}, selected)
     assert_may_back_up_only(policies(plan, "off"), selected)
     assert_may_copy_to_one_vault(allowed, away)
+    # A vault of this region and account has the first vault's key: no other key of the account is open.
+    assert copies - set(policies(plan, "near")) == {"GrantsForCopies", "KeysOfCopies"}
 
 
 def assert_may_copy_to_one_vault(allowed: dict[str, Any], vault: str) -> None:
