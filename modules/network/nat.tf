@@ -22,7 +22,7 @@ resource "aws_route" "nat_gateway" {
 
   route_table_id         = aws_route_table.private[each.key].id
   destination_cidr_block = "0.0.0.0/0"
-  nat_gateway_id         = try(aws_nat_gateway.this[each.key].id, aws_nat_gateway.this[local.first_zone].id)
+  nat_gateway_id         = try(aws_nat_gateway.this[each.key].id, aws_nat_gateway.this[local.nat_zones[0]].id)
 }
 
 # The instance: one network interface with a fixed address that outlives the instances, and a group of one that puts
