@@ -3,15 +3,25 @@
 
 locals {
   function_settings = {
-    for function in keys(local.function_names) : function => {
-      for setting in ["maximum_concurrency", "memory_mb", "reserved_concurrency", "timeout_seconds"] :
-      setting => try(coalesce(
-        try(var.functions[function][setting], null),
-        try(local.stripe_settings[function][setting], null),
-        try(var.function_defaults[setting], null),
-      ), null)
-    }
+    for function in keys(local.function_names) : function => merge(
+      {
+        for setting in ["maximum_concurrency", "memory_mb", "timeout_seconds"] :
+        setting => try(coalesce(
+          try(var.functions[function][setting], null),
+          try(local.stripe_settings[function][setting], null),
+          try(var.function_defaults[setting], null),
+        ), null)
+      },
+      { reserved_concurrency = var.account_concurrency == null && local.reserves[function] > 0 ? -1 : local.reserves[function] },
+    )
   }
+
+  # What each function is to reserve: -1 reserves nothing, and 0 lets nobody call it.
+  reserves = {
+    for function in keys(local.function_names) :
+    function => coalesce(try(var.functions[function].reserved_concurrency, null), var.function_defaults.reserved_concurrency)
+  }
+  reserved_in_all = sum([for reserve in values(local.reserves) : max(0, reserve)])
 
   # Which function processes which queue. A message stays hidden for six times its consumer's time-out.
   queue_consumers = {
@@ -158,5 +168,15 @@ locals {
       statements  = merge(spec.statements, lookup(local.gateway_statements, function, {}))
       key_uses    = merge(spec.key_uses, lookup(local.gateway_key_uses, function, {}))
     })
+  }
+}
+
+check "reserved_concurrency" {
+  assert {
+    condition     = var.account_concurrency != null || local.reserved_in_all == 0
+    error_message = <<-EOT
+      account_concurrency is not set, so the ${local.reserved_in_all} concurrent executions are not reserved. Set it to what this prints:
+      aws lambda get-account-settings --query AccountLimit.ConcurrentExecutions
+    EOT
   }
 }

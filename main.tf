@@ -62,6 +62,7 @@ module "network" {
   cidr_block            = var.network.cidr_block
   az_count              = var.network.availability_zone_count
   availability_zone_ids = var.network.availability_zone_ids
+  exclude_zone_ids      = var.network.exclude_zone_ids
   nat                   = var.network.nat
   functions             = local.function_calls
   gateway_endpoints     = var.network.gateway_endpoints

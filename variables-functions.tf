@@ -1,9 +1,27 @@
 # How the functions run.
 
+variable "account_concurrency" {
+  description = <<-EOT
+    How many calls Lambda runs at once for the whole account, in the stack's region: `aws lambda get-account-settings
+    --query AccountLimit.ConcurrentExecutions`. A new account has as few as 10. Null if you have not looked: then no
+    function reserves any, whatever reserved_concurrency says, except 0, which closes a function.
+  EOT
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.account_concurrency == null || local.reserved_in_all == 0 || try(local.reserved_in_all + 100 <= var.account_concurrency, false)
+    error_message = <<-EOT
+      account_concurrency is ${coalesce(var.account_concurrency, 0)}. The functions reserve ${local.reserved_in_all}, and Lambda keeps 100 for functions
+      without a reserve. Reserve less, or ask AWS for a higher quota (Service Quotas, Lambda, Concurrent executions).
+    EOT
+  }
+}
+
 variable "function_defaults" {
   description = <<-EOT
-    The defaults of each function: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; a new
-    AWS account often has too few to reserve).
+    The defaults of each function: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; more
+    than 0 needs account_concurrency).
   EOT
   type = object({
     memory_mb            = optional(number, 512)
