@@ -99,3 +99,11 @@ class Stack:
 def webhook_endpoints(outputs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Return the parts of each webhook endpoint by its name; none of a stack that was deployed without them."""
     return outputs.get("webhooks") or {}
+
+
+def all_functions(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """Return every function's name by what it does, those that deliver webhooks included."""
+    delivering = {
+        f"webhook-{endpoint}": parts["function_name"] for endpoint, parts in webhook_endpoints(outputs).items()
+    }
+    return {**outputs["function_names"], **delivering}

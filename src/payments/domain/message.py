@@ -44,12 +44,13 @@ class Task(Struct, frozen=True, kw_only=True):
     """The name of a payment or refund for the processor to work on, and nothing else.
 
     How much to charge, and whether to charge at all, is what the table says. So whoever can send to the queue can
-    waste a read, and no more.
+    waste a read, and no more. ``redriven`` says that the reconciler has sent the payment again.
     """
 
     event: Work
     transaction_id: Id
     refund_id: Id | None = None
+    redriven: bool = False
 
     def named(self) -> dict[str, Any]:
         """Return what the log says of the task."""

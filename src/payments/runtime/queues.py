@@ -77,7 +77,9 @@ class QueueSender:
 
 
 def _body(message: Message) -> str:
-    return encode(Task(**message.named())) if message.event in WORK else encode(message)
+    if message.event not in WORK:
+        return encode(message)
+    return encode(Task(**message.named(), redriven=message.payment.redrives > 0))
 
 
 def _entry(number: int, body: str, trace: str) -> dict[str, Any]:

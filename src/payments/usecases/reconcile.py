@@ -44,8 +44,9 @@ class Reconciler:
         """Reconcile payments until ``in_time`` says no, and count the results.
 
         The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
-        ``closed`` (final, and in the open index all the same), ``unanswered``, ``failed``, or ``left`` for want of
-        time. How old the oldest of them was is measured, nought where none was found: a run always says that it ran.
+        ``closed`` (final, but still in the open index), ``unanswered``, ``failed``, ``missing`` (no such payment), or
+        ``left`` because the time was over. The age of the oldest is measured, zero if there was none: so each run
+        reports that it ran.
         What is pending at the gateway counts there only when even a bank should have been done.
         """
         counts: Counter[str] = Counter()
@@ -74,7 +75,7 @@ class Reconciler:
         payment = self._payments.get(transaction_id)
         counts: Counter[str] = Counter()
         if payment is None:
-            return counts
+            return Counter(missing=1)
         if self._payments.close(payment):
             logger.warning("closed", transaction_id=transaction_id)
             counts["closed"] += 1
