@@ -47,6 +47,8 @@ NEEDED = (
 OPEN_TOO_LONG = timedelta(minutes=20)
 MANY = 1000
 OPEN_INDEX = "open-index"
+# The check of what every check needs.
+NO_AWS = "AWS"
 # How far back errors in the logs count.
 ERRORS_OF = timedelta(minutes=30)
 # KMS says that a change of an alias may take five minutes until permissions by alias follow it.
@@ -91,7 +93,7 @@ def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, 
             findings += check(there)
         except (ClientError, BotoCoreError, RequestException, LocalError) as error:
             if keeps_out(error):
-                findings.append(Finding("AWS", "fail", f"{explain(error)} Nothing else was checked"))
+                findings.append(Finding(NO_AWS, "fail", f"{explain(error).rstrip('.')}. Nothing else was checked"))
                 break
             findings.append(Finding(check.__name__.strip("_").replace("_", " "), "fail", _said(error)))
         except KeyError as error:
@@ -295,7 +297,7 @@ def _sources(there: Target) -> Iterator[Finding]:
             if state not in {"Enabled", "Enabling", "Creating", "Updating"}:
                 remedy = f"aws lambda update-event-source-mapping --enabled --uuid {mapping['UUID']}"
                 yield Finding(check, "fail", f"{source} is {state}", remedy)
-            elif result.startswith("PROBLEM"):
+            elif result.startswith(("PROBLEM", "FAILED")):  # the latter on the embedded AWS
                 yield Finding(check, "fail", f"{source}: {result}", "See docs/runbooks/function-errors.md")
             else:
                 yield Finding(check, "ok", f"{source} is {state}" + (f", {result}" if result else ""))

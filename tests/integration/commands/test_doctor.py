@@ -112,6 +112,12 @@ def test_the_doctor_finds_a_restored_table_whose_gateway_is_not_asked_first(
             "source of relay",
             "fail",
         ),
+        (
+            "lambda",
+            {"EventSourceMappings": [{"State": "Enabled", "LastProcessingResult": "FAILED"}]},
+            "source of processor",
+            "fail",
+        ),
         ("dynamodb", {"Count": 1}, "open payments", "warn"),
         ("cloudwatch", {"MetricAlarms": []}, "alarms", "fail"),
         (
@@ -384,6 +390,15 @@ def test_an_alias_that_has_just_changed_is_waited_for(
     account.get.return_value = said(404, {})
     assert payments("doctor", "--env", "dev").status == 0
     assert waited == []
+
+
+def test_where_aws_cannot_be_reached_nothing_is_waited_for(payments: Run, stack: FakeStack, account: MagicMock) -> None:
+    sound(stack)
+    stack.client("sts").get_caller_identity.side_effect = EndpointConnectionError(endpoint_url="https://sts")
+    told = payments("doctor", "--env", "dev")
+    assert told.status == 3
+    assert "Nothing else was checked" in told.out
+    assert "kms" not in stack.clients
 
 
 def test_aliases_that_may_not_be_listed_are_told(
