@@ -1,4 +1,4 @@
-"""Check a deployment: what is missing, forbidden, disconnected or stuck."""
+"""Check a deployment for parts that are missing, forbidden, disconnected or stuck."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NEEDED = (
 OPEN_TOO_LONG = timedelta(minutes=20)
 MANY = 1000
 OPEN_INDEX = "open-index"
-# The check of what every check needs.
+# The check that stands for all others if AWS cannot be reached.
 NO_AWS = "AWS"
 # How far back errors in the logs count.
 ERRORS_OF = timedelta(minutes=30)
@@ -346,7 +346,7 @@ def _open_payments(there: Target) -> Iterator[Finding]:
     client = there.stack.dynamodb
     late = 0
     for shard in range(OPEN_SHARDS):
-        # What was sent on again stands under the time when it is looked at next.
+        # A payment that was sent again is listed under the time of its next check.
         pages = client.get_paginator("query").paginate(
             TableName=there.stack.outputs["dynamodb_table_name"],
             IndexName=OPEN_INDEX,

@@ -60,5 +60,5 @@ def keeps_out(error: Exception) -> bool:
 
 
 def code_of(error: Exception) -> str:
-    """Return AWS's code of an error, empty where it has none."""
+    """Return AWS's code of an error; an empty text if it has none."""
     return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""

@@ -18,7 +18,7 @@ ERRORS = (
     '|| (($.type = "platform.report") && ($.record.status != "success")) }'
 )
 _MOST_ABOUT, _MOST_ERRORS = 200, 1000
-# How Python begins what it says of a module that cannot be loaded, where Lambda does not write JSON.
+# How Python's report of a module that cannot be loaded begins, if Lambda does not write JSON.
 _TRACEBACK = "Traceback (most recent call last)"
 # Each function's handler turns every error into this one: any other one happened before the handler could run.
 _HANDLED = "FunctionError"
@@ -34,7 +34,7 @@ class LoggedError:
 
 
 def lines(client: Any, function: str, pattern: str, start: datetime, most: int) -> Iterator[tuple[int, Any]]:  # noqa: ANN401
-    """Yield the lines of a function's log that match, each with its time in milliseconds: JSON, or else the text."""
+    """Yield the lines of a function's log that match, each with its time in milliseconds, as JSON if it is JSON."""
     pages = client.get_paginator("filter_log_events").paginate(
         logGroupName=f"/aws/lambda/{function}",
         startTime=int(start.timestamp() * 1000),

@@ -1,4 +1,4 @@
-"""A deployed stack as a client of it sees it: its outputs, its AWS clients, its API's address."""
+"""A deployed stack, as its clients see it: its outputs, its AWS clients, its API's address."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Stack:
 
     @property
     def trusted(self) -> str | None:
-        """The authority that vouches for an embedded AWS; None leaves it to the system."""
+        """The authority that signed the embedded AWS's certificate; None means the system's authorities."""
         return str(AUTHORITY) if self.endpoint else None
 
     def session(self) -> boto3.Session:

@@ -1,4 +1,4 @@
-"""A payment's story: what its item tells, and what the functions have logged of it."""
+"""A payment's story: from its item and from the functions' logs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TimelineEntry:
 
 
 def of_payment(payment: Mapping[str, Any]) -> list[TimelineEntry]:
-    """Return what the API's answer tells of a payment's way."""
+    """Return the steps that the API's answer contains."""
     steps = [TimelineEntry(payment["created_at"], "payment", "validated", f"{payment['amount']} {payment['currency']}")]
     refunds = payment.get("refunds", [])
     for refund in refunds:
