@@ -1,4 +1,4 @@
-"""A zip that is the same bytes for the same files, whatever their times and order on disk: as Terraform makes it."""
+"""A zip that depends on the files' contents only, not on their times or order on disk, as Terraform's does."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def usual_places() -> list[Path]:
 def find_mirror() -> Path:
     """Return the folder that holds the AWS provider.
 
-    Raises LocalError, naming what was looked at, where there is none.
+    Raises LocalError if there is none, with the folders that were searched.
     """
     named = os.environ.get(VARIABLE)
     places = [Path(named)] if named else usual_places()

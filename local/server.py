@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 REGION = "ap-southeast-1"
 ACCOUNT_ID = "000000000000"
-# These keys are the embedded AWS's root: IAM does not bind them. A client that IAM shall bind needs a user of its own.
+# These keys are the embedded AWS's root: IAM does not limit them. A client that IAM must limit needs its own user.
 ROOT_KEY = "test"
 
 _START_SECONDS = 30.0
@@ -148,8 +148,8 @@ class EmbeddedAWS:
     """One embedded AWS, as a context manager or by ``start`` and ``stop``.
 
     ``port`` is a free one unless given; ``auth`` enforces IAM; ``persist`` keeps the state in ``state_dir`` over a
-    stop and a start on the same port. The functions call AWS at ``functions_endpoint``, where that is given: something
-    that stands between. The log is ``state_dir/embedded-aws.log``.
+    stop and a start on the same port. The functions call AWS at ``functions_endpoint`` if that is given, for
+    instance at a proxy. The log is ``state_dir/embedded-aws.log``.
 
     Raises LocalError where the port is taken, or the server does not come up.
     """
@@ -199,7 +199,7 @@ class EmbeddedAWS:
         return self
 
     def stop(self) -> None:
-        """Stop the server, its workers with it. Raises LocalError where it was to save its state and did not end so."""
+        """Stop the server and its workers. Raises LocalError if it was killed before it could save its state."""
         if self.pid is not None:
             asked = stop_process(self.pid, _SAVE_SECONDS if self.persist else _STOP_SECONDS)
             self.pid = None

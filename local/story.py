@@ -1,7 +1,8 @@
 """Tell one payment's whole story from the functions' logs: what the saved Logs Insights query does, for a laptop.
 
 ``. .local/env && python -m local.story TRANSACTION_ID`` asks the AWS that the environment names; ``--env`` is the
-stack's suffix. It works on any account, but there the saved query is faster, and reads no log group page by page.
+stack's suffix. You can use it in an account too, but there the saved query is faster, because it does not read each log
+group page by page.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _step(line: dict[str, Any]) -> LogLine:
 
 
 def main() -> int:
-    """Print a payment's story; return 1 where there is none."""
+    """Print a payment's story; return 1 if there is none."""
     parser = argparse.ArgumentParser(prog="python -m local.story", description="Tell one payment's story.")
     parser.add_argument("transaction_id")
     parser.add_argument("--env", default="local", help="the stack's environment_suffix")

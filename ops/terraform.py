@@ -90,7 +90,7 @@ class Terraform:
         self._capture(["show", str(plan.file)], stdout=None)
 
     def apply(self, on_progress: Callable[[int, int], None], plan: Plan | None = None) -> dict[str, int]:
-        """Apply a plan, or whatever is to change; return the counts of what was changed.
+        """Apply a plan, or all changes; return how many resources were added, changed and removed.
 
         ``on_progress`` gets how many of how many steps are done. Raises LocalError if it fails.
         """
@@ -208,7 +208,7 @@ class Terraform:
         with shield(again=interrupt):
             interrupt()
             try:
-                # Its output must be read to the end, or it waits for us for ever.
+                # Its output must be read to the end. Otherwise it never ends.
                 process.communicate(timeout=self.patience)
             except subprocess.TimeoutExpired:
                 _signal_group(process.pid, signal.SIGKILL)
@@ -218,7 +218,7 @@ class Terraform:
 
 
 class _Told:
-    """What Terraform's machine-readable output has told so far."""
+    """What Terraform's machine-readable output has said so far."""
 
     def __init__(self) -> None:
         self.done = 0

@@ -316,6 +316,11 @@ def test_what_is_stranded_is_reconciled(payments: Run, stack: Stack, api: Api) -
     assert from_item(item).redrives == 1
 
 
+def test_an_id_of_no_payment_is_no_success(payments: Run) -> None:
+    came = payments("reconcile", unique("nobody"), "--json")
+    assert (came.status, came.json) == (1, {"missing": 1})
+
+
 def test_reconciling_takes_an_age(payments: Run, stack: Stack, api: Api) -> None:
     payment = stranded(stack)
     assert payments("reconcile", "--older-than", str(10 * 24 * 3600), "--json").json == {}

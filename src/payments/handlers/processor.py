@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from payments.domain.clock import now
 from payments.domain.errors import NotStoredError, PoisonError, RetryError
+from payments.domain.lifecycle import Status
 from payments.gateways import registry
 from payments.runtime import client, queue_batch, settings
 from payments.runtime.handler import function, wire_once
@@ -44,18 +45,22 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def charge(delivery: Delivery) -> None:
         task = decode_task(delivery.body)
         last = is_last(delivery)
+        again = False
         try:
-            charging.work(stored.get(task.transaction_id), task.refund_id, last=last)
-        except RetryError:
-            raise
+            payment = stored.get(task.transaction_id)
+            # Its first message is a dead letter, and the reconciler tries again by itself: one letter is enough.
+            again = task.redriven and payment is not None and payment.status_of(task.refund_id) == Status.UNKNOWN
+            charging.work(payment, task.refund_id, last=last)
         except NotStoredError as error:
             logger.error("not stored", **task.log_fields(), reason=str(error))
             raise
         except Exception as error:
-            # An error that nobody foresaw: after the last delivery the payment is at least recorded as unknown.
-            if last:
+            if last and not isinstance(error, RetryError):
+                # An error that nobody foresaw: after the last delivery the payment is at least recorded as unknown.
                 charging.give_up(task.transaction_id, task.refund_id, type(error).__name__)
-            raise
+            if not (last and again):
+                raise
+            logger.warning("no second dead letter", **task.named(), error=type(error).__name__, reason=str(error))
 
     def skip(delivery: Delivery) -> None:
         if is_last(delivery):

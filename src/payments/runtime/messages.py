@@ -68,5 +68,6 @@ def decode_task(body: str) -> Task:
         form = msgspec.json.decode(body, type=_TaskForm | _OldTaskForm)
     except _BROKEN as error:
         raise PoisonError(f"not a task of ours: {error}") from error
-    transaction_id = form.transaction_id if isinstance(form, _TaskForm) else form.payment.transaction_id
-    return Task(event=form.event, transaction_id=transaction_id, refund_id=form.refund_id)
+    if isinstance(form, _TaskForm):
+        return Task(**asdict(form))
+    return Task(event=form.event, transaction_id=form.payment.transaction_id, refund_id=form.refund_id)

@@ -75,9 +75,10 @@ class Charging(Settling):
         unknown. Raises RetryError, or UnavailableError if the table does not answer: the message must be delivered
         again; and NotStoredError if the table has no such payment, or no such refund of it.
         """
-        if payment is None or (refund_id is not None and refund_id not in payment.refunds):
+        status = payment and payment.status_of(refund_id)
+        if payment is None or status is None:
             raise NotStoredError("the table has no such payment, or no such refund of it")
-        if (payment.status if refund_id is None else payment.refunds[refund_id].status) not in OPEN:
+        if status not in OPEN:
             logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
             return
         request = request_of(payment, refund_id)

@@ -240,6 +240,13 @@ def test_with_no_time_left_nothing_more_is_begun(dynamodb: Any, table: Table) ->
     assert dict(counts) == {"left": 1}
 
 
+def test_an_id_of_no_payment_is_counted(table: Table) -> None:
+    table.accept(payment(status="unknown"))
+    charging = Charging(table, Answering({"order-1": Approved("ref")}), lambda: NOW)
+    counts = Reconciler(table, charging, lambda: NOW).run(["order-1", "nope"], in_time=lambda: True)
+    assert dict(counts) == {"settled": 1, "missing": 1}
+
+
 class TestTheHandler:
     @pytest.fixture(autouse=True)
     def _fresh(self, dynamodb: Any) -> Iterator[None]:
@@ -254,7 +261,7 @@ class TestTheHandler:
         context: Any = Context()
         assert reconciler.handler({}, context) == {"redriven": 1}
         assert reconciler.handler({"older_than_seconds": 0}, context) == {"redriven": 1}
-        assert reconciler.handler({"transaction_ids": ["old", "nobody"]}, context) == {"redriven": 1}
+        assert reconciler.handler({"transaction_ids": ["old", "nobody"]}, context) == {"redriven": 1, "missing": 1}
 
     @pytest.mark.parametrize(
         "event",
