@@ -103,7 +103,7 @@ resource "aws_secretsmanager_secret" "gateway" {
   name                    = local.gateway_secret_names[each.key]
   description             = each.value
   kms_key_id              = module.subscriber_keys.keys["secrets"].arn
-  recovery_window_in_days = var.key_deletion_window_days
+  recovery_window_in_days = var.secret_recovery_days
 }
 
 moved {

@@ -10,6 +10,22 @@ locals {
     account_id = data.aws_caller_identity.current.account_id
     partition  = data.aws_partition.current.partition
     region     = var.region
+    # Such as apse1 for ap-southeast-1, as AWS begins the ids of its zones: a role's name has room for no more.
+    role_suffix = !var.region_in_role_names ? "" : "-${join("", [
+      for part in split("-", var.region) : lookup(local.region_parts, part, part)
+    ])}"
+  }
+  region_parts = {
+    central   = "c"
+    east      = "e"
+    gov       = "g"
+    north     = "n"
+    northeast = "ne"
+    northwest = "nw"
+    south     = "s"
+    southeast = "se"
+    southwest = "sw"
+    west      = "w"
   }
 
   # The credentials say where a stack is, not its name: no AWS account has this id.
@@ -101,13 +117,26 @@ locals {
   # The source of a CloudEvent.
   event_source = "/payments/${var.environment_suffix}"
 
-  # What of this stack CloudWatch may use the stack's keys for.
-  alarm_pattern = "payment-*-${var.environment_suffix}"
-  log_group_patterns = [
-    "/aws/lambda/payment-*-${var.environment_suffix}",
-    "/aws/apigateway/${local.api_name}",
-    "/aws/vpc/${local.network_name}",
-    "aws-waf-logs-${local.api_name}",
+  # CloudWatch may use the stack's keys for these log groups and alarms only. A pattern such as payment-*-eu would also
+  # match the names of the stack prod-eu. The functions of every gateway are listed, so a change of gateway cuts off no log.
+  log_group_names = concat(
+    [
+      for function in concat(local.known_functions, [for endpoint in keys(var.webhooks) : "webhook-${endpoint}"]) :
+      "/aws/lambda/payment-${replace(function, "_", "-")}-${var.environment_suffix}"
+    ],
+    ["/aws/apigateway/${local.api_name}", "/aws/vpc/${local.network_name}", "aws-waf-logs-${local.api_name}"],
+    # The API's id is known after the first apply only.
+    var.api.execution_logs ? ["API-Gateway-Execution-Logs_*/${var.api.stage_name}"] : [],
+  )
+  # Every alarm's name ends in its kind and the suffix. Some kinds have one alarm, others one for each part of the stack.
+  alarm_patterns = [
+    for kind in concat(
+      ["api-4xx", "api-5xx", "api-latency", "contradictions", "disputes", "flow", "gateway-differences"],
+      ["open-payments", "reconciler-failed", "reconciler-left", "standstill"],
+      ["*-age", "*-concurrency", "*-dead-letters", "*-depth", "*-duration", "*-errors", "*-throttles"],
+      ["objective-*-fast", "objective-*-long", "objective-*-short", "objective-*-slow"],
+      ["webhook-*-expiring", "webhook-*-failing", "webhook-*-hidden", "webhook-*-switched-off"],
+    ) : "payment-${kind}-${var.environment_suffix}"
   ]
 
   table_arn = "${local.arn_base.dynamodb}:table/${local.table_name}"

@@ -54,4 +54,9 @@ resource "aws_lambda_layer_version" "dependencies" {
   source_code_hash         = data.archive_file.layer.output_base64sha256
   compatible_architectures = [var.runtime.architecture]
   compatible_runtimes      = [var.runtime.name]
+
+  # The old one goes when the functions have the new one.
+  lifecycle {
+    create_before_destroy = true
+  }
 }

@@ -107,4 +107,8 @@ resource "aws_lambda_layer_version" "stripe" {
   source_code_hash         = data.archive_file.stripe_layer[0].output_base64sha256
   compatible_architectures = [var.runtime.architecture]
   compatible_runtimes      = [var.runtime.name]
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }

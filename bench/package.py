@@ -1,4 +1,4 @@
-"""What is sent to Lambda: how many bytes, and what they are for."""
+"""The size of the functions' zip and layer, in bytes and by purpose."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from payments.gateways import registry
 
 LAYER = BUILD / "layer" / "python"
 _TERRAFORM = Module(ROOT)
-# What package.tf leaves out of every zip, and (gateway.tf) what it leaves out unless a gateway charges.
+# The files that package.tf leaves out of every zip, and those (gateway.tf) that it leaves out for other gateways.
 _NEVER: list[str] = _TERRAFORM.lists("data", "archive_file", "functions", name="excludes")[0]
 _GATEWAY: str = _TERRAFORM.local("gateway_code")
 
 
 class Package(NamedTuple):
-    """The functions' zip and the layer, in bytes; the layer's parts by their name."""
+    """The sizes of the functions' zip and of the layer, in bytes, and of the layer's parts by name."""
 
     functions_zip: int
     layer_zip: int
@@ -26,12 +26,12 @@ class Package(NamedTuple):
 
 
 def left_out(gateway: str) -> list[str]:
-    """Return what the functions' zip is without where a gateway charges."""
+    """Return what the functions' zip leaves out if this gateway charges."""
     return [*_NEVER, *(_GATEWAY % name for name in registry.names() if name != gateway)]
 
 
 def measure() -> Package:
-    """Measure both; the zip is the one of the gateway that makes it largest."""
+    """Measure both; the zip is that of the gateway whose zip is largest."""
     parts: dict[str, int] = {}
     for file in files_of(LAYER, _NEVER):
         name = file.relative_to(LAYER).parts[0].removesuffix(".py").partition("-")[0]

@@ -4,6 +4,7 @@
 """
 
 import ast
+import inspect
 import io
 import re
 import sys
@@ -48,16 +49,26 @@ def _plain(kind: str, content: str) -> str:
 
 
 def python(source: str) -> Iterator[Block]:
-    """Yield the docstrings, the sentences in strings, and the comments of a Python file."""
+    """Yield the docstrings, the sentences in strings, and the comments of a Python file.
+
+    Indented paragraphs of a docstring, such as tables and drawings, are left out like Markdown's code blocks.
+    """
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Constant(value=str(text)) if len(text.split()) >= _SENTENCE_WORDS and text[0].isupper():
-                for number, paragraph in enumerate(_code_as_a_word(text).split("\n\n")):
-                    yield Block(node.lineno + 2 * number, paragraph)
+            case ast.Constant(value=str(text)) if _is_prose(text):
+                line = node.lineno
+                for paragraph in _code_as_a_word(inspect.cleandoc(text)).split("\n\n"):
+                    if not paragraph.startswith(" "):
+                        yield Block(line, paragraph)
+                    line += paragraph.count("\n") + 2
     comments = [
         token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type == tokenize.COMMENT
     ]
     yield from _joined([(token.start[0], token.string.lstrip("#: ")) for token in comments])
+
+
+def _is_prose(text: str) -> bool:
+    return len(text.split()) >= _SENTENCE_WORDS and text[0].isupper() and not text.isupper()
 
 
 def _code_as_a_word(text: str) -> str:
@@ -159,7 +170,9 @@ def _shown(path: Path) -> str:
 def main() -> int:
     """Check the files; return the process's exit status."""
     _register()
-    listed = [path for glob in RULES["paths"] for path in sorted(ROOT.glob(glob))]
+    listed = [
+        path for glob in RULES["paths"] for path in sorted(ROOT.glob(glob)) if _shown(path) not in RULES["not_checked"]
+    ]
     files = [Path(name) for name in sys.argv[1:]] or listed
     found = [line for path in files for line in findings(_shown(path), path.read_text(encoding="utf-8"))]
     sys.stdout.write("".join(f"{line}\n" for line in found) + f"{len(files)} files, {len(found)} findings\n")

@@ -14,12 +14,12 @@ from rich.console import Console
 
 from local import LocalError
 from ops import interrupt
-from ops.commands import backups, dead_letters, health, payments, stack, tools, webhooks
+from ops.commands import backups, dead_letters, health, payments, stack, stripe, tools, webhooks
 from ops.display import Display
 from ops.failures import explain
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-for commands in (payments, dead_letters, health, backups, webhooks, tools, stack):
+for commands in (payments, dead_letters, health, backups, webhooks, stripe, tools, stack):
     commands.add_to(app)
 
 

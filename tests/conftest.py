@@ -1,4 +1,4 @@
-"""What must be set before a function's module is imported, as it is on Lambda; and asserts that explain themselves."""
+"""Set what Lambda sets before a function's module is imported, and rewrite the asserts of the support modules."""
 
 import os
 

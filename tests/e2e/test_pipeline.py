@@ -1,4 +1,4 @@
-"""The payment's way through the running stack, with IAM in force: what a client sees, and what is charged."""
+"""A payment's path through the running stack, with IAM enforced: what the client sees, and what is charged."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-# What the embedded AWS does not give back as it was set, so that Terraform sees a difference at once.
-# It is closed: anything else in a second plan is a defect of the modules.
+# Attributes that the embedded AWS does not return as they were set, so that Terraform sees a difference at once.
+# The list is complete: anything else in a second plan is a defect of the modules.
 NOT_READ_BACK = {
     "aws_cloudwatch_composite_alarm": {
         "actions_enabled",
@@ -69,7 +69,7 @@ NOT_READ_BACK = {
 
 @dataclass(frozen=True)
 class Slow:
-    """What takes its time: sent first, looked at last."""
+    """Slow cases: sent first, checked last."""
 
     charged_then_lost: dict[str, Any]
     never_answered: dict[str, Any]
@@ -88,7 +88,7 @@ def slow(stack: Stack, api: Api, inbox: Inbox) -> Slow:
     for payment in (started.charged_then_lost, started.never_answered):
         assert api.post(payment).status_code == 202
     good = [encode(Message("payment.validated", payment)) for payment in started.neighbours]
-    # The poison in the midst of its neighbours, in one call: they reach the processor as one batch.
+    # The poison message among its neighbours, in one call: they reach the processor as one batch.
     bodies = [good[0], *started.poison, *good[1:]]
     answer = stack.sqs.send_message_batch(
         QueueUrl=stack.outputs["validator_queue_url"],
@@ -253,7 +253,7 @@ def test_unknown_keys_are_refused(api_with_wrong_keys: Api) -> None:
 
 
 def test_the_clients_keys_open_nothing_but_the_api(api: Api, stack: Stack) -> None:
-    """The client's user may call the API; the table and the queues behind it are closed to it."""
+    """The client's user may call the API, but not the table and the queues behind it."""
     assert api.keys is not None
     session = boto3.Session(api.keys.access_key_id, api.keys.secret_access_key, region_name=stack.region)
     table = session.client("dynamodb", endpoint_url=stack.endpoint, verify=stack.trusted)
@@ -292,7 +292,7 @@ def differences(plan: dict[str, Any]) -> dict[str, set[str]]:
         change = resource["change"]
         if resource["mode"] == "managed" and change["actions"] != ["no-op"]:
             before, after = change["before"] or {}, change["after"] or {}
-            # An attribute that is known after the apply only is not what makes the difference.
+            # An attribute that is known only after the apply does not cause the difference.
             names = after.keys() - change["after_unknown"].keys() if before else {"the resource itself"}
             found.setdefault(resource["type"], set()).update(
                 name for name in names if not before or before.get(name) != after.get(name)
@@ -329,7 +329,7 @@ def test_a_charge_whose_answer_was_lost_is_made_once(api: Api, stack: Stack, slo
 
 
 def test_what_cannot_be_done_ends_in_the_dead_letter_queue(api: Api, stack: Stack, slow: Slow, inbox: Inbox) -> None:
-    """The poison, and the payment that the gateway never answered for: that one is announced as unknown."""
+    """The poison message, and the payment that the gateway never answered, which is announced as unknown."""
     unanswered = slow.never_answered["transaction_id"]
     dead: set[str] = set()
     deadline = time.monotonic() + AFTER_THE_RETRIES

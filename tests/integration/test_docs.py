@@ -1,4 +1,4 @@
-"""What is generated is fresh, and what is linked is there."""
+"""Generated files are up to date, and links lead somewhere."""
 
 import re
 import subprocess
@@ -44,7 +44,7 @@ def test_every_module_has_a_readme_with_its_tables() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that the headings of a page get."""
+    """Return the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -83,7 +83,7 @@ def test_every_threshold_has_its_reason() -> None:
 
 
 def test_the_root_has_the_defaults_of_the_module() -> None:
-    """They are written twice, for who reads the root; they must not differ."""
+    """They are written twice, for people who read the root, so they must not differ."""
 
     for name in ("objectives", "thresholds"):
         assert _defaults(Module(ROOT), name) == _defaults(MONITORING, name) != {}

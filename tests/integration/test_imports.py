@@ -1,4 +1,4 @@
-"""What each function imports when it starts, as it was reviewed: whatever joins it costs every start its time."""
+"""The reviewed list of each function's imports at the start: each addition makes every start slower."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import yaml
 from bench import coldstart, offline
 from tests.support.plan import WAY_OUT as REVIEW
 
-WAY_OUT = "Import it where it is needed only, or not at all. If it must be: measure with make bench, then list it here."
+WAY_OUT = "Import it inside the function that uses it, or not at all. Otherwise measure it (make bench) and list it."
 
 THIRD_PARTY = """
 aws_lambda_powertools botocore dateutil jmespath msgspec six standardwebhooks typing_extensions urllib3
 """
-# Of Python's own, in any of its versions that the functions run on. All but gc is what botocore and Powertools bring.
+# Python's own modules, in any version that the functions run on. botocore and Powertools import all of them but gc.
 STANDARD = """
 array ast atexit base64 binascii bisect bz2 calendar collections concurrent configparser contextlib contextvars copy
 copyreg csv dataclasses datetime decimal dis email enum errno fcntl fnmatch functools gc genericpath getpass glob gzip
@@ -94,7 +94,7 @@ def test_a_started_function_looks_for_garbage_again_but_not_among_what_it_starte
 
 
 def test_a_client_without_help_texts_still_calls(places: coldstart.Places) -> None:
-    """The stand-in is whatever botocore asks for, and is no hindrance to what was imported before it."""
+    """The stand-in has every name that botocore asks for, and does not disturb modules imported before it."""
     code = (
         "from payments.runtime import client\n"
         "client = client.connect('dynamodb')\n"

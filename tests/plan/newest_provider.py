@@ -1,7 +1,7 @@
-"""The arguments that the AWS provider's newest major version takes, for the types that this repository uses.
+"""The arguments that the AWS provider's newest major version accepts, for the types that this repository uses.
 
 The registry publishes no schema as a file. The package ``cdktf-cdktf-provider-aws`` is generated from it, and names
-each argument in a link to the registry's documentation. After a new type or a new release, write the file again::
+each argument in a link to the registry's documentation. For a new type or a new release, write the file again::
 
     pip download --no-deps cdktf-cdktf-provider-aws
     python -m tests.plan.newest_provider cdktf_cdktf_provider_aws-*.whl
@@ -25,13 +25,13 @@ from local import ROOT
 
 FILE = Path(__file__).with_name("newest_provider.json")
 KINDS = {"resource": "resources", "data": "data-sources"}
-# Terraform's own, in any block.
+# Terraform's own arguments, allowed in any block.
 META = {"count", "depends_on", "for_each", "lifecycle", "provider"}
 LINK = re.compile(rb"hashicorp/aws/([0-9.]+)/docs/(resources|data-sources)/([a-z0-9_]+)#([a-z0-9_]+)")
 
 
 def used() -> dict[str, set[str]]:
-    """Return the arguments that the HCL gives to each type, its blocks' included, by ``kind type``."""
+    """Return the arguments that the HCL gives to each type, including those in nested blocks, by ``kind type``."""
     found: dict[str, set[str]] = defaultdict(set)
     folders = [ROOT, ROOT / "bootstrap", *ROOT.glob("modules/*"), *ROOT.glob("examples/*")]
     for file in (file for folder in folders for file in folder.glob("*.tf")):
@@ -56,7 +56,7 @@ def _arguments(body: dict[str, Any]) -> set[str]:
                     found |= {argument for content in inner["content"] for argument in _arguments(content)}
             continue
         found.add(name)
-        # A block is a list of objects that the parser marks; a value that is a list of objects is none.
+        # The parser marks the objects of a block. An unmarked list of objects is a value, not a block.
         for inner in value if isinstance(value, list) else []:
             if isinstance(inner, dict) and "__is_block__" in inner:
                 found |= _arguments(inner)

@@ -1,4 +1,4 @@
-"""How far each function reaches: the endpoints of this account alone, or the internet too."""
+"""The network reach of each function: only this account's endpoints, or also the internet."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tests.support.plan import Cases, Plan, resources
 
 pytestmark = pytest.mark.plan
 
-# Who reaches the internet in each environment's plan, and why.
+# The functions that reach the internet in each environment's plan, and why.
 INTERNET = {
-    # Stripe alone: everything of AWS has an endpoint.
+    # Only for Stripe: every AWS service has an endpoint.
     "prod": {"processor", "reconciler", "stripe_comparer"},
     # SQS and SNS have no endpoint there, so they are reached through NAT.
     "dev": {"notifier", "relay"},
-    # The simulator is a table, and DynamoDB has an endpoint.
+    # None: the simulator is a table, and DynamoDB has an endpoint.
     "options": set(),
     # DynamoDB has no endpoint there.
     "local": {"processor", "reader", "reconciler", "refunder", "validator"},
-    # The deliverers.
+    # The webhook deliverers.
     "webhooks": {"webhooks"},
-    # As prod, and Secrets Manager has no endpoint there.
+    # Like prod, but Secrets Manager has no endpoint there.
     "stripe": {"processor", "reconciler", "stripe_comparer", "stripe_webhook"},
 }
 
@@ -88,7 +88,7 @@ def test_both_groups_reach_the_endpoints_and_one_the_internet(
 
 
 def test_what_cannot_be_reached_is_refused_by_name(root_errors: Callable[..., str]) -> None:
-    """The functions and the services, each by its name, whatever it is that needs them."""
+    """The message names the functions and the services, for each kind of need."""
     bare: dict[str, list[str]] = {"gateway_endpoints": [], "interface_endpoints": []}
     said = root_errors({"environment_suffix": "dev", "network": bare})
     assert "nat.mode is none, and some functions call what has no endpoint here: " in said

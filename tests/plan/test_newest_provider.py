@@ -1,4 +1,4 @@
-"""Whether the modules would work with the newest major version of the AWS provider, as far as names can tell."""
+"""Check, by argument names, that the modules would work with the newest major version of the AWS provider."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.plan.newest_provider import FILE, used
 
 pytestmark = pytest.mark.plan
 
-# The package holds what a web ACL's rule looks for as one value, so these six are not named in it.
+# The package has a web ACL rule's statement as one value, so it does not name these six.
 NOT_NAMED = {
     "aggregate_key_type",
     "evaluation_window_sec",

@@ -101,10 +101,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep unit tests quick: whoever needs a server or a process stands in tests/integration."""
+    """Keep unit tests quick: tests that need a server or a process belong in tests/integration."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a unit test opens no socket and starts no process: it belongs in tests/integration")
+        raise AssertionError("unit tests must not open sockets or start processes: move this test to tests/integration")
 
     for name in ("bind", "connect"):
         monkeypatch.setattr(socket.socket, name, refuse)
@@ -112,10 +112,10 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Worst:
-    """Moto's DynamoDB, with the answers that the real one may give and moto never does.
+    """Moto's DynamoDB, with answers that the real one may give and moto never does.
 
-    Pages hold two items; half of a batch comes back unprocessed; a read of a table that is not consistent misses the
-    last write of its item. Moto also checks a condition and then writes: here it does both at once.
+    Pages hold two items. Half of a batch is returned unprocessed. A read that is not strongly consistent misses the
+    item's last write. Moto checks a condition and then writes, in two steps: here both happen at once.
     """
 
     PAGE = 2
@@ -135,7 +135,7 @@ class Worst:
                     return self._read(request["TableName"], request["Key"], request)
                 case "BatchGetItem":
                     return self._read_batch(request["RequestItems"])
-                case "Query":
+                case "Query" | "Scan":
                     request = request | {"Limit": min(request.get("Limit", self.PAGE), self.PAGE)}
                 case "DeleteTable":
                     self._before.clear()
@@ -173,10 +173,10 @@ class Worst:
         return {"Responses": found, "UnprocessedKeys": left}
 
 
-# Moto stands between boto and any AWS for as long as it lasts: not longer than the folder's tests.
+# While moto is active, it intercepts every call of boto: so not for longer than this folder's tests.
 @pytest.fixture(scope="package")
 def moto_client() -> Iterator[Any]:
-    """The one client of all tests, since making one takes longer than most tests do."""
+    """One client for all tests, since creating one takes longer than most tests."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
@@ -187,7 +187,7 @@ def moto_client() -> Iterator[Any]:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the functions log meanwhile, as it is written."""
+    """Captures the functions' log output."""
     written = io.StringIO()
     handlers = [handler for handler in logging.getLogger("test").handlers if isinstance(handler, logging.StreamHandler)]
     assert handlers
@@ -218,9 +218,9 @@ def create_table(moto: Any, name: str, key: str, indexes: dict[str, tuple[str, .
 
 @pytest.fixture
 def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A DynamoDB with both tables, empty, behind the client that the functions use."""
+    """A DynamoDB with both tables, empty, behind the functions' client."""
     monkeypatch.setattr(client, "connect", lambda service: {"dynamodb": moto_client}[service])
-    # Between the tries of a batch that came back in part.
+    # The wait before a partly unprocessed batch is retried.
     monkeypatch.setattr(store, "_PAUSE_SECONDS", 0)
     create_table(moto_client, TABLE, "transaction_id", INDEXES)
     create_table(moto_client, LEDGER, "idempotency_key", {})
@@ -235,7 +235,7 @@ def table(dynamodb: Any) -> Table:
 
 
 def item(dynamodb: Any, transaction_id: str = "order-1") -> dict[str, Any]:
-    """A payment as the table holds it."""
+    """A payment as the table stores it."""
     found: dict[str, Any] = dynamodb.get_item(
         TableName=TABLE, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
     )["Item"]
@@ -267,7 +267,7 @@ def api_event(
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """A request as API Gateway's proxy integration hands it over."""
+    """A request as API Gateway's proxy integration passes it."""
     return {
         "resource": resource,
         "httpMethod": "POST" if body is not None else "GET",
@@ -281,7 +281,7 @@ def api_event(
 
 
 def queue_event(bodies: list[str], receive_count: int = 1) -> dict[str, Any]:
-    """A batch as Lambda takes it from a queue."""
+    """A batch as Lambda receives it from a queue."""
     return {
         "Records": [
             {
@@ -304,7 +304,7 @@ def queue_event(bodies: list[str], receive_count: int = 1) -> dict[str, Any]:
 
 
 def stream_record(new: Payment | None, old: Payment | None = None) -> dict[str, Any]:
-    """A record as the table's stream carries it."""
+    """A record as it appears in the table's stream."""
     images = {"NewImage": new, "OldImage": old}
     return {
         "eventName": "REMOVE" if new is None else "INSERT" if old is None else "MODIFY",

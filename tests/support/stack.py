@@ -1,4 +1,4 @@
-"""A deployment whose AWS and API answer what a test says."""
+"""A deployment whose AWS and API give the answers that a test sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OUTPUTS: dict[str, Any] = {
 
 @dataclass
 class FakeStack:
-    """A stack whose clients are what a test makes of them."""
+    """A stack whose clients a test sets up."""
 
     outputs: dict[str, Any] = field(default_factory=lambda: dict(OUTPUTS))
     endpoint: str | None = None
@@ -79,7 +79,7 @@ def message(number: int, body: str = "{}") -> dict[str, Any]:
 
 @dataclass
 class FakeQueue:
-    """SQS with one dead-letter queue, and a record of what was done in which order."""
+    """SQS with one dead-letter queue, and a record of the calls in order."""
 
     messages: list[dict[str, Any]]
     refuse: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Rules of the house that no linter has."""
+"""Our rules that no linter checks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def trees() -> dict[Path, ast.Module]:
 
 
 def test_no_function_is_longer_than_a_screen() -> None:
-    """ruff counts statements and branches, and no lines."""
+    """ruff counts statements and branches, but not lines."""
     long = [
         f"{file} {node.name}"
         for file, tree in trees().items()

@@ -16,13 +16,13 @@ _NO_GATEWAYS = frozenset({"port", "registry"})
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the gateways that are here: the other modules and folders beside this one."""
+    """Return the names of the gateways: the other modules and folders beside this module."""
     return tuple(sorted(module.name for module in iter_modules(gateways.__path__) if module.name not in _NO_GATEWAYS))
 
 
 def chosen(dynamodb: Any) -> Gateway:  # noqa: ANN401 - botocore's
     """Return the gateway; ``dynamodb`` is the function's DynamoDB client, in which the simulator keeps its ledger."""
-    # Only the one that the function was deployed with: the others' code and packages may not be there.
+    # A function has only its own gateway: the code and packages of the others may be missing.
     module = import_module(f"{gateways.__name__}.{settings.choice('GATEWAY', names())}")
     gateway: Gateway = module.create_gateway(dynamodb)
     return gateway

@@ -88,9 +88,12 @@ class Hearing:
         contradiction = _contradiction(payment, payment, report)
         if contradiction:
             return _contradicted(payment, contradiction)
-        if isinstance(report.outcome, Approved) and payment.gateway_reference in {None, report.reference}:
-            self._settling.settle(payment, None, report.outcome)
-            return "settled"
+        if isinstance(report.outcome, Approved):
+            if payment.gateway_reference in {None, report.reference}:
+                self._settling.settle(payment, None, report.outcome)
+                return "settled"
+            # Another charge of the payment was faster than the one that it waits for, which must be canceled now.
+            return self._ask_again(payment)
         return self._hint(payment, report)
 
     def _hint(self, payment: Payment, report: ChargeReported) -> str:
@@ -109,7 +112,10 @@ class Hearing:
             return "settled"
         if isinstance(outcome, Pending) and outcome.next_action and outcome.next_action == payment.next_action:
             return "late"
-        # The processor asks the gateway what is true now, and cancels what has failed.
+        return self._ask_again(payment)
+
+    def _ask_again(self, payment: Payment) -> str:
+        """Have the processor ask the gateway what is true now, and cancel what must not charge any more."""
         if not self._payments.redrive(payment, self._clock()):
             raise UnavailableError("the payment has changed meanwhile")
         return "asked"
@@ -182,7 +188,8 @@ def _contradiction(
     """Return how a report contradicts what is recorded of a payment, or of its refund; None if it does not."""
     if report.money != Money(recorded.amount_minor, payment.currency):
         return "the gateway tells of another amount"
-    if isinstance(report.outcome, Approved) and recorded.gateway_reference not in {None, report.reference}:
+    other = recorded.gateway_reference not in {None, report.reference}
+    if isinstance(report.outcome, Approved) and other and recorded.status not in OPEN:
         return "the gateway has moved the money twice"
     return None
 

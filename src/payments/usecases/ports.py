@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from payments.domain.change import UnreadableRecord
-    from payments.domain.message import Message
+    from payments.domain.change import DeadLetter
+    from payments.domain.message import Message, Sent
     from payments.domain.payment import DisputeRecord, GatewayResult, Payment, RefundRecord
 
 
@@ -80,15 +80,14 @@ class PaymentsByDay(Protocol):
 class Queues(Protocol):
     """Where the relay sends messages."""
 
-    def send(self, messages: Sequence[Message]) -> Iterator[tuple[Message, str]]:
-        """Send messages, work to the processor and outcomes to the notifier.
+    def send(self, messages: Sequence[Message]) -> Iterator[Sent]:
+        """Send messages, work to the processor and outcomes to the notifier, and yield what became of each.
 
-        Yields each message as it is answered, with the reason where it was not taken, and an empty one where it was.
         One that is refused holds up no other, on either queue.
         """
 
-    def reject(self, records: Sequence[UnreadableRecord]) -> Iterator[str]:
-        """Set unreadable records aside for an operator, and yield for each the reason why it was not taken."""
+    def reject(self, letters: Sequence[DeadLetter]) -> Iterator[str]:
+        """Set aside for an operator what cannot be relayed, and yield for each why it was not taken, or nothing."""
 
 
 class Publisher(Protocol):

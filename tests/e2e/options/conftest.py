@@ -1,7 +1,7 @@
-"""A stack of its own for what is off by default, gone when its tests are over: webhooks, and Stripe, a fake one.
+"""A separate stack for options that are off by default, removed after its tests: webhooks, and a fake Stripe.
 
-One stack for both, since a deployment takes over a minute. Its endpoints fail, wait and refuse on purpose: beside them,
-no other test could tell how fast anything is.
+One stack for both, since a deployment takes over a minute. Its endpoints fail, wait and refuse on purpose, which would
+disturb the timings of other tests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-# The endpoints that are told by webhooks. Short delays, so that every retry can be waited for.
+# The webhook endpoints. Their delays are short, so that a test can wait for every retry.
 WEBHOOKS: dict[str, dict[str, Any]] = {
     "shop": {"retry_delays_seconds": [2, 4, 6]},
     "refusals": {"retry_delays_seconds": [1, 1], "events": ["payment.failed"]},
@@ -54,7 +54,7 @@ def receivers() -> Iterator[dict[str, Receiver]]:
 
 @pytest.fixture(scope="package")
 def stripe() -> Iterator[FakeStripe]:
-    # What is not answered outlasts the processor's patience, which is two thirds of its five seconds.
+    # A call without an answer takes longer than the processor waits: two thirds of its five seconds.
     with FakeStripe(silence=6) as fake:
         yield fake
 

@@ -1,4 +1,4 @@
-"""Everything that is Stripe's. This module wires it for a function, from the settings."""
+"""The Stripe gateway: everything that only Stripe needs. This module wires it, from a function's settings."""
 
 from __future__ import annotations
 
