@@ -106,6 +106,15 @@ class Module:
             for attribute in block.attributes("type")
         }
 
+    def entries(self, name: str) -> list[str]:
+        """Return what the objects in the files give to a name, as HCL writes it, without the quotes of a string."""
+        elements: list[View] = [found for document in self._documents for found in document.find_all(ObjectElemRule)]
+        return [
+            str(element.raw.expression.serialize(_VALUES))
+            for element in elements
+            if element.raw.key.serialize() == name
+        ]
+
     def _attribute(self, blocks: list[View], name: str, what: str) -> Any:  # noqa: ANN401
         attributes = [attribute for block in blocks for attribute in block.attributes(name)]
         return self._only([attribute.value_node for attribute in attributes], what)

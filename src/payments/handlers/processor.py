@@ -60,7 +60,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 charging.give_up(task.transaction_id, task.refund_id, type(error).__name__)
             if not (last and again):
                 raise
-            logger.warning("no second dead letter", **task.named(), error=type(error).__name__, reason=str(error))
+            logger.warning("no second dead letter", **task.log_fields(), error=type(error).__name__, reason=str(error))
 
     def skip(delivery: Delivery) -> None:
         if is_last(delivery):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # it if the gateway refuses to cancel it. The calls to the table take the rest.
 PAYMENT_SECONDS = 13.0
 LONGEST_SECONDS = 10**9
+# Which counts are metrics: ReconcilerSettled and so on.
+MEASURED = ("settled", "pending", "redriven", "unanswered", "failed", "left")
 
 
 @wire_once
@@ -51,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         in_time=lambda: context.get_remaining_time_in_millis() > PAYMENT_SECONDS * 1000,
         processed_refunds="transaction_ids" in event,
     )
-    for name in ("settled", "pending", "redriven", "unanswered", "failed", "left"):
+    for name in MEASURED:
         if counts[name]:
             measure(f"Reconciler{name.capitalize()}", counts[name])
     logger.info("reconciled", counts=dict(counts))
