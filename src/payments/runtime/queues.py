@@ -30,9 +30,9 @@ class QueueSender:
         self._dead_letter_queue = dead_letter_queue
 
     def send(self, messages: Sequence[Message]) -> Iterator[tuple[Message, str]]:
-        """Send messages, work to the processor and outcomes to the notifier.
+        """Send messages: tasks to the processor and outcomes to the notifier.
 
-        Yields each message as it is answered, with the reason where SQS did not take it, and an empty one where it did.
+        Yields each message when it is answered, with the reason if SQS did not accept it, or an empty one if it did.
         """
         work = [message for message in messages if message.event in WORK]
         outcomes = [message for message in messages if message.event not in WORK]
@@ -40,7 +40,7 @@ class QueueSender:
         yield from self._send_to(self._notifier_queue, outcomes)
 
     def reject(self, records: Sequence[UnreadableRecord]) -> Iterator[str]:
-        """Send unreadable records to the dead-letter queue, and yield for each the reason why SQS did not take it."""
+        """Send unreadable records to the dead-letter queue, and yield for each the reason if SQS did not accept it."""
         bodies = [redact(msgspec.json.encode(record).decode()) for record in records]
         return self._call(self._dead_letter_queue, bodies, [""] * len(bodies))
 
@@ -50,7 +50,7 @@ class QueueSender:
         return zip(messages, reasons, strict=True)
 
     def _call(self, queue: str, bodies: list[str], traces: list[str]) -> Iterator[str]:
-        """Yield for each body the reason why SQS did not take it, in batches: one that fails holds up no other."""
+        """Yield for each body the reason if SQS did not accept it, in batches: a failed one delays no other."""
         own = trace_header()
         remaining = iter(traces)
         for batch in batches(bodies):
