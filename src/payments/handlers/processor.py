@@ -1,4 +1,4 @@
-"""The queue of accepted payments and refunds to the gateway."""
+"""Passes the queue of accepted payments and refunds to the gateway."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from payments.runtime.queue_batch import Delivery
 
-# Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: it comes again with the same key.
+# Ample for a charge's few calls. A slower charge may be cut off: it is then retried with the same key.
 CHARGE_SECONDS = 3.0
 
 
 @wire_once
 def wired() -> tuple[Charging, int]:
-    """Return what charges, and after how many deliveries a message is given up."""
+    """Return the charging use case, and after how many deliveries a message is given up."""
     dynamodb = client.connect("dynamodb")
     table, gateway = Table(dynamodb, settings.text("TABLE_NAME")), registry.chosen(dynamodb)
     restored = settings.choice("RESTORED", ("false", "true")) == "true"
@@ -36,7 +36,7 @@ def wired() -> tuple[Charging, int]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Charge a batch and return the records that must come again."""
+    """Charge a batch and return the records that must be retried."""
     charging, most = wired()
     stored = charging.read(_named_in(event))
 
@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             logger.error("not stored", **task.named(), reason=str(error))
             raise
         except Exception as error:
-            # An error that nobody foresaw: after the last delivery the payment is at least recorded as unknown.
+            # An unforeseen error: after the last delivery the payment is at least recorded as unknown.
             if last:
                 charging.give_up(task.transaction_id, task.refund_id, type(error).__name__)
             raise
@@ -68,7 +68,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _named_in(event: dict[str, Any]) -> Iterator[str]:
-    """Yield the ids of the payments that a batch names; what cannot be read fails later, by itself."""
+    """Yield the ids of the payments that a batch names; an unreadable record fails later, alone."""
     for record in event["Records"]:
         named = _named(str(record.get("body")))
         if named:
