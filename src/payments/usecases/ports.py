@@ -1,4 +1,4 @@
-"""What the use cases need from outside, as Protocols. The handlers wire the implementations."""
+"""The use cases' needs from outside, as Protocols. The handlers wire the implementations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A clock."""
 
     def __call__(self) -> datetime:
         """Return the time, in UTC."""
@@ -24,14 +24,14 @@ class PaymentBatch(Protocol):
     """Payments that were read together."""
 
     def get(self, transaction_id: str) -> Payment | None:
-        """Return a payment of the batch, or None where the table has none.
+        """Return a payment of the batch, or None if the table does not have it.
 
-        Raises UnavailableError where it could not be read, and PoisonError where what is stored is no payment.
+        Raises UnavailableError if it could not be read, and PoisonError if the stored item is not a payment.
         """
 
 
 class Payments(Protocol):
-    """The stored payments. Each method raises UnavailableError where the store does not answer."""
+    """The stored payments. Each method raises UnavailableError if the store does not answer."""
 
     def get(self, transaction_id: str) -> Payment | None:
         """Return a payment as it is now, or None."""
@@ -40,7 +40,7 @@ class Payments(Protocol):
         """Read payments as they are now, up to 100."""
 
     def record(self, transaction_id: str, event: str, at: datetime, result: GatewayResult | None = None) -> bool:
-        """Record one transition of a payment; return False where another transition was first."""
+        """Record one transition of a payment; return False if another transition was first."""
 
     def record_refund(
         self, transaction_id: str, refund_id: str, event: str, at: datetime, result: GatewayResult | None = None
@@ -51,27 +51,27 @@ class Payments(Protocol):
         """Send an open payment through the queue again; return whether it was sent."""
 
     def close(self, payment: Payment) -> bool:
-        """Remove a final payment from the index of open ones; return whether it was in it."""
+        """Remove a final payment from the index of open payments; return whether it was there."""
 
 
 class Queues(Protocol):
-    """Where the relay sends messages."""
+    """The queues that the relay sends messages to."""
 
     def send(self, messages: Sequence[Message]) -> Iterator[tuple[Message, str]]:
-        """Send messages, work to the processor and outcomes to the notifier.
+        """Send messages: tasks to the processor and outcomes to the notifier.
 
-        Yields each message as it is answered, with the reason where it was not taken, and an empty one where it was.
-        One that is refused holds up no other, on either queue.
+        Yields each message when it is answered, with the reason if it was refused, or an empty one if it was accepted.
+        A refused message does not hold up any other, on either queue.
         """
 
     def reject(self, records: Sequence[UnreadableRecord]) -> Iterator[str]:
-        """Set unreadable records aside for an operator, and yield for each the reason why it was not taken."""
+        """Set unreadable records aside for an operator, and yield for each the reason if that failed."""
 
 
 class Publisher(Protocol):
-    """Where announcements go."""
+    """Publishes announcements."""
 
     def publish(
         self, events: dict[str, tuple[dict[str, Any], dict[str, str]]], *, in_time: Callable[[], bool]
     ) -> dict[str, str]:
-        """Publish CloudEvents, each with what subscribers can filter by, and return why any was not published."""
+        """Publish CloudEvents, each with attributes for subscribers' filters, and return why any was not published."""

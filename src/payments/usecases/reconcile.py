@@ -1,7 +1,7 @@
 """Find payments that have been open for too long, ask the gateway, and settle or redrive them.
 
 Nothing is guessed: the gateway's final answer is recorded. A payment that the gateway does not know goes through the
-stream and the queue once more, and is charged under the same idempotency key as before.
+stream and the queue again, and is charged with the same idempotency key as before.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# Bank debits take up to two weeks; a customer who has not acted by then will not.
+# Bank debits take up to two weeks; a customer who has not acted by then will not act.
 PATIENCE = timedelta(days=14)
 
 
 class Reconciler:
-    """Reconciles payments with the gateway; ``clock`` tells the time."""
+    """Reconciles payments with the gateway; ``clock`` returns the time."""
 
     def __init__(self, payments: Payments, charging: Charging, clock: Clock) -> None:
         self._payments = payments
@@ -41,12 +41,12 @@ class Reconciler:
         self._ages: list[float] = []
 
     def run(self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool]) -> Counter[str]:
-        """Reconcile payments until ``in_time`` says no, and count the results.
+        """Reconcile payments until ``in_time`` returns False, and count the results.
 
         The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
-        ``closed`` (final, and in the open index all the same), ``unanswered``, ``failed``, or ``left`` for want of
-        time. How old the oldest of them was is measured, nought where none was found: a run always says that it ran.
-        What is pending at the gateway counts there only when even a bank should have been done.
+        ``closed`` (final, but still in the open index), ``unanswered``, ``failed``, or ``left`` because there was no
+        time. The age of the oldest is measured, or zero if there is none, so every run shows that it ran. A payment
+        that is pending at the gateway counts for that only when even a bank should have finished.
         """
         counts: Counter[str] = Counter()
         self._ages = [0.0]
@@ -65,7 +65,7 @@ class Reconciler:
             logger.warning("not reconciled", transaction_id=transaction_id, reason=str(error))
             counts = Counter(unanswered=1)
         except Exception as error:  # noqa: BLE001
-            # A payment that cannot be read, or any other error, does not hold up the other payments.
+            # An unreadable payment, or any other error, does not hold up the other payments.
             logger.error("not reconciled", transaction_id=transaction_id, reason=str(error))
             counts = Counter(failed=1)
         return counts
@@ -90,7 +90,7 @@ class Reconciler:
             logger.info(result, transaction_id=transaction_id, refund_id=refund_id)
             counts[result] += 1
         if unknown:
-            # Settling has changed the payment, and what the gateway did not know may be settled by now.
+            # Settling has changed the payment, and a charge that the gateway did not know may be settled by now.
             payment = (self._payments.get(transaction_id) or payment) if counts else payment
             if self._payments.redrive(payment, self._clock()):
                 logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)

@@ -1,4 +1,4 @@
-"""Put on the queues what the table's stream says."""
+"""Send the changes in the table's stream to the queues."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 
 class RelayError(Exception):
-    """Not everything was sent. The whole batch comes again; receivers see through what was sent twice."""
+    """Not everything was sent. The whole batch is retried; receivers recognise repeats."""
 
 
 def messages_of(change: Change) -> list[Message]:
-    """Return the messages that a change gives rise to.
+    """Return the messages for a change.
 
-    News is a new status of the payment's charge or of a refund, something else that the customer must do, a change of a
-    dispute, and a payment that is sent on its way again or put back over a damaged item.
+    There is a message for each new status of the payment's charge or of a refund, for a new customer action, and for a
+    change of a dispute. A payment that is redriven, or put back over a damaged item, has messages too.
     """
     new, old = change.new, change.old
     again = old is not None and (new.redrives > old.redrives or new.restored_at != old.restored_at)
     if change.restored:
-        # It was announced when it happened. Only what is open has a way to go.
+        # Past outcomes were announced when they happened. Only an open payment needs a message.
         old, again = new, True
     messages = [*_of_the_charge(new, old, again=again), *_of_refunds(new, old, again=again), *_of_disputes(new, old)]
     if len(messages) > 1 and sum(message.event not in WORK for message in messages) > 1:
-        # Each version has one announcement, but for an item that could not be read before.
+        # Each version has one announcement, except for an item that could not be read before.
         messages = [msgspec.structs.replace(message, one_of_several=True) for message in messages]
     return messages
 
 
 def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> list[Message]:
-    # A refund that changes its payment's status is news itself.
+    # If a refund changes its payment's status, the refund is announced, not the payment.
     asked = new.next_action != "" and old is not None and old.next_action != new.next_action
     news = old is None or old.status != new.status
     if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
@@ -70,7 +70,7 @@ def _of_disputes(new: Payment, old: Payment | None) -> list[Message]:
 
 def _message(payment: Payment, event: str, refund_id: str | None = None, dispute_id: str | None = None) -> Message:
     if event not in WORK:
-        # Who announces an outcome needs no means to charge.
+        # An announcement does not need the payment method.
         payment = msgspec.structs.replace(payment, payment_method="", fingerprint="")
     return Message(event, payment, refund_id, dispute_id)
 
@@ -94,10 +94,10 @@ class Relay:
         self._queues = queues
 
     def send(self, changes: Iterable[Change | UnreadableRecord]) -> int:
-        """Send what the changes say and return how many messages that were.
+        """Send the messages for the changes and return their number.
 
-        Raises RelayError where a message was not taken: a partial result alone would be lost on a stream whose
-        mapping does not heed it.
+        Raises RelayError if a message was not accepted: a partial result alone would be lost on a stream whose
+        mapping ignores it.
         """
         messages: list[Message] = []
         unreadable: list[UnreadableRecord] = []
@@ -105,7 +105,7 @@ class Relay:
             if isinstance(change, Change):
                 messages += messages_of(change)
             else:
-                # A stream waits for its oldest record: no retry mends this one, and all behind it would wait for a day.
+                # A stream waits for its oldest record: no retry fixes this one, and all later ones would wait a day.
                 logger.error("no payment", sequence_number=change.sequence_number, reason=change.reason)
                 unreadable.append(change)
         failures = [reason for reason in (*self._send(messages), *self._queues.reject(unreadable)) if reason]
@@ -118,7 +118,7 @@ class Relay:
             if not reason:
                 logger.info("relayed", **message.named())
                 if message.event == "payment.disputed":
-                    # Here and not where it is written: what fails here comes again, what was written does not.
+                    # Counted here and not at the write: a failure here is retried, but the write is not repeated.
                     measure("Disputed")
                     logger.warning("a charge is disputed", **message.named())
             yield reason
