@@ -84,7 +84,7 @@ def test_terraform_is_read(tmp_path: Path) -> None:
 
 def test_a_scanners_skip_is_a_sentence_of_its_own(tmp_path: Path) -> None:
     module = tmp_path / "main.tf"
-    reason = "word " * 30
+    reason = "one more word " * 10
     module.write_text(
         f'resource "a" "b" {{\n  #checkov:skip=CKV_1:{reason}\n  #checkov:skip=CKV_2:{reason}\n'
         "  #checkov:skip=CKV_3:whatever else\n}\n"
