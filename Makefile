@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup layer up down console deploy outputs openapi chaos test check fmt lock bench cost
 ENV ?= local
-PORT ?= 4566
+PORT ?=
 GATEWAY ?=
+YES ?=
 PAYMENTS ?= 1000
 SEED ?= 7
 SIZES ?= 1000,10000
@@ -32,8 +33,8 @@ build/venv-uv/.ready: local/prerequisites.py
 layer: setup ## Build the functions' layer for the runtime of ENV
 	@$(RUN) local.layer $(ENV)
 
-up: layer ## Start the embedded AWS, deploy, send a payment (PORT=4566 GATEWAY=stripe)
-	@$(RUN) ops up --port $(PORT) --gateway "$(GATEWAY)"
+up: setup ## Start the embedded AWS, deploy, send a payment (PORT=4566 GATEWAY=stripe)
+	@$(RUN) ops up $(if $(PORT),--port "$(PORT)") --gateway "$(GATEWAY)"
 
 down: setup ## Stop the embedded AWS and remove its state
 	@$(RUN) ops down
@@ -41,8 +42,8 @@ down: setup ## Stop the embedded AWS and remove its state
 console: setup ## Show the running stack in a browser: payments, queues, dead letters
 	@$(RUN) ops console
 
-deploy: layer ## Deploy to an AWS account: ENV=dev or ENV=prod
-	@$(RUN) ops deploy --env $(ENV)
+deploy: setup ## Deploy to an AWS account: ENV=dev or ENV=prod (YES=1 does not ask)
+	@$(RUN) ops deploy --env $(ENV) $(if $(YES),--yes)
 
 outputs: setup ## Print terraform output as JSON: ENV=local, dev or prod
 	@$(RUN) ops outputs --env $(ENV)

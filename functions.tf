@@ -154,9 +154,9 @@ locals {
   # Every function of the stack: those above, with what the gateway adds to them, and the gateway's own.
   all_functions = {
     for function, spec in merge(local.functions, local.gateway.functions) : function => merge(spec, {
-      environment = merge(spec.environment, try(local.gateway_environments[function], {}))
-      statements  = merge(spec.statements, try(local.gateway.statements[function], {}))
-      key_uses    = merge(spec.key_uses, try(local.gateway.key_uses[function], {}))
+      environment = merge(spec.environment, lookup(local.gateway_environments, function, {}))
+      statements  = merge(spec.statements, lookup(local.gateway_statements, function, {}))
+      key_uses    = merge(spec.key_uses, lookup(local.gateway_key_uses, function, {}))
     })
   }
 }

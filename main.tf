@@ -24,7 +24,7 @@ module "keys" {
         conditions = [{
           test     = "ArnLike"
           variable = "kms:EncryptionContext:aws:logs:arn"
-          values   = [for pattern in local.log_group_patterns : "${local.arn_base.logs}:log-group:${pattern}"]
+          values   = [for name in local.log_group_names : "${local.arn_base.logs}:log-group:${name}"]
         }]
       }]
     }
@@ -41,7 +41,7 @@ module "keys" {
           {
             test     = "ArnLike"
             variable = "aws:SourceArn"
-            values   = ["${local.arn_base.cloudwatch}:alarm:${local.alarm_pattern}"]
+            values   = [for pattern in local.alarm_patterns : "${local.arn_base.cloudwatch}:alarm:${pattern}"]
           },
         ]
       }]
@@ -219,7 +219,7 @@ module "api" {
   stage_name             = var.api.stage_name
   authorization          = var.api.authorization
   cognito_user_pool_arns = var.api.cognito_user_pool_arns
-  manage_account_logging = var.api.manage_account_logging
+  execution_logs         = var.api.execution_logs
   throttle = {
     rate_limit  = var.api.rate_limit
     burst_limit = var.api.burst_limit
@@ -242,11 +242,10 @@ module "api" {
 
   routes = {
     for route, spec in merge(local.routes, local.gateway.routes) : route => merge(spec, {
-      function_name = module.function[spec.function].name
-      alias_name    = module.function[spec.function].alias_name
-      invoke_arn    = module.function[spec.function].invoke_arn
+      function_name = local.function_names[spec.function]
     })
   }
+  alias_arns = [for function in module.function : function.alias_arn]
 }
 
 module "monitoring" {

@@ -10,6 +10,22 @@ locals {
     account_id = data.aws_caller_identity.current.account_id
     partition  = data.aws_partition.current.partition
     region     = var.region
+    # Such as apse1 for ap-southeast-1, as AWS begins the ids of its zones: a role's name has room for no more.
+    role_suffix = !var.region_in_role_names ? "" : "-${join("", [
+      for part in split("-", var.region) : lookup(local.region_parts, part, part)
+    ])}"
+  }
+  region_parts = {
+    central   = "c"
+    east      = "e"
+    gov       = "g"
+    north     = "n"
+    northeast = "ne"
+    northwest = "nw"
+    south     = "s"
+    southeast = "se"
+    southwest = "sw"
+    west      = "w"
   }
 
   # The credentials say where a stack is, not its name: no AWS account has this id.
@@ -22,13 +38,23 @@ locals {
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
   }
 
-  core_functions = ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"]
-  # What a gateway has beside them.
-  gateway_functions = { stripe = ["stripe_webhook", "stripe_comparer"] }
-  known_functions   = concat(local.core_functions, flatten(values(local.gateway_functions)))
+  # A module or a folder for each gateway, and a module for each function: so the files are the lists of both.
+  gateway_names = setsubtract(
+    [for file in fileset("${path.root}/src/payments/gateways", "**/*.py") : trimsuffix(split("/", file)[0], ".py")],
+    ["__init__", "port", "registry"],
+  )
+  # The deliverer runs once for each webhook endpoint: modules/webhooks names it.
+  known_functions = [
+    for file in fileset("${path.root}/src/payments/handlers", "*.py") : trimsuffix(file, ".py")
+    if !contains(["__init__.py", "deliverer.py"], file)
+  ]
+  # The name of a gateway's own function begins with the gateway's.
   function_names = {
-    for function in concat(local.core_functions, lookup(local.gateway_functions, var.gateway, [])) :
+    for function in local.known_functions :
     function => "payment-${replace(function, "_", "-")}-${var.environment_suffix}"
+    if !anytrue([
+      for gateway in local.gateway_names : startswith(function, "${gateway}_") if gateway != var.gateway
+    ])
   }
   # Those that take a new version of a function back.
   function_alarm_names = {
@@ -71,9 +97,9 @@ locals {
     for use in ["subscribers", "secrets"] : use => "payment-${use}-${var.environment_suffix}"
   }
 
-  # Two, since who takes the events must not be able to charge.
-  stripe_secret_names = {
-    for use in ["key", "webhook"] : use => "payment-stripe-${use}-${var.environment_suffix}"
+  # Two, since who takes the gateway's events must not be able to charge.
+  gateway_secret_names = {
+    for use in ["key", "webhook"] : use => "payment-${var.gateway}-${use}-${var.environment_suffix}"
   }
 
   api_name     = "payment-api-${var.environment_suffix}"
@@ -91,13 +117,26 @@ locals {
   # The source of a CloudEvent.
   event_source = "/payments/${var.environment_suffix}"
 
-  # What of this stack CloudWatch may use the stack's keys for.
-  alarm_pattern = "payment-*-${var.environment_suffix}"
-  log_group_patterns = [
-    "/aws/lambda/payment-*-${var.environment_suffix}",
-    "/aws/apigateway/${local.api_name}",
-    "/aws/vpc/${local.network_name}",
-    "aws-waf-logs-${local.api_name}",
+  # CloudWatch may use the stack's keys for these log groups and alarms only. A pattern such as payment-*-eu would also
+  # match the names of the stack prod-eu. The functions of every gateway are listed, so a change of gateway cuts off no log.
+  log_group_names = concat(
+    [
+      for function in concat(local.known_functions, [for endpoint in keys(var.webhooks) : "webhook-${endpoint}"]) :
+      "/aws/lambda/payment-${replace(function, "_", "-")}-${var.environment_suffix}"
+    ],
+    ["/aws/apigateway/${local.api_name}", "/aws/vpc/${local.network_name}", "aws-waf-logs-${local.api_name}"],
+    # The API's id is known after the first apply only.
+    var.api.execution_logs ? ["API-Gateway-Execution-Logs_*/${var.api.stage_name}"] : [],
+  )
+  # Every alarm's name ends in its kind and the suffix. Some kinds have one alarm, others one for each part of the stack.
+  alarm_patterns = [
+    for kind in concat(
+      ["api-4xx", "api-5xx", "api-latency", "contradictions", "disputes", "flow", "gateway-differences"],
+      ["open-payments", "reconciler-failed", "reconciler-left", "standstill"],
+      ["*-age", "*-concurrency", "*-dead-letters", "*-depth", "*-duration", "*-errors", "*-throttles"],
+      ["objective-*-fast", "objective-*-long", "objective-*-short", "objective-*-slow"],
+      ["webhook-*-expiring", "webhook-*-failing", "webhook-*-hidden", "webhook-*-switched-off"],
+    ) : "payment-${kind}-${var.environment_suffix}"
   ]
 
   table_arn = "${local.arn_base.dynamodb}:table/${local.table_name}"
@@ -111,7 +150,7 @@ locals {
   relay_dlq_arn     = "${local.arn_base.sqs}:${local.dead_letter_queue_names.relay}"
   announcements_arn = "${local.arn_base.sns}:${local.topic_names.announcements}"
   # Secrets Manager adds a hyphen and six characters, which are not known at plan.
-  stripe_secret_arns = {
-    for use, name in local.stripe_secret_names : use => "${local.arn_base.secretsmanager}:secret:${name}-??????"
+  gateway_secret_arns = {
+    for use, name in local.gateway_secret_names : use => "${local.arn_base.secretsmanager}:secret:${name}-??????"
   }
 }

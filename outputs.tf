@@ -45,6 +45,19 @@ output "function_names" {
   value       = { for function, instance in module.function : function => instance.name }
 }
 
+output "gateway" {
+  description = <<-EOT
+    The payment gateway's name; the names of its secrets, by their use, which want a value; the address to give to it for
+    its events; and the function that compares its books. Null is what it does not have.
+  EOT
+  value = {
+    comparer_function_name = try(local.function_names[local.gateway.roles.comparing], null)
+    name                   = var.gateway
+    secret_names           = { for use in keys(local.gateway.secrets) : use => local.gateway_secret_names[use] }
+    webhook_url            = one([for route in values(local.gateway.routes) : "${module.api.url}${route.path}"])
+  }
+}
+
 output "internet_functions" {
   description = <<-EOT
     The functions that reach the internet, by their keys (webhooks: the functions that deliver them). All others reach

@@ -17,7 +17,7 @@ data "archive_file" "functions" {
   # The operations are what the API's document and routes are made of. No function reads them.
   excludes = concat(
     ["**/__pycache__/**", "**/*.pyc", "**/*.egg-info/**", "payments/api/operations.py"],
-    [for gateway, glob in local.gateway_code : glob if gateway != var.gateway],
+    [for gateway in local.gateway_names : format(local.gateway_code, gateway) if gateway != var.gateway],
   )
 }
 
@@ -54,4 +54,9 @@ resource "aws_lambda_layer_version" "dependencies" {
   source_code_hash         = data.archive_file.layer.output_base64sha256
   compatible_architectures = [var.runtime.architecture]
   compatible_runtimes      = [var.runtime.name]
+
+  # The old one goes when the functions have the new one.
+  lifecycle {
+    create_before_destroy = true
+  }
 }

@@ -29,15 +29,16 @@ variable "anyone_may_pay" {
 variable "api" {
   description = <<-EOT
     The API: who may call it (authorization: AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE), the stage's name, the
-    steady rate and the burst of requests per second over all callers, the usage plan's quota, and whether this
-    stack sets the role by which API Gateway logs, of which an account has one in a region (leave false where another
-    stack has set it: without any, API Gateway refuses the stage). NONE also needs anyone_may_pay.
+    steady rate and the burst of requests per second over all callers, the usage plan's quota, and whether API Gateway
+    writes execution logs in addition to the access log (execution_logs; see modules/apigw before switching it on in a
+    running stack). NONE also needs anyone_may_pay. API Gateway logs with a role that bootstrap/ sets once for each
+    account and region.
   EOT
   type = object({
     authorization          = optional(string, "AWS_IAM")
     burst_limit            = optional(number, 200)
     cognito_user_pool_arns = optional(list(string), [])
-    manage_account_logging = optional(bool, false)
+    execution_logs         = optional(bool, false)
     quota_limit            = optional(number, 1000000)
     quota_period           = optional(string, "MONTH")
     rate_limit             = optional(number, 100)

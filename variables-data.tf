@@ -91,6 +91,23 @@ variable "restored" {
   nullable    = false
 }
 
+variable "secret_recovery_days" {
+  description = <<-EOT
+    For how many days a deleted secret can be restored: 7 to 30, or 0 to delete it at once. Until then AWS creates no
+    secret of the same name, so a stack that was destroyed cannot be deployed again (docs/destroy.md).
+  EOT
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition = (
+      var.secret_recovery_days == 0 || (var.secret_recovery_days >= 7 && var.secret_recovery_days <= 30)
+    )
+    error_message = "secret_recovery_days must be 0, or from 7 to 30."
+  }
+}
+
 variable "table" {
   description = <<-EOT
     The payments table: days of point-in-time recovery (0 switches it off, else 1 to 35) and protection from deletion.

@@ -55,9 +55,8 @@ variable "function_starts" {
 
 variable "functions" {
   description = <<-EOT
-    Where a function differs from function_defaults, by its name: validator, refunder, relay, processor, notifier,
-    reader, reconciler, stripe_webhook, stripe_comparer. maximum_concurrency bounds how many batches of its queue are
-    worked on at once (processor and notifier).
+    Where a function differs from function_defaults, by its name: that of its module in src/payments/handlers.
+    maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier).
   EOT
   type = map(object({
     maximum_concurrency  = optional(number)

@@ -10,8 +10,8 @@ variable "gateway" {
   nullable    = false
 
   validation {
-    condition     = contains(keys(local.gateway_code), var.gateway)
-    error_message = "gateway must be ${join(" or ", keys(local.gateway_code))}."
+    condition     = contains(local.gateway_names, var.gateway)
+    error_message = "gateway must be ${join(" or ", local.gateway_names)}."
   }
 }
 

@@ -30,7 +30,7 @@ module "subscriber_keys" {
         }]
       }
     },
-    length(var.webhooks) == 0 && !local.stripe ? {} : {
+    length(var.webhooks) == 0 && length(local.gateway.secrets) == 0 ? {} : {
       secrets = {
         alias                = local.subscriber_key_aliases.secrets
         description          = "The secrets of the webhooks and of the payment gateway"
@@ -59,7 +59,7 @@ module "webhooks" {
     arn   = try(module.subscriber_keys.keys["secrets"].arn, "")
     alias = local.subscriber_key_aliases.secrets
   }
-  secret_recovery_days = var.key_deletion_window_days
+  secret_recovery_days = var.secret_recovery_days
   secret_ttl_seconds   = var.webhook_secret_ttl_seconds
   retention_seconds    = var.queues.retention_seconds
   function = {

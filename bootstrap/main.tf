@@ -1,4 +1,4 @@
-# Where Terraform's state lives in an account: one bucket for all environments, made once.
+# Where Terraform's state lives in an account: one bucket for all environments, created once.
 
 provider "aws" {
   region = var.region

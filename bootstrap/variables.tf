@@ -1,3 +1,10 @@
+variable "api_gateway_logs" {
+  description = "Whether to set the role by which API Gateway writes logs in this account and region; false if something else sets it."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "bucket_name" {
   description = "The bucket's name; null for terraform-state-ACCOUNT-REGION."
   type        = string
@@ -34,7 +41,7 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "The tags of the bucket and its key."
+  description = "The tags of everything that is created here."
   type        = map(string)
   default     = { Project = "payment-processing", CostCenter = "engineering" }
   nullable    = false

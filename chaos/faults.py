@@ -53,7 +53,8 @@ def background() -> list[dict[str, Any]]:
 class Storm:
     """Injects faults in a separate thread, as a context manager: the background faults, and one event after another.
 
-    A server that keeps its state is restarted once, after every other event has occurred once.
+    It does not end before each kind of event has occurred once, however soon the load is done. A server that keeps its
+    state is restarted once, after that first round.
     """
 
     stack: Stack
@@ -62,6 +63,7 @@ class Storm:
     seed: int
     pause: float = 2.0
     counts: Counter[str] = field(default_factory=Counter)
+    _round_done: threading.Event = field(default_factory=threading.Event, init=False)
     _over: threading.Event = field(default_factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _died: Exception | None = field(default=None, init=False)
@@ -72,7 +74,9 @@ class Storm:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self._round_done.wait()
         self._over.set()
         if self._thread is not None:
             self._thread.join()
@@ -87,6 +91,8 @@ class Storm:
             self._run()
         except Exception as error:  # noqa: BLE001 - it is raised again where the storm is over
             self._died = error
+        finally:
+            self._round_done.set()
 
     def _run(self) -> None:
         chance = random.Random(self.seed)  # noqa: S311 - it is to be repeated, not to be secret
@@ -100,6 +106,7 @@ class Storm:
                     return
                 event(chance)
             once = []
+            self._round_done.set()
 
     def _kill_a_worker(self, chance: random.Random) -> None:
         """Kill a function's process, in the middle of any work."""

@@ -3,6 +3,7 @@ environment_suffix       = "local"
 layer_dir                = "build/layer-local"
 log_retention_days       = 1
 key_deletion_window_days = 7
+secret_recovery_days     = 0
 
 functions = {
   processor = { timeout_seconds = 5 }

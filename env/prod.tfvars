@@ -23,8 +23,3 @@ functions = {
 queues = {
   max_receive_count = 5
 }
-
-api = {
-  # An account has one role for API Gateway's logs in a region: false where another stack there has set it.
-  manage_account_logging = true
-}

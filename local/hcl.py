@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import hcl2
 from hcl2.query import DocumentView
 from hcl2.rules.base import BlockRule
-from hcl2.rules.containers import ObjectElemRule, TupleRule
+from hcl2.rules.containers import ObjectElemRule, ObjectRule, TupleRule
 from hcl2.rules.functions import FunctionCallRule
 from hcl2.utils import SerializationOptions
 from lark.exceptions import LarkError
@@ -17,6 +17,7 @@ from lark.exceptions import LarkError
 from local import ROOT, LocalError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # python-hcl2 types every view as its base class, which has none of what they offer.
@@ -25,6 +26,11 @@ View = Any
 _VALUES = SerializationOptions(
     with_comments=False, explicit_blocks=False, preserve_heredocs=False, strip_string_quotes=True
 )
+
+# The names that a value may have, and the shape of each one's value; None where no names are known.
+Shape = dict[str, Any] | None
+# Stands for every key of a map, and for every element of a list or set.
+EACH = "*"
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -91,6 +97,15 @@ class Module:
         elements = [found for block in self.blocks("variable", variable) for found in block.find_all(ObjectElemRule)]
         return [found.raw.key.serialize() for found in elements if found.find_all(FunctionCallRule)]
 
+    def variables(self) -> dict[str, Any]:
+        """Return the shape of every variable."""
+        found: list[View] = [block for document in self._documents for block in document.blocks("variable")]
+        return {
+            block.name_labels[0]: _shape(attribute.value_node.raw)
+            for block in found
+            for attribute in block.attributes("type")
+        }
+
     def _attribute(self, blocks: list[View], name: str, what: str) -> Any:  # noqa: ANN401
         attributes = [attribute for block in blocks for attribute in block.attributes(name)]
         return self._only([attribute.value_node for attribute in attributes], what)
@@ -99,3 +114,34 @@ class Module:
         if len(found) != 1:
             raise LocalError(f"{_name(self.folder)} must give {what} one value, not {len(found)}")
         return found[0].to_dict(_VALUES)
+
+
+def _shape(term: View) -> Shape:
+    """Return the shape of a type's values."""
+    if not isinstance(getattr(term, "expression", None), FunctionCallRule):
+        return None
+    call: View = term.expression
+    (kind,), (argument, *_) = (name.serialize() for name in call.identifiers), call.arguments.arguments
+    if kind == "optional":
+        return _shape(argument)
+    if kind in {"map", "list", "set"}:
+        return {EACH: _shape(argument)}
+    if not isinstance(argument.expression, ObjectRule):
+        return None
+    return {element.key.serialize(): _shape(element.expression) for element in argument.expression.elements}
+
+
+def unknown_names(value: Any, shape: Shape, *path: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:  # noqa: ANN401
+    """Yield the path to each name in a value that its shape does not have, with the names that it could have been."""
+    if shape is None:
+        return
+    if EACH in shape:
+        children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, child in children:
+            yield from unknown_names(child, shape[EACH], *path, str(name))
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            if name in shape:
+                yield from unknown_names(child, shape[name], *path, name)
+            else:
+                yield (*path, name), list(shape)

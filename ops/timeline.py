@@ -121,7 +121,7 @@ def _step(function: str, milliseconds: int, line: dict[str, Any]) -> TimelineEnt
 def _moment(line: dict[str, Any], milliseconds: int) -> str:
     """Return when a line was written, by itself where it says so."""
     try:
-        return timestamp(datetime.strptime(str(line.get("timestamp")), "%Y-%m-%d %H:%M:%S,%f%z"))
+        return timestamp(datetime.fromisoformat(str(line.get("timestamp"))))
     except ValueError:
         return timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
 

@@ -101,10 +101,9 @@ module "api" {
     take_order = {
       method         = "POST"
       path           = "/orders"
-      function_name  = module.function["take"].name
-      alias_name     = module.function["take"].alias_name
-      invoke_arn     = module.function["take"].invoke_arn
+      function_name  = "orders-take"
       request_schema = jsonencode({ type = "object", required = ["order_id"] })
     }
   }
+  alias_arns = [module.function["take"].alias_arn]
 }

@@ -37,7 +37,7 @@ resource "aws_sns_topic_subscription" "this" {
 }
 
 resource "aws_iam_role" "pipe" {
-  name        = "${var.name}-pipe"
+  name        = "${var.name}-pipe${var.context.role_suffix}"
   description = "What the pipe to the bus ${var.name} may do"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

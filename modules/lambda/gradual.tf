@@ -67,7 +67,7 @@ resource "aws_codedeploy_deployment_group" "this" {
 resource "aws_iam_role" "gradual" {
   count = var.gradual_deployment == null ? 0 : 1
 
-  name        = "${var.name}-deploy"
+  name        = "${var.name}-deploy${var.context.role_suffix}"
   description = "What CodeDeploy may do to shift the calls of ${var.name}"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

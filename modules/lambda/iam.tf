@@ -12,11 +12,12 @@ locals {
 
   network_actions      = ["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
   network_view_actions = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
-  # The subnets and the security groups of a shared VPC belong to another account.
+  # An ARN has its resource's owner in it: the interfaces are this account's, and a shared VPC's subnets are its owner's.
+  network_owner = try(coalesce(var.network.owner_account_id), var.context.account_id)
   network_arns = [
     "arn:${var.context.partition}:ec2:${var.context.region}:${var.context.account_id}:network-interface/*",
-    "arn:${var.context.partition}:ec2:${var.context.region}:*:security-group/*",
-    "arn:${var.context.partition}:ec2:${var.context.region}:*:subnet/*",
+    "arn:${var.context.partition}:ec2:${var.context.region}:${local.network_owner}:security-group/*",
+    "arn:${var.context.partition}:ec2:${var.context.region}:${local.network_owner}:subnet/*",
   ]
 
   statements = merge(
@@ -78,7 +79,7 @@ locals {
 }
 
 resource "aws_iam_role" "this" {
-  name        = var.name
+  name        = "${var.name}${var.context.role_suffix}"
   description = "What ${var.name} may do"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -45,7 +45,9 @@ resource "aws_lambda_function" "this" {
   }
 
   logging_config {
-    application_log_level = var.logs.level
+    # Lambda counts a line without a level as INFO and drops it above that, and the metrics are such lines. The function's
+    # own logger filters by logs.level.
+    application_log_level = contains(["TRACE", "DEBUG"], var.logs.level) ? var.logs.level : "INFO"
     log_format            = "JSON"
     log_group             = local.log_group
     system_log_level      = contains(["TRACE", "DEBUG"], var.logs.level) ? "DEBUG" : contains(["INFO"], var.logs.level) ? "INFO" : "WARN"

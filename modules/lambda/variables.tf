@@ -1,9 +1,10 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them. role_suffix ends the names of the roles, which an account has once for all regions."
   type = object({
-    account_id = string
-    partition  = string
-    region     = string
+    account_id  = string
+    partition   = string
+    region      = string
+    role_suffix = optional(string, "")
   })
   nullable = false
 }
@@ -122,7 +123,7 @@ variable "layer_arns" {
 }
 
 variable "logs" {
-  description = "The log's retention in days, the key that encrypts it, and the lowest level to log."
+  description = "The log's retention in days, the key that encrypts it, and the lowest level that the function logs. Lambda's own filter never rises above INFO, because metrics are lines without a level."
   type = object({
     kms_key_arn    = string
     level          = optional(string, "INFO")
@@ -160,8 +161,9 @@ variable "name" {
 }
 
 variable "network" {
-  description = "The subnets and the security groups that the function runs in; null for none."
+  description = "The subnets and the security groups that the function runs in, and the account that owns them if another account shares them (owner_account_id); null for none."
   type = object({
+    owner_account_id   = optional(string)
     security_group_ids = list(string)
     subnet_ids         = list(string)
   })

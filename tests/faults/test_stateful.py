@@ -27,19 +27,21 @@ from hypothesis.stateful import (
 )
 
 from payments.domain import commands
+from payments.domain.lifecycle import OPEN, REFUND_TRANSITIONS, TRANSITIONS, Status, Transition
 from payments.domain.message import Message
 from payments.domain.payment import GatewayResult
 from payments.gateways.port import Approved, Charge, Refund
 from payments.runtime import queue_batch
 from payments.runtime.messages import encode
 from payments.runtime.telemetry import logger
+from payments.table import store
 from payments.usecases import charge
 from payments.usecases.charge import Charging
 from tests.support.aws import payment
-from tests.support.world import FATES, World, WorldTask
+from tests.support.world import FATES, World, WorldEntry, WorldTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.faults
 
@@ -152,6 +154,25 @@ class Pipeline(RuleBasedStateMachine):
         transaction_id, body = self.refunds[which % len(self.refunds)]
         self.drive(self.world.post({"transaction_id": transaction_id}, body), fates)
 
+    @precondition(lambda self: any(self.refunds_made()))
+    @rule(which=SOME, turns=st.lists(SOME, max_size=3), fates=FATES_LEFT)
+    def a_bank_sends_a_refund_back(self, which: int, turns: list[int], fates: list[str] | None) -> None:
+        """The gateway reports it, in any order with what it has reported before, and repeats what is not taken."""
+        made = list(self.refunds_made())
+        self.world.reports += self.world.gateway.send_back(made[which % len(made)])
+        for turn in turns:
+            if self.world.reports:
+                self.drive(self.world.hear(self.world.reports[turn % len(self.world.reports)]), fates)
+
+    @precondition(lambda self: self.world.reports)
+    @rule(which=SOME, fates=FATES_LEFT)
+    def the_gateway_reports(self, which: int, fates: list[str] | None) -> None:
+        self.drive(self.world.hear(self.world.reports[which % len(self.world.reports)]), fates)
+
+    def refunds_made(self) -> Iterator[WorldEntry]:
+        for body in self.payments:
+            yield from self.world.gateway.approved(Refund, body["transaction_id"])
+
     # --- What AWS does ------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.world.tasks)
@@ -238,6 +259,18 @@ class Pipeline(RuleBasedStateMachine):
             assert len({one.request.refund_id for one in back}) == len(back), f"I2: {name} is refunded twice"  # type: ignore[union-attr]
             assert sum(one.request.money.minor for one in back) <= sum(one.request.money.minor for one in charges)
 
+    @invariant()
+    def no_more_is_refunded_than_was_charged(self) -> None:
+        """Refunded and refunding together, at every moment; and the payment's status is what its refunds say."""
+        for item in self.world.items():
+            name, charged = item["transaction_id"]["S"], int(item["amount_minor"]["N"])
+            refunds = [one["M"] for one in item["refunds"]["M"].values()]
+            amounts = [(one["status"]["S"], int(one["amount_minor"]["N"])) for one in refunds]
+            refunded = sum(amount for status, amount in amounts if status == "processed")
+            assert sum(amount for status, amount in amounts if status != "failed") <= charged, name
+            expected = {0: "processed", charged: "refunded"}.get(refunded, "partially_refunded")
+            assert item["status"]["S"] in {expected, *(() if refunds else ("validated", "unknown", "failed"))}, name
+
     def teardown(self) -> None:
         try:
             self.world.finish_tasks()
@@ -299,9 +332,11 @@ class Pipeline(RuleBasedStateMachine):
                 assert item["gateway_reference"]["S"] == one.outcome.reference
             booked = {one.request.refund_id: one for one in self.world.gateway.approved(Refund, name)}  # type: ignore[union-attr]
             stored = {key: one["M"] for key, one in item["refunds"]["M"].items()}
-            # This gateway declines a refund for one reason only: it exceeds the charge.
-            assert stored.keys() == booked.keys(), f"a refund of {name} was accepted, and could not be made"
-            assert all(one["status"]["S"] == "processed" for one in stored.values()), name
+            sent_back = self.world.gateway.sent_back(name)
+            # Otherwise this gateway declines a refund for one reason only: that it exceeds the charge.
+            assert stored.keys() == booked.keys() | sent_back, f"a refund of {name} was accepted, and could not be made"
+            ends = {key: "failed" if key in sent_back else "processed" for key in stored}
+            assert {key: one["status"]["S"] for key, one in stored.items()} == ends, name
             assert all(stored[key]["amount_minor"]["N"] == str(one.request.money.minor) for key, one in booked.items())
             back = sum(one.request.money.minor for one in booked.values())
             if status != "failed":
@@ -376,6 +411,21 @@ def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Charging, "_unresolved", guess)
 
 
+def a_revert_that_leaves_the_payment_as_it_was(patch: pytest.MonkeyPatch) -> None:
+    whole = store._of_payment  # noqa: SLF001
+
+    def half(*arguments: Any) -> Any:
+        follows = whole(*arguments)
+        return None if follows and follows.leaves == TRANSITIONS["revert_all"].leaves else follows
+
+    patch.setattr(store, "_of_payment", half)
+
+
+def a_late_success_that_undoes_a_revert(patch: pytest.MonkeyPatch) -> None:
+    again = Transition(OPEN | {Status.FAILED}, Status.PROCESSED)
+    patch.setitem(REFUND_TRANSITIONS, "approve", again)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -386,6 +436,8 @@ def a_silent_gateway_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
         refunds_that_do_not_look_at_the_version,
         a_charge_of_any_age_without_asking,
         a_silent_gateway_taken_for_a_decline,
+        a_revert_that_leaves_the_payment_as_it_was,
+        a_late_success_that_undoes_a_revert,
     ],
 )
 def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,5 +458,10 @@ def test_the_world_is_not_empty() -> None:
         assert item["status"]["S"] == "partially_refunded"
         assert [event["type"] for event in machine.world.announced] == ["payment.processed", "payment.refunded"]
         assert json.dumps(machine.world.announced[1]["data"]["refund"]["amount"]) == '"6.25"'
+        machine.a_bank_sends_a_refund_back(0, [1, 0], [])
+        machine.world.settle()
+        (item,) = machine.world.items()
+        assert item["status"]["S"] == "processed"
+        assert machine.world.announced[2]["type"] == "payment.refund_failed"
     finally:
         machine.teardown()

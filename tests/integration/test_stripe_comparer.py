@@ -265,6 +265,16 @@ def test_a_refund_that_failed_at_stripe_after_all(fake: FakeStripe, table: Table
     assert (found["refund_id"], found["at_gateway"], found["in_table"]) == ("r1", "failed", Status.PROCESSED)
 
 
+def test_a_refund_that_failed_days_after_it_succeeded(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
+    """Stripe books the failure on its own day: the day of the refund was compared long ago."""
+    charge(fake, table)
+    given = give_back(fake, table)
+    fake.balance.clear()
+    fake.finish_refund(given["id"], "failed", "lost_or_stolen_card")
+    found = only(topic, "status")
+    assert (found["refund_id"], found["at_gateway"], found["in_table"]) == ("r1", "failed", Status.PROCESSED)
+
+
 def test_a_refund_that_was_made_by_hand(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
     charge(fake, table)
     give_back(fake, table)["metadata"].clear()

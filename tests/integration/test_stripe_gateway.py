@@ -237,9 +237,9 @@ def test_a_pending_refund_comes_to_its_end(fake: FakeStripe) -> None:
     pending = gateway.refund(refund)
     assert isinstance(pending, Pending)
     fake.finish_refund(pending.reference, "failed", "expired_or_canceled_card")
-    assert gateway.lookup(refund) == Declined("expired_or_canceled_card")
+    assert gateway.lookup(refund) == Declined("expired_or_canceled_card", pending.reference)
     fake.finish_refund(pending.reference, "canceled")
-    assert gateway.lookup(refund) == Declined("refund_canceled")
+    assert gateway.lookup(refund) == Declined("refund_canceled", pending.reference)
 
 
 def test_a_refund_that_has_a_name_is_found_by_it(fake: FakeStripe) -> None:
@@ -433,7 +433,7 @@ def test_the_comparison_reads_and_cancels_nothing(fake: FakeStripe) -> None:
     fake.finish(pending.reference, "failed")
     asked = msgspec.structs.replace(CHARGE, reference=pending.reference)
     assert gateway.read(asked) == Pending(pending.reference)
-    assert [call.method for call in fake.calls] == ["POST", "GET"]
+    assert [call.method for call in fake.calls] == ["POST", "GET", "GET"]
 
 
 def test_another_amount_under_our_name_is_not_taken_for_ours(fake: FakeStripe) -> None:

@@ -11,7 +11,7 @@ from payments.runtime.handler import FunctionError
 from payments.usecases import hear, settle
 from payments.usecases import relay as relaying
 from tests.support.stripe import StripeStack
-from tests.support.stripe_server import FakeStripe, StripeAnswer
+from tests.support.stripe_server import FakeStripe, StripeAnswer, refused
 
 AT_A_PAGE = "pm_fake_requires_action"
 DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
@@ -189,3 +189,146 @@ def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: StripeSt
     assert stack.tell(event) == 503
     stack.wait(minutes=2)
     assert stack.tell(event) == "not ours"
+
+
+@pytest.mark.parametrize("told_of", [True, False])
+def test_a_charge_that_was_paid_beside_the_one_that_is_waited_for_is_the_payments(
+    stack: StripeStack, counted: list[str], told_of: bool
+) -> None:
+    """The search was a day behind, so a second PaymentIntent was created. The customer has paid the first one."""
+    stack.fake.fail_next = ["500"] * 3
+    stack.pay(AT_A_PAGE)
+    first = intent(stack)
+    stack.fake.search_lag = 48 * 3600.0
+    stack.wait(hours=25)
+    stack.reconcile()
+    second = stack.payment.gateway_reference or ""
+    assert set(stack.fake.intents) == {first, second}
+    stack.fake.search_lag = 0.0
+    event = stack.fake.finish(first, "succeeded")
+    if told_of:
+        assert stack.tell(event) == "asked"
+        stack.run()
+    else:
+        stack.wait(hours=7)
+        assert stack.reconcile() == {"settled": 1}
+    assert (stack.payment.status, stack.payment.gateway_reference) == ("processed", first)
+    with pytest.raises(StripeAnswer, match="400"):
+        stack.fake.finish(second, "succeeded")
+    assert (stack.fake.charged(), stack.refund()) == (1250, 202)
+    assert "Contradicted" not in counted
+
+
+def test_an_account_without_the_search_learns_by_the_reference(
+    stack: StripeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_search(_: Any) -> Any:
+        raise refused("Search is not available in your region.")
+
+    monkeypatch.setattr(stack.fake, "_search", no_search)
+    stack.pay("pm_usBankAccount")
+    stack.wait(minutes=31)
+    assert stack.reconcile() == {"pending": 1}
+    stack.fake.finish(intent(stack), "succeeded")
+    stack.wait(hours=6)
+    assert stack.reconcile() == {"settled": 1}
+
+
+def refund_of(stack: StripeStack, refund_id: str) -> str:
+    """Stripe's name of a refund."""
+    return stack.payment.refunds[refund_id].gateway_reference or ""
+
+
+def told(stack: StripeStack) -> list[tuple[str, str, str | None]]:
+    """The announcements: the type, the payment's status and the refunded amount of each."""
+    return [(one["type"], one["data"]["status"], one["data"].get("amount_refunded")) for one in stack.announced]
+
+
+@pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
+def test_a_refund_that_fails_after_all_is_made_again(stack: StripeStack, counted: list[str], kind: str) -> None:
+    """A closed card account sends the money back. The customer must get it in another way, and the API can do it."""
+    stack.pay("pm_card_visa")
+    assert stack.refund() == 202
+    assert (stack.payment.status, stack.refund("r2")) == ("refunded", 409)
+    first, version = refund_of(stack, "r1"), stack.payment.version
+    failed = stack.fake.finish_refund(first, "failed", "expired_or_canceled_card") | {"type": kind}
+    assert stack.tell(failed) == "settled"
+    stack.run()
+    refund = stack.payment.refunds["r1"]
+    assert (refund.status, refund.failure_code, refund.gateway_reference) == (
+        "failed",
+        "expired_or_canceled_card",
+        first,
+    )
+    assert (stack.payment.status, stack.payment.refunded.minor, stack.payment.version) == ("processed", 0, version + 1)
+    # Stripe tells it again, and what was before it.
+    settled = stack.payment
+    for event in (failed, *reversed(stack.fake.events)):
+        stack.tell(event)
+    stack.run()
+    assert stack.payment == settled
+    assert told(stack) == [
+        ("payment.processed", "processed", None),
+        ("payment.refunded", "refunded", "12.50"),
+        ("payment.refund_failed", "processed", None),
+    ]
+    assert len({one["id"] for one in stack.announced}) == 3
+    # The same refund again is a repeat, and not a new one; a new one is made.
+    assert (stack.refund(), stack.payment) == (202, settled)
+    assert stack.refund("r2") == 202
+    assert (stack.payment.status, stack.payment.refunded.minor, stack.fake.given_back()) == ("refunded", 1250, 1250)
+    assert "Contradicted" not in counted
+
+
+def test_of_two_refunds_the_one_that_fails_is_taken_back(stack: StripeStack) -> None:
+    stack.pay("pm_card_visa")
+    stack.refund("r1", "2.50")
+    stack.refund("r2")
+    assert stack.payment.status == "refunded"
+    stack.tell(stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown"))
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("partially_refunded", 1000)
+    stack.tell(stack.fake.finish_refund(refund_of(stack, "r2"), "failed", "unknown"))
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("processed", 0)
+    assert stack.fake.given_back() == stack.payment.refunded.minor
+
+
+def test_a_refunds_failure_that_comes_before_its_success_is_not_undone(stack: StripeStack, counted: list[str]) -> None:
+    stack.pay("pm_fake_refund_pending")
+    stack.refund()
+    assert stack.payment.refunds["r1"].status == "unknown"
+    succeeded = stack.fake.finish_refund(refund_of(stack, "r1"), "succeeded")
+    failed = stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    stack.tell(failed)
+    settled = stack.payment
+    assert (settled.status, settled.refunds["r1"].status) == ("processed", "failed")
+    stack.tell(succeeded)
+    stack.run()
+    assert stack.payment == settled
+    assert [one["type"] for one in stack.announced].count("payment.refunded") == 0
+    assert "Contradicted" not in counted
+
+
+def test_a_refunds_failure_whose_write_is_not_answered_is_written_once(stack: StripeStack) -> None:
+    stack.pay("pm_card_visa")
+    stack.refund()
+    failed = stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    stack.lose_replies = 1
+    assert stack.tell(failed) == 503
+    version = stack.payment.version
+    assert stack.tell(failed) == "settled"
+    stack.run()
+    assert (stack.payment.status, stack.payment.version) == ("processed", version)
+    assert [one["type"] for one in stack.announced].count("payment.refund_failed") == 1
+
+
+def test_a_refunds_failure_that_no_event_told_of_is_learnt_by_asking(stack: StripeStack, counted: list[str]) -> None:
+    """The comparison of the day has found it, and an operator has the reconciler ask Stripe about the payment."""
+    stack.pay("pm_card_visa")
+    stack.refund("r1", "2.50")
+    stack.refund("r2", "2.50")
+    stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    assert stack.reconcile() == {}
+    assert stack.payment.refunded.minor == 500
+    assert stack.reconcile("order-1") == {"settled": 2}
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("partially_refunded", 250)
+    assert "Contradicted" not in counted

@@ -21,6 +21,8 @@ function_starts = {
 
 gradual_deployment = { functions = ["validator", "processor"] }
 
+log_level = "WARN"
+
 restored = true
 
 route_throttles = {
@@ -34,5 +36,5 @@ table_replicas = {
 waf = { counted_rule_groups = ["AWSManagedRulesCommonRuleSet"] }
 
 api = {
-  manage_account_logging = true
+  execution_logs = true
 }

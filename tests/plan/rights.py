@@ -28,12 +28,15 @@ HEADER = """\
 # A role with `each_function` has those grants too, with its own name for {name}. To write this file anew:
 # UPDATE_INVENTORY=1 .venv/bin/python -m pytest tests/plan/test_rights.py. Then review its difference in git.
 """
-STACK = ["dev", "local", "options", "prod", "stripe", "webhooks"]
+STACK = ["dev", "local", "options", "private", "prod", "stripe", "webhooks"]
 WAY_OUT = (
     "If this is meant, let UPDATE_INVENTORY=1 .venv/bin/python -m pytest tests/plan/test_rights.py"
     " rewrite tests/plan/inventory/rights.yaml, and review its difference in git."
 )
 UNKNOWN = "known after the apply"
+# Without a policy of theirs AWS gives these one that allows everybody in the account everything, or everybody.
+OPEN_WITHOUT_A_POLICY = {"aws_kms_key", "aws_kms_replica_key", "aws_vpc_endpoint"}
+NO_POLICY = "none is written, so AWS's own allows everything"
 
 # A policy's words and the inventory's, in the inventory's order. The action stands by its effect.
 _WORDS = {
@@ -79,6 +82,9 @@ def _grants(plan: Plan, resource: dict[str, Any]) -> Iterable[tuple[str, Grant]]
         assert not values.get("inline_policy"), f"{address}: write the policy as a resource of its own"
         assert not values.get("managed_policy_arns"), f"{address}: attach the policy by a resource of its own"
         yield from ((f"role {values['name']}", grant) for grant in _policy("trust", values.get("assume_role_policy")))
+        if values.get("permissions_boundary") or "permissions_boundary" in _unknown(plan, resource):
+            bound = values.get("permissions_boundary") or UNKNOWN
+            yield f"role {values['name']}", {"statement": "permissions boundary", "policy": bound}
     elif type_ == "aws_iam_role_policy":
         yield from ((f"role {values['role']}", grant) for grant in _policy(values["name"], values.get("policy")))
     elif type_ == "aws_iam_role_policy_attachment":
@@ -92,6 +98,8 @@ def _grants(plan: Plan, resource: dict[str, Any]) -> Iterable[tuple[str, Grant]]
         policies = [name for name, value in values.items() if re.search(r'"Statement"\s*:', str(value))]
         policies += [name for name in _unknown(plan, resource) if name in {"policy", "policy_document"}]
         yield from ((address, grant) for name in policies for grant in _policy(name, values.get(name)))
+        if type_ in OPEN_WITHOUT_A_POLICY and "policy" not in policies:
+            yield address, {"statement": "policy", "policy": NO_POLICY}
 
 
 def _unknown(plan: Plan, resource: dict[str, Any]) -> list[str]:

@@ -146,6 +146,7 @@ def apis(module_cases: ModuleCases) -> Plan:
                 "cognito_user_pool_arns": '["arn:aws:cognito-idp:ap-southeast-1:000000000000:userpool/a"]',
             },
             "throttled": {"throttle": "{ routes = { read = { rate_limit = 7, burst_limit = 9 } } }"},
+            "logged": {"execution_logs": "true"},
         },
     )
 
@@ -157,6 +158,24 @@ def test_apigw_off(apis: Plan) -> None:
     optional = {"wafv2", "domain_name", "rest_api_policy", "route53", "authorizer", "resource_policy", "api_key"}
     assert [type_ for type_ in types(apis, "off") if any(part in type_ for part in optional)] == []
     assert len(made(apis, "off", "aws_api_gateway_method_settings")) == 1
+
+
+def test_apigw_execution_logs(apis: Plan) -> None:
+    """Unless this group exists before the stage, API Gateway creates it, unencrypted and without a retention."""
+    levels = {case: the(apis, case, "aws_api_gateway_method_settings")["settings"][0] for case in ("off", "logged")}
+    assert {case: (own["logging_level"], own["data_trace_enabled"]) for case, own in levels.items()} == {
+        "off": ("OFF", False),
+        "logged": ("ERROR", False),
+    }
+    own = "module.logged.aws_cloudwatch_log_group.execution[0]"
+    (group,) = [group for group in resources(apis, "aws_cloudwatch_log_group") if ".execution" in group["address"]]
+    assert group["address"] == own
+    # Its name has the API's id in it, and its key's ARN is known after the apply only.
+    assert (group["unknown"]["name"], group["unknown"]["kms_key_id"]) == (True, True)
+    assert group["values"]["retention_in_days"] == 14
+    stage = apis["configuration"]["root_module"]["module_calls"]["logged"]["module"]["resources"]
+    (depends_on,) = [one["depends_on"] for one in stage if one["address"] == "aws_api_gateway_stage.this"]
+    assert depends_on == ["aws_cloudwatch_log_group.execution"]
 
 
 def test_apigw_waf(apis: Plan) -> None:
@@ -304,7 +323,22 @@ def test_backup(module_cases: ModuleCases) -> None:
     assert selected.endswith(":table/payment-example")
     allowed = policies(plan, "on")
     assert away in allowed["Vaults"]["Resource"]
-    assert_may_back_up_only(allowed, selected)
+    copies = {"CopiesOfBackups", "GrantsForCopies", "KeysOfCopies"}
+    assert_may_back_up_only({name: one for name, one in allowed.items() if name not in copies}, selected)
+    assert_may_back_up_only(policies(plan, "off"), selected)
+    assert_may_copy_to_one_vault(allowed, away)
+
+
+def assert_may_copy_to_one_vault(allowed: dict[str, Any], vault: str) -> None:
+    copy = allowed["CopiesOfBackups"]
+    assert copy["Action"] == ["backup:CopyFromBackupVault"]
+    # The call is about the source recovery point, whose ARN does not name its vault.
+    assert [arn.split(":", 3)[3] for arn in copy["Resource"]] == ["ap-southeast-1:000000000000:recovery-point:*"]
+    assert copy["Condition"] == {"ForAllValues:ArnEquals": {"backup:CopyTargets": [vault]}}
+    # Only the region of the key that encrypts the copy is known.
+    for name in ("KeysOfCopies", "GrantsForCopies"):
+        assert allowed[name]["Resource"] == ["arn:aws:kms:eu-west-1:000000000000:key/*"]
+    assert allowed["GrantsForCopies"]["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
 def assert_may_back_up_only(allowed: dict[str, Any], table: str) -> None:
@@ -315,8 +349,13 @@ def assert_may_back_up_only(allowed: dict[str, Any], table: str) -> None:
         "Vaults",
         "KeyVault",
         "KeyTablePaymentExample",
+        "KeysThemselves",
         "GrantsOfServices",
+        "TagsOfBackups",
     }
+    # AWS Backup calls KMS itself, not through another service.
+    assert allowed["KeysThemselves"]["Action"] == ["kms:DescribeKey"]
+    assert set(allowed["KeysThemselves"]["Condition"]) == {"ForAnyValue:StringEquals"}
     # It may back up, but neither read nor write an item.
     actions = {action for statement in allowed.values() for action in statement["Action"]}
     assert {action for action in actions if action.startswith("dynamodb:")} == {
@@ -327,5 +366,5 @@ def assert_may_back_up_only(allowed: dict[str, Any], table: str) -> None:
         "dynamodb:ListTagsOfResource",
         "dynamodb:StartAwsBackupJob",
     }
-    for name in ("KeyVault", "KeyTablePaymentExample", "GrantsOfServices"):
+    for name in ("KeyVault", "KeyTablePaymentExample", "KeysThemselves", "GrantsOfServices"):
         assert "kms:ResourceAliases" in allowed[name]["Condition"]["ForAnyValue:StringEquals"]

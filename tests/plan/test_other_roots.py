@@ -50,8 +50,27 @@ def test_bootstrap(small_root: Callable[[str], tftest.TerraformTest]) -> None:
         "newer_noncurrent_versions": 10,
         "noncurrent_days": 365,
     }
-    main = (ROOT / "bootstrap" / "main.tf").read_text(encoding="utf-8")
-    assert main.count("prevent_destroy = true") == 2
+    written = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "bootstrap").glob("*.tf"))
+    assert written.count("prevent_destroy = true") == 3
+
+
+def test_bootstrap_owns_the_role_of_api_gateways_logs(
+    small_root: Callable[[str], tftest.TerraformTest], root_plan: Callable[[str], Plan]
+) -> None:
+    """It is one setting for all APIs of an account in a region: no environment may take it along."""
+    plan = small_root("bootstrap").plan(output=True)._raw  # noqa: SLF001 - the whole of it
+    role = one(plan, "aws_iam_role")
+    (trust,) = json.loads(role["assume_role_policy"])["Statement"]
+    assert role["name"] == "api-gateway-logs-ap-southeast-1"
+    # No key of the source: AWS documents none for this service, and a key that is not sent refuses every call.
+    assert (trust["Principal"], trust.get("Condition")) == ({"Service": "apigateway.amazonaws.com"}, None)
+    assert one(plan, "aws_iam_role_policy_attachment")["policy_arn"].endswith("/AmazonAPIGatewayPushToCloudWatchLogs")
+    assert len(resources(plan, "aws_api_gateway_account")) == 1
+    for case in ("dev", "prod", "options"):
+        assert resources(root_plan(case), "aws_api_gateway_account") == []
+
+    without = small_root("bootstrap").plan(output=True, tf_vars={"api_gateway_logs": "false"})._raw  # noqa: SLF001
+    assert resources(without, "aws_iam_role") + resources(without, "aws_api_gateway_account") == []
 
 
 def test_bootstrap_refuses(small_root: Callable[[str], tftest.TerraformTest]) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.plan
 
 LOCK = "{ min_retention_days = %s }"
 DOMAIN = '{ name = "pay.example.com", certificate_arn = "arn:aws:acm:ap-southeast-1:000000000000:certificate/a"%s }'
-ROUTE = '{ a = { function_name = "a", alias_name = "live", invoke_arn = "a", %s } }'
+ROUTE = '{ a = { function_name = "a", %s } }'
 KEY_USE = '{ %s = { alias = "a", service = "sqs", actions = ["%s"] } }'
 QUEUE = '{ a = { queue_arn = "arn:aws:sqs:ap-southeast-1:000000000000:a", kms_alias = "a", %s } }'
 STREAM = (
@@ -56,10 +56,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"routes": ROUTE % 'method = "GET", path = "a"'}, "path must be one to four segments"),
         ({"routes": ROUTE % 'method = "GET", path = "/a", request_schema = "{"'}, "request_schema must be JSON"),
         (
-            {
-                "routes": "{ for name in [1, 2] : name => { "
-                'function_name = "a", alias_name = "a", invoke_arn = "a", method = "GET", path = "/a" } }'
-            },
+            {"routes": '{ for name in [1, 2] : name => { function_name = "a", method = "GET", path = "/a" } }'},
             "two routes have the same method and path",
         ),
         ({"stage_name": '"pro d"'}, "stage_name must be 1 to 128 letters"),
@@ -199,6 +196,20 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     ],
     "webhooks": [
         ({"allowed_private_cidrs": '["loopback"]'}, "allowed_private_cidrs must be CIDR blocks"),
+        *(
+            (
+                {"allowed_private_cidrs": f'["10.0.0.0/8", "{block}"]'},
+                "allowed_private_cidrs must lie within 10.0.0.0/8",
+            )
+            for block in (
+                "0.0.0.0/0",
+                "10.0.0.0/7",
+                "169.254.0.0/16",
+                "169.254.169.254/32",
+                "172.0.0.0/8",
+                "fd00:ec2::254/128",
+            )
+        ),
         ({"endpoints": '{ the-dlq = { url = "https://a.example/" } }'}, "a name is 2 to 20 lower-case letters"),
         ({"endpoints": '{ shop = { url = "http://a.example/" } }'}, "url must be https://host/path"),
         ({"endpoints": '{ shop = { url = "https://u:p@a.example/" } }'}, "url must be https://host/path"),

@@ -136,8 +136,30 @@ def test_whatever_else_grants_is_told(root_plan: RootPlan) -> None:
     }
     for type_, values in more.items():
         assert [line[0] for line in differences(expected, rights(added(plan, type_, values)))] == ["+"], type_
+    for type_ in ("aws_kms_key", "aws_kms_replica_key", "aws_vpc_endpoint"):
+        (told,) = differences(expected, rights(added(plan, type_, {})))
+        assert told == f"+ {type_}.more: statement policy, policy none is written, so AWS's own allows everything"
     with pytest.raises(AssertionError, match="cannot read what this grants"):
         rights(added(plan, "aws_iam_user_policy", {"user": "somebody", "policy": document}))
+
+
+@pytest.mark.parametrize("address", ['module.keys.aws_kms_key.this["sqs"]', VALIDATOR])
+def test_a_policy_that_is_taken_away_is_told(root_plan: RootPlan, address: str) -> None:
+    plan = copy.deepcopy(root_plan("dev"))
+    (resource,) = [one for one in plan["resource_changes"] if one["address"] == address]
+    resource["change"]["after"]["policy"] = None
+    assert [line[0] for line in differences(expected_rights("dev"), rights(plan))].count("+") == 1
+
+
+def test_a_permissions_boundary_is_told(root_plan: RootPlan) -> None:
+    """A boundary grants nothing, and takes rights away that the inventory says a role has."""
+    plan = copy.deepcopy(root_plan("dev"))
+    (role,) = [
+        one for one in plan["resource_changes"] if one["address"] == 'module.function["validator"].aws_iam_role.this'
+    ]
+    role["change"]["after"]["permissions_boundary"] = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    told = differences(expected_rights("dev"), rights(plan))
+    assert told == [f"+ {ROLE}: statement permissions boundary, policy arn:aws:iam::aws:policy/ReadOnlyAccess"]
 
 
 def test_a_role_that_is_gone_is_told(root_plan: RootPlan) -> None:

@@ -19,6 +19,9 @@ ENVIRONMENTS = ["local", "dev", "prod", "options"]
 # With Stripe as the gateway, there are two more functions, a key and two secrets.
 WITH_STRIPE = "prod"
 
+EXECUTION_LOG = "module.api.aws_cloudwatch_log_group.execution[0]"
+EXECUTION_LOG_NAME = "log-group:API-Gateway-Execution-Logs_*/prod"
+
 # AWS gives these actions no resource to be limited to.
 STAR_IS_FORCED = {
     "ec2:DescribeNetworkInterfaces",
@@ -58,7 +61,12 @@ def test_every_name_ends_in_the_suffix(environment: str, root: Plan) -> None:
         "aws_api_gateway_rest_api": "name",
         "aws_lambda_layer_version": "layer_name",
     }
-    seen = [(r["address"], r["values"][named[r["type"]]]) for r in resources(root) if r["type"] in named]
+    # The name of API Gateway's own log group has the API's id, which is known after the apply only.
+    seen = [
+        (r["address"], r["values"][named[r["type"]]])
+        for r in resources(root)
+        if r["type"] in named and r["address"] != EXECUTION_LOG
+    ]
     assert len(seen) > 20
     assert [pair for pair in seen if not pair[1].endswith(f"-{environment}")] == []
 
@@ -112,6 +120,16 @@ def test_functions(environment: str, root: Plan) -> None:
         # The comparison reads a whole day in one run.
         daily = values["function_name"].startswith("payment-stripe-comparer-")
         assert values["timeout"] == (900 if daily else 5 if role in short else 30)
+
+
+@pytest.mark.parametrize(("case", "level"), [("prod", "INFO"), ("options", "WARN"), ("webhooks", "INFO")])
+def test_lambdas_own_filter_lets_the_metrics_through(root_plan: Any, case: str, level: str) -> None:
+    """A metric is a line without a level, which counts as INFO: above that Lambda would drop it."""
+    functions = [function["values"] for function in resources(root_plan(case), "aws_lambda_function")]
+    assert {function["logging_config"][0]["application_log_level"] for function in functions} == {"INFO"}
+    # Where an environment has a queue's URL, a plan shows none of it.
+    known = [function["environment"][0].get("variables") for function in functions]
+    assert {variables["POWERTOOLS_LOG_LEVEL"] for variables in known if variables} == {level}
 
 
 def test_every_queue_has_a_dead_letter_queue_that_outlives_it(root: Plan) -> None:
@@ -215,16 +233,27 @@ def test_the_keys_serve_the_logs_and_the_alarms_of_this_stack_alone(root_plan: A
         for value in listed(values)
     ]
     assert len(patterns) >= 5
-    assert [pattern for pattern in patterns if not pattern.endswith(f"-{suffix}")] == []
-    served = {f"log-group:{group['values']['name']}" for group in resources(plan, "aws_cloudwatch_log_group")} | {
+    ours = [pattern for pattern in patterns if pattern.split(":", 5)[5] != EXECUTION_LOG_NAME]
+    assert [pattern for pattern in ours if not pattern.endswith(f"-{suffix}")] == []
+    assert len(patterns) - len(ours) == (1 if case == "options" else 0)
+    served = {
+        f"log-group:{group['values']['name']}"
+        for group in resources(plan, "aws_cloudwatch_log_group")
+        if group["address"] != EXECUTION_LOG
+    } | {
         f"alarm:{alarm['values']['alarm_name']}"
         for type_ in ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm")
         for alarm in resources(plan, type_)
     }
     assert len(served) > 30
-    assert {
-        one for one in served if not any(fnmatchcase(one, pattern.split(":", 5)[5]) for pattern in patterns)
-    } == set()
+
+    def is_served(name: str) -> bool:
+        return any(fnmatchcase(name, pattern.split(":", 5)[5]) for pattern in patterns)
+
+    assert {one for one in served if not is_served(one)} == set()
+    # A stack whose suffix ends in this one's, as prod-eu ends in eu, has the same names with more before the suffix.
+    others = {f"{one.removesuffix(suffix)}{more}-{suffix}" for one in served for more in ("prod", "x", "a-b", "dlq-1")}
+    assert {one for one in others if is_served(one)} == set()
 
 
 # CodeDeploy supports no condition in its trust policy, and those of Lambda and EC2 have no source.
@@ -276,6 +305,18 @@ def test_every_policy_is_known_at_plan(root: Plan) -> None:
     assert unknown == []
 
 
+def test_a_second_region_has_roles_of_its_own(root_plan: Any) -> None:
+    """An account has its roles for all regions together. All other names are the same (docs/decisions/0045)."""
+    first, second = (
+        {role["values"]["name"] for role in resources(root_plan(case), "aws_iam_role")} for case in ("dev", "region")
+    )
+    assert len(first) > 7
+    assert {f"{name}-euw1" for name in first} <= second
+    assert max(map(len, second)) <= 64, "IAM takes 64 characters"
+    longest = f"payment-webhook-{'e' * 20}-{'s' * 20}-usgw1"
+    assert len(longest) <= 64
+
+
 def test_everything_at_rest_is_encrypted_with_our_keys(environment: str, root: Plan) -> None:
     keyed = {
         "aws_sqs_queue": "kms_master_key_id",
@@ -299,7 +340,7 @@ def test_everything_at_rest_is_encrypted_with_our_keys(environment: str, root: P
 def test_log_retention(environment: str, root: Plan) -> None:
     days = {"local": 1, "dev": 14}.get(environment, 365)
     groups = resources(root, "aws_cloudwatch_log_group")
-    assert len(groups) == {"options": 10, WITH_STRIPE: 11}.get(environment, 9)
+    assert len(groups) == {"options": 11, WITH_STRIPE: 11}.get(environment, 9)
     assert {group["values"]["retention_in_days"] for group in groups} == {days}
 
 

@@ -129,7 +129,7 @@ class Worst:
                     return self._read(request["TableName"], request["Key"], request)
                 case "BatchGetItem":
                     return self._read_batch(request["RequestItems"])
-                case "Query":
+                case "Query" | "Scan":
                     request = request | {"Limit": min(request.get("Limit", self.PAGE), self.PAGE)}
                 case "DeleteTable":
                     self._before.clear()

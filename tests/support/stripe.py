@@ -134,10 +134,9 @@ class StripeStack:
         assert answer["statusCode"] == 202
         self.run()
 
-    def refund(self) -> Any:
-        event = api_event(
-            {"refund_id": "r1"}, resource="/payments/{transaction_id}/refunds", path={"transaction_id": "order-1"}
-        )
+    def refund(self, refund_id: str = "r1", amount: str | None = None) -> Any:
+        body = {"refund_id": refund_id} | ({"amount": amount} if amount else {})
+        event = api_event(body, resource="/payments/{transaction_id}/refunds", path={"transaction_id": "order-1"})
         answer: Any = refunder.handler(event, Context())  # type: ignore[arg-type]
         self.run()
         return answer["statusCode"]
@@ -149,8 +148,9 @@ class StripeStack:
         answer: Any = stripe_webhook.handler(posted, Context())  # type: ignore[arg-type]
         return json.loads(answer["body"]).get("came", answer["statusCode"])
 
-    def reconcile(self) -> dict[str, int]:
-        counts: dict[str, int] = reconciler.handler({}, Context())  # type: ignore[arg-type]
+    def reconcile(self, *transaction_ids: str) -> dict[str, int]:
+        asked = {"transaction_ids": list(transaction_ids)} if transaction_ids else {}
+        counts: dict[str, int] = reconciler.handler(asked, Context())  # type: ignore[arg-type]
         self.run()
         return counts
 

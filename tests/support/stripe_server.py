@@ -186,6 +186,9 @@ class FakeStripe:
     def finish_refund(self, refund_id: str, status: str, reason: str | None = None) -> dict[str, Any]:
         with self._lock:
             refund = self.refunds[refund_id]
+            if (refund["status"], status) == ("succeeded", "failed"):
+                # The money is back in the balance, on the day on which that is known.
+                self._book("refund_failure", refund)
             refund |= {"status": status, "failure_reason": reason}
             return self._event("refund.failed" if status == "failed" else "refund.updated", refund)
 
@@ -433,13 +436,13 @@ class FakeStripe:
         }
 
     def _book(self, kind: str, source: dict[str, Any]) -> None:
-        sign = 1 if kind == "charge" else -1
+        sign = -1 if kind == "refund" else 1
         # Paid out in another currency than the charge's, so the two amounts cannot be compared.
         entry = {
             "id": self._id("txn"),
             "object": "balance_transaction",
             "amount": sign * (source["amount"] * 3 // 2 + 1),
-            "created": source["created"],
+            "created": int(self.now()),
             "currency": "chf",
             "source": source,
             "type": kind,

@@ -24,18 +24,30 @@ from moto.dynamodb.models import DynamoDBBackend
 from ops.restoring import marked
 from payments.domain.errors import UnavailableError
 from payments.domain.lifecycle import OPEN
-from payments.gateways.port import Approved, Charge, Declined, Outcome, RateLimited, Refund, Unknown
+from payments.gateways.port import (
+    Approved,
+    Charge,
+    Declined,
+    Outcome,
+    RateLimited,
+    Refund,
+    RefundReported,
+    Unknown,
+    metadata_of,
+)
 from payments.handlers import notifier, processor, reconciler, refunder, relay, validator
 from payments.runtime import queue_batch
 from payments.runtime.queues import QueueSender
 from payments.runtime.topic import TopicPublisher
-from payments.table.indexes import OpenIndex
+from payments.table.indexes import GatewayIndex, OpenIndex
 from payments.table.store import Table
 from payments.usecases import reconcile as reconciling
 from payments.usecases.announce import Announcer
 from payments.usecases.charge import Charging
+from payments.usecases.hear import Hearing
 from payments.usecases.reconcile import Reconciler
 from payments.usecases.relay import Relay
+from payments.usecases.settle import Settling
 from tests.support.aws import Context, api_event
 
 if TYPE_CHECKING:
@@ -44,6 +56,7 @@ if TYPE_CHECKING:
     import pytest
 
 TABLE = "payments"
+SCOPE = "test"
 MAX_RECEIVE_COUNT = 3
 GATEWAY_FORGETS = timedelta(hours=24)
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -168,6 +181,32 @@ class FakeGateway:
         self.books.append(entry)
         return outcome
 
+    def send_back(self, entry: WorldEntry) -> list[RefundReported]:
+        """The customer's bank sends a refund back. Return what the gateway reports of the refund, in order.
+
+        Its key still has the first answer.
+        """
+        refund, outcome = entry.request, entry.outcome
+        assert isinstance(refund, Refund)
+        assert isinstance(outcome, Approved)
+        failed = Declined("sent_back", outcome.reference)
+        self.books[self.books.index(entry)] = WorldEntry(refund, entry.at, failed)
+        metadata = metadata_of(refund, SCOPE)
+        return [
+            RefundReported("event", outcome.reference, metadata, refund.money, reported)
+            for reported in (outcome, failed)
+        ]
+
+    def sent_back(self, transaction_id: str) -> set[str]:
+        """The refunds of a payment that a bank has sent back."""
+        return {
+            one.request.refund_id
+            for one in self.books
+            if isinstance(one.request, Refund)
+            and one.request.transaction_id == transaction_id
+            and one.outcome == Declined("sent_back", getattr(one.outcome, "reference", None))
+        }
+
     def _left(self, refund: Refund) -> int:
         charged = sum(one.request.money.minor for one in self.approved(Charge, refund.transaction_id))
         return charged - sum(one.request.money.minor for one in self.approved(Refund, refund.transaction_id))
@@ -198,6 +237,8 @@ class World:
         self.queues = {"p": WorldQueue(), "n": WorldQueue()}
         self.announced: list[dict[str, Any]] = []
         self.gateway = FakeGateway(self)
+        # What the gateway has reported and nobody has taken.
+        self.reports: list[RefundReported] = []
         self.answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         self.faults: Counter[str] = Counter()
         self.contexts: dict[int, WorldTask] = {}
@@ -223,6 +264,8 @@ class World:
     def _wire(self, patch: pytest.MonkeyPatch) -> None:
         table = Table(self, TABLE)
         charging = Charging(table, self.gateway, self.now)
+        charges = GatewayIndex(self, TABLE, "gateway-index")
+        self._hearing = Hearing(table, charges, Settling(table, self.now), SCOPE, self.now)
         patch.setattr(queue_batch, "ThreadPoolExecutor", Inline)
         patch.setattr(reconciling, "ThreadPoolExecutor", Inline)
         patch.setattr(validator, "wired", lambda: (table, "USD", {}))
@@ -490,6 +533,17 @@ class World:
 
         return self.start("reconcile", call, skew)
 
+    def hear(self, report: RefundReported) -> WorldTask:
+        """The gateway reports something, until it is taken."""
+
+        def call() -> None:
+            with suppress(UnavailableError):
+                self._hearing.hear(report)
+                if report in self.reports:
+                    self.reports.remove(report)
+
+        return self.start("hear", call)
+
     def send_poison(self, body: str) -> None:
         """Somebody puts a message that is not ours on the processor's queue."""
         self.queues["p"].messages.append(WorldMessage(next(self._numbers), body))
@@ -515,6 +569,10 @@ class World:
                 self.relay(10)
                 self.finish_tasks()
                 assert len(self.stream) < before or self.stream[0]["eventName"] == "REMOVE", "the relay is stuck"
+                continue
+            if self.reports:
+                self.hear(self.reports[-1])
+                self.finish_tasks()
                 continue
             waiting = [(name, queue) for name, queue in self.queues.items() if queue.messages]
             if not waiting:

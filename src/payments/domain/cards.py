@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ _NAMED_SEPARATING = re.compile(r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MI
 _PROLONGED = "PROLONGED SOUND MARK"
 
 _LENGTHS = range(13, 20)
+
+# The number of groups that are searched together: more than a card number has digits. Without a limit, a long text
+# would need so much memory that this alone would make it slow.
+_BLOCK = 1024
 
 # Rarely needed, so compiled at the first use. The number of digits in each group on a card: fours with a rest, American
 # Express, Diners Club.
@@ -95,7 +99,8 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
         text = _BEYOND_ASCII.sub(lambda match: _to_ascii(match[0]), text)
     for chain in _CHAIN.finditer(text):
         if chain.end() - chain.start() >= _LENGTHS.start:
-            yield from _in_chain(text, [group.span() for group in _GROUP.finditer(text, *chain.span())])
+            for groups, own in _blocks(_GROUP.finditer(text, *chain.span())):
+                yield from _in_block(groups, own)
 
 
 @lru_cache(maxsize=1024)
@@ -112,27 +117,41 @@ def _to_ascii(character: str) -> str:
     return " " if named or category.startswith(_SEPARATING) else "x"
 
 
-def _in_chain(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of card numbers among groups that are close together."""
-    digits = "".join([text[start:end] for start, end in groups])
+def _blocks(groups: Iterator[re.Match[str]]) -> Iterator[tuple[list[re.Match[str]], int]]:
+    """Yield the groups of a chain in blocks, each with the number of groups that are its own.
+
+    The others belong to the next block, but a number that starts in this one may need them. At most two blocks are in
+    memory, for a text of any length.
+    """
+    block = list(islice(groups, _BLOCK))
+    while block:
+        following = list(islice(groups, _BLOCK))
+        yield block + following[: _LENGTHS.stop - 2], len(block)
+        block = following
+
+
+def _in_block(groups: list[re.Match[str]], own: int) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of the card numbers that begin in one of the block's own groups."""
+    written = [group[0] for group in groups]
+    digits = "".join(written)
     if len(digits) < _LENGTHS.start:
         return
     sums = _luhn_sums(digits)
-    sizes = [end - start for start, end in groups]
+    sizes = list(map(len, written))
     # The number of digits before each group, and before the end.
     before = list(accumulate(sizes, initial=0))
-    for first, last in _candidates(before):
+    for first, last in _candidates(before, own):
         begin, end = before[first], before[last]
         # The last digit is not doubled, so the parity of the end decides which digits are.
         total = sums[end % 2]
         if total[begin] == total[end] and _counts(digits[begin:end], sizes[first:last]):
-            yield groups[first][0], groups[last - 1][1]
+            yield groups[first].start(), groups[last - 1].end()
 
 
-def _candidates(before: list[int]) -> Iterator[tuple[int, int]]:
+def _candidates(before: list[int], own: int) -> Iterator[tuple[int, int]]:
     """Yield the runs of groups, as slices, that have as many digits as a card number."""
     shortest, longest = _LENGTHS.start, _LENGTHS.stop - 1
-    for first, begin in enumerate(before):
+    for first, begin in enumerate(before[:own]):
         # Each group has at least one digit.
         near = min(first + longest + 1, len(before))
         low = bisect_left(before, begin + shortest, first, near)

@@ -18,11 +18,14 @@ class Change(Struct, frozen=True):
     restored: bool = False
 
 
-class UnreadableRecord(Struct, frozen=True):
-    """A record that holds no payment: the reason, and what an operator needs to find it."""
+class DeadLetter(Struct, frozen=True):
+    """Something that no retry can relay: a record that holds no payment, or a message refused for its content.
+
+    It says why, and what an operator needs to find it. A message has no ``stream`` and no ``sequence_number``.
+    """
 
     reason: str
     event: str
-    stream: str
-    sequence_number: str
     transaction_id: str
+    stream: str = ""
+    sequence_number: str = ""

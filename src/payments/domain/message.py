@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, cast
 
 from msgspec import Struct
 
@@ -35,9 +35,17 @@ class Message(Struct, frozen=True):
         """
         return self.payment.trace if self.refund_id is None else self.payment.refunds[self.refund_id].trace
 
-    def named(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         """Return the message's fields for the log."""
         return {"transaction_id": self.payment.transaction_id, "refund_id": self.refund_id, "event": self.event}
+
+
+class Sent(NamedTuple):
+    """The result of sending a message: the reason if its queue refused it, and whether a retry is pointless."""
+
+    message: Message
+    reason: str = ""
+    for_good: bool = False
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -51,6 +59,15 @@ class Task(Struct, frozen=True, kw_only=True):
     transaction_id: Id
     refund_id: Id | None = None
 
-    def named(self) -> dict[str, Any]:
+    @classmethod
+    def of(cls, message: Message) -> Task:
+        """Return the task of a message whose event is one of WORK."""
+        return cls(
+            event=cast("Work", message.event),
+            transaction_id=message.payment.transaction_id,
+            refund_id=message.refund_id,
+        )
+
+    def log_fields(self) -> dict[str, Any]:
         """Return the task's fields for the log."""
         return {"transaction_id": self.transaction_id, "refund_id": self.refund_id, "event": self.event}

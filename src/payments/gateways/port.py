@@ -29,10 +29,11 @@ class Declined(Struct, frozen=True):
     """The gateway has refused and can no longer move money under this key; ``code`` is the reason, a stable term.
 
     A gateway whose customers may try again after a refusal cancels the charge first, and returns this only when the
-    cancellation is certain.
+    cancellation is certain. ``reference`` is the gateway's id of a refund that failed, if it has created one.
     """
 
     code: str
+    reference: str | None = None
 
 
 class Pending(Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from payments.domain.clock import now
 from payments.runtime import client, queue_batch, settings
 from payments.runtime.handler import function, wire_once
-from payments.webhooks.delivery import Deliverer, RetryQueue, named
+from payments.webhooks.delivery import Deliverer, RetryQueue, log_fields
 from payments.webhooks.endpoint import Endpoint
 from payments.webhooks.secret import EndpointSecret
 
@@ -44,4 +44,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def skip(delivery: Delivery) -> None:
         """Do nothing: the message is delivered again after the queue's own visibility time-out."""
 
-    return queue_batch.work(event, context, queue_batch.Worker(deliver, skip, named), seconds=seconds + ASIDE_SECONDS)
+    worker = queue_batch.Worker(deliver, skip, log_fields)
+    return queue_batch.work(event, context, worker, seconds=seconds + ASIDE_SECONDS)

@@ -40,9 +40,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             messages, in_time=lambda: context.get_remaining_time_in_millis() > PUBLISH_SECONDS * 1000
         )
     for message_id, reason in failures.items():
-        named = messages[message_id].named() if message_id in messages else {}
-        logger.warning("not announced", message_id=message_id, reason=reason, **named)
+        fields = messages[message_id].log_fields() if message_id in messages else {}
+        logger.warning("not announced", message_id=message_id, reason=reason, **fields)
     for message_id in messages.keys() - failures.keys():
         measure("Announced")
-        logger.info("announced", **messages[message_id].named())
+        logger.info("announced", **messages[message_id].log_fields())
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}

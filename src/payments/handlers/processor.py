@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         except RetryError:
             raise
         except NotStoredError as error:
-            logger.error("not stored", **task.named(), reason=str(error))
+            logger.error("not stored", **task.log_fields(), reason=str(error))
             raise
         except Exception as error:
             # An unforeseen error: after the last delivery the payment is at least recorded as unknown.
@@ -64,19 +64,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def is_last(delivery: Delivery) -> bool:
         return delivery.receive_count >= most
 
-    return queue_batch.work(event, context, queue_batch.Worker(charge, skip, _named), seconds=CHARGE_SECONDS)
+    return queue_batch.work(event, context, queue_batch.Worker(charge, skip, _log_fields), seconds=CHARGE_SECONDS)
 
 
 def _named_in(event: dict[str, Any]) -> Iterator[str]:
     """Yield the ids of the payments that a batch names; an unreadable record fails later, alone."""
     for record in event["Records"]:
-        named = _named(str(record.get("body")))
-        if named:
-            yield named["transaction_id"]
+        fields = _log_fields(str(record.get("body")))
+        if fields:
+            yield fields["transaction_id"]
 
 
-def _named(body: str) -> dict[str, Any]:
+def _log_fields(body: str) -> dict[str, Any]:
     try:
-        return decode_task(body).named()
+        return decode_task(body).log_fields()
     except PoisonError:
         return {}

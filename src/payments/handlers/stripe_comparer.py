@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from payments.domain.clock import now, timestamp
-from payments.gateways.stripe.wiring import create_gateway
+from payments.gateways.stripe import create_gateway
 from payments.runtime import client, settings
 from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure, measure_kind
@@ -59,9 +59,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Raises ValueError if the day is not one that has begun, and UnfinishedError if a part was not compared or announced.
     """
     day = _day(event)
-    payments, topic = wired()
+    stored, topic = wired()
     source = settings.text("EVENT_SOURCE")
-    comparison = Comparison(payments, books(), scope=settings.text("ENVIRONMENT"), clock=now)
+    comparison = Comparison(stored, books(), scope=settings.text("ENVIRONMENT"), clock=now)
     comparison.run(day, in_time=lambda: context.get_remaining_time_in_millis() > _CHUNK_SECONDS * 1000)
     measure("Compared", comparison.counts["compared"])
     for difference in comparison.differences:

@@ -10,8 +10,8 @@ from payments.api.requests import NotJsonError
 from payments.domain.clock import now
 from payments.domain.errors import UnavailableError
 from payments.gateways.port import ReportError
-from payments.gateways.stripe.events import SignatureError, event_of, report_of, verify
-from payments.gateways.stripe.wiring import webhook_secrets
+from payments.gateways.stripe import secret
+from payments.gateways.stripe.events import SignatureError, event_of, report_of, signing_secrets, verify
 from payments.runtime import client, settings
 from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure
@@ -33,7 +33,8 @@ def wired() -> tuple[Hearing, Secret[list[str]]]:
     name = settings.text("TABLE_NAME")
     table = Table(dynamodb, name)
     charges = GatewayIndex(dynamodb, name, settings.text("GATEWAY_INDEX_NAME"))
-    return Hearing(table, charges, Settling(table, now), settings.text("ENVIRONMENT"), now), webhook_secrets()
+    hearing = Hearing(table, charges, Settling(table, now), settings.text("ENVIRONMENT"), now)
+    return hearing, secret(signing_secrets)
 
 
 @function

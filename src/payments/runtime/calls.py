@@ -73,9 +73,14 @@ def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
     return {number: why.get(str(number), "NoAnswer") for number in range(count) if str(number) not in taken}
 
 
+def busy(code: str) -> bool:
+    """Return whether a code means "not now", and not that the request is wrong."""
+    return code in _BUSY
+
+
 def _is_busy(error: ClientError) -> bool:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return error.response["Error"]["Code"] in _BUSY or status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+    return busy(error.response["Error"]["Code"]) or status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Worker(NamedTuple):
     handle: Callable[[Delivery], None]
     skip: Callable[[Delivery], None]
     # From the body; empty if that cannot be read.
-    named: Callable[[str], dict[str, Any]]
+    log_fields: Callable[[str], dict[str, Any]]
 
 
 def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, seconds: float) -> dict[str, Any]:
@@ -112,4 +112,4 @@ class _Batch:
 
     def _log(self, what: str, record: dict[str, Any], error: Exception | None = None) -> None:
         why: dict[str, Any] = {"error": type(error).__name__, "reason": str(error)} if error else {}
-        logger.warning(what, message_id=record["messageId"], **self._worker.named(str(record.get("body"))), **why)
+        logger.warning(what, message_id=record["messageId"], **self._worker.log_fields(str(record.get("body"))), **why)

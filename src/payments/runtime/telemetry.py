@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import threading
@@ -58,7 +59,10 @@ def _masked(value: Any) -> Any:  # noqa: ANN401 - any logged value
 
 _SHORTEST_CARD = 10**12
 
-logger = Logger(json_serializer=_serialize)
+# Lambda reads a line's time only if it is in RFC 3339's format.
+logger = Logger(json_serializer=_serialize, use_rfc3339=True)
+# Powertools prefers the level of Lambda's filter, which stays at INFO so that metrics pass it (docs/observability.md).
+logging.getLogger(logger.name).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper())
 
 metrics = Metrics()
 

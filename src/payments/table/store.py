@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from payments.domain.clock import timestamp
 from payments.domain.errors import UnavailableError
-from payments.domain.lifecycle import OPEN, TRANSITIONS, Status
+from payments.domain.lifecycle import OPEN, REFUND_TRANSITIONS, TRANSITIONS, Status
 from payments.domain.payment import GatewayResult
 from payments.runtime.calls import available
 from payments.table.items import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from payments.domain.lifecycle import Transition
     from payments.domain.payment import DisputeRecord, Payment, RefundRecord
 
 
@@ -139,12 +140,12 @@ class Table:
         at: datetime,
         result: GatewayResult | None = None,
     ) -> bool:
-        """Record one transition of a refund, and the one of its payment that follows; return whether it did.
+        """Record one transition of a refund, and the one of its payment that follows, in one write.
 
-        False means that another transition was first, and nothing changed. Raises UnavailableError if the payment
-        changes too fast to be written.
+        Return whether it was recorded: False means that another transition was first, and nothing changed. Raises
+        UnavailableError if the payment changes too fast to be written.
         """
-        transition, result = TRANSITIONS[event], result or GatewayResult()
+        transition, result = REFUND_TRANSITIONS[event], result or GatewayResult()
         for _ in range(_TRIES):
             payment = self.get(transaction_id)
             refund = payment.refunds.get(refund_id) if payment else None
@@ -154,15 +155,14 @@ class Table:
                 refund,
                 status=transition.reaches,
                 updated_at=timestamp(at),
-                gateway_reference=result.gateway_reference,
+                gateway_reference=result.gateway_reference or refund.gateway_reference,
                 failure_code=result.failure_code,
             )
             update = _Update(at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(changed))
             if result.ask_at is not None:
                 update.open(transaction_id, timestamp(result.ask_at))
-            if transition.reaches is Status.PROCESSED:
-                left = payment.amount_minor - payment.refunded.minor - refund.amount_minor
-                follows = TRANSITIONS["refund_part" if left else "refund_rest"]
+            follows = _of_payment(payment, refund, transition)
+            if follows is not None:
                 update.set(status=follows.reaches).only_from(follows.leaves)
             if transition.reaches not in OPEN and payment.open_refunds == [refund_id]:
                 update.close()
@@ -228,6 +228,17 @@ class Table:
                 raise
             return False
         return True
+
+
+def _of_payment(payment: Payment, refund: RefundRecord, transition: Transition) -> Transition | None:
+    """Return what the transition of a refund does to its payment, or None if it moves no money."""
+    if transition.reaches is Status.PROCESSED:
+        refunded = payment.refunded.minor + refund.amount_minor
+        return TRANSITIONS["refund_part" if refunded < payment.amount_minor else "refund_rest"]
+    if Status.PROCESSED in transition.leaves:
+        refunded = payment.refunded.minor - refund.amount_minor
+        return TRANSITIONS["revert_part" if refunded else "revert_all"]
+    return None
 
 
 class _Update:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments.domain.change import Change, UnreadableRecord
+from payments.domain.change import Change, DeadLetter
 from payments.domain.errors import PoisonError
 from payments.runtime.telemetry import logger
 from payments.table.items import from_item
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from payments.domain.payment import Payment
 
 
-def changes(records: Iterable[dict[str, Any]]) -> Iterator[Change | UnreadableRecord]:
+def changes(records: Iterable[dict[str, Any]]) -> Iterator[Change | DeadLetter]:
     """Yield the change in each record; the removal of an item yields nothing."""
     for record in records:
         try:
             change = change_of(record)
         except PoisonError as error:
-            yield UnreadableRecord(
+            yield DeadLetter(
                 reason=str(error),
                 event=record["eventName"],
                 stream=record.get("eventSourceARN", ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -14,17 +14,10 @@ from payments.domain.payment import Payment
 from payments.runtime.telemetry import logger, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Iterator
 
     from payments.domain.commands import PaymentRequest
-
-
-class StoresPayments(Protocol):
-    """The part of the payments repository that accepting a payment needs."""
-
-    def accept(self, payment: Payment) -> Payment:
-        """Store a payment unless its id is taken, and return the payment that has the id now."""
+    from payments.usecases.ports import Clock, Payments
 
 
 class Accepted(Struct, frozen=True):
@@ -48,9 +41,7 @@ def observed(transaction_id: str) -> Iterator[None]:
         raise
 
 
-def accept_payment(
-    payments: StoresPayments, clock: Callable[[], datetime], request: PaymentRequest, trace: str
-) -> Accepted:
+def accept_payment(payments: Payments, clock: Clock, request: PaymentRequest, trace: str) -> Accepted:
     """Store a payment, or find the one that has its id.
 
     Raises MismatchError if that is a different payment, and UnavailableError if the repository does not answer.

@@ -114,6 +114,6 @@ class Announcer:
                 events[name] = cloud_event(message, self._source), attributes(message)
             except Exception as error:  # noqa: BLE001
                 # The message is retried, and finally goes to the dead-letter queue. Its neighbours continue.
-                logger.error("the event could not be written", error=type(error).__name__, **message.named())
+                logger.error("the event could not be written", error=type(error).__name__, **message.log_fields())
                 failures[name] = type(error).__name__
         return failures | self._publisher.publish(events, in_time=in_time)

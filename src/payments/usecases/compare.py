@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from payments.domain.payment import Payment
     from payments.gateways.port import Booked, Charge, Declined, Pending, Refund
-    from payments.table.indexes import ChargedIndex, GatewayIndex
-    from payments.table.store import Table
+    from payments.usecases.ports import Clock, Payments, PaymentsByCharge, PaymentsByDay
 
 
 # A recent charge may not be recorded yet: the reconciler asks for it after a quarter of an hour.
@@ -102,16 +101,16 @@ class Books(Protocol):
 class StoredPayments(NamedTuple):
     """The payments that are compared with the books, and the indexes that find them."""
 
-    table: Table
-    by_charge: GatewayIndex
-    by_day: ChargedIndex
+    payments: Payments
+    by_charge: PaymentsByCharge
+    by_day: PaymentsByDay
 
 
 class Comparison:
     """Compares for one stack, which ``scope`` names; ``clock`` returns the time."""
 
-    def __init__(self, payments: StoredPayments, books: Books, *, scope: str, clock: Callable[[], datetime]) -> None:
-        self._payments = payments
+    def __init__(self, stored: StoredPayments, books: Books, *, scope: str, clock: Clock) -> None:
+        self._stored = stored
         self._books = books
         self._scope = scope
         self._clock = clock
@@ -133,7 +132,7 @@ class Comparison:
             return self._entry(entry)
 
         self._each(self._books.booked(since, since + timedelta(days=1)), of_books, in_time)
-        self._each((one for one in self._payments.by_day.on(day.isoformat()) if one not in seen), self._absent, in_time)
+        self._each((one for one in self._stored.by_day.on(day.isoformat()) if one not in seen), self._absent, in_time)
 
     def _each(
         self, things: Iterable[Any], compare: Callable[[Any], Difference | None], in_time: Callable[[], bool]
@@ -161,7 +160,7 @@ class Comparison:
         transaction_id = transaction_of(entry.metadata, self._scope)
         if transaction_id is None:
             return self._by_hand(entry) if entry.refund else None
-        payment = self._payments.table.get(transaction_id)
+        payment = self._stored.payments.get(transaction_id)
         if entry.refund:
             return self._refund(entry, payment, transaction_id)
         if payment is None:
@@ -200,11 +199,11 @@ class Comparison:
 
     def _by_hand(self, entry: Booked) -> Difference | None:
         """Find the payment of a refund that lacks our metadata: someone made it at the gateway."""
-        transaction_id = self._payments.by_charge.find(entry.charge_reference)
+        transaction_id = self._stored.by_charge.find(entry.charge_reference)
         return _difference(DifferenceKind.REFUND_BY_HAND, transaction_id, entry) if transaction_id else None
 
     def _absent(self, transaction_id: str) -> Difference | None:
-        payment = self._payments.table.get(transaction_id)
+        payment = self._stored.payments.get(transaction_id)
         if payment is None or payment.status not in _CHARGED:
             return None
         try:

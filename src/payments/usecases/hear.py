@@ -31,13 +31,9 @@ from payments.gateways.port import (
 from payments.runtime.telemetry import logger, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     from payments.domain.payment import Payment, RefundRecord
     from payments.gateways.port import Report
-    from payments.table.indexes import GatewayIndex
-    from payments.table.store import Table
+    from payments.usecases.ports import Clock, Payments, PaymentsByCharge
     from payments.usecases.settle import Settling
 
 
@@ -54,13 +50,13 @@ class Hearing:
 
     def __init__(
         self,
-        table: Table,
-        charges: GatewayIndex,
+        payments: Payments,
+        charges: PaymentsByCharge,
         settling: Settling,
         scope: str,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
-        self._table = table
+        self._payments = payments
         self._charges = charges
         self._settling = settling
         self._scope = scope
@@ -86,15 +82,18 @@ class Hearing:
         transaction_id = transaction_of(report.metadata, self._scope)
         if transaction_id is None:
             return "not ours"
-        payment = self._table.get(transaction_id)
+        payment = self._payments.get(transaction_id)
         if payment is None:
             return _unknown(transaction_id)
         contradiction = _contradiction(payment, payment, report)
         if contradiction:
             return _contradicted(payment, contradiction)
-        if isinstance(report.outcome, Approved) and payment.gateway_reference in {None, report.reference}:
-            self._settling.settle(payment, None, report.outcome)
-            return "settled"
+        if isinstance(report.outcome, Approved):
+            if payment.gateway_reference in {None, report.reference}:
+                self._settling.settle(payment, None, report.outcome)
+                return "settled"
+            # Another charge of the payment was faster than the one that it waits for, which must now be canceled.
+            return self._ask_again(payment)
         return self._hint(payment, report)
 
     def _hint(self, payment: Payment, report: ChargeReported) -> str:
@@ -113,8 +112,11 @@ class Hearing:
             return "settled"
         if isinstance(outcome, Pending) and outcome.next_action and outcome.next_action == payment.next_action:
             return "late"
-        # The processor asks the gateway for the current state, and cancels a failed charge.
-        if not self._table.redrive(payment, self._clock()):
+        return self._ask_again(payment)
+
+    def _ask_again(self, payment: Payment) -> str:
+        """Have the processor ask the gateway for the current state, and cancel a charge that must no longer happen."""
+        if not self._payments.redrive(payment, self._clock()):
             raise UnavailableError("the payment has changed meanwhile")
         return "asked"
 
@@ -125,7 +127,7 @@ class Hearing:
             measure("ForeignRefund")
             logger.warning("a refund that was not requested here", event_id=report.event_id)
             return "not ours"
-        payment = self._table.get(transaction_id)
+        payment = self._payments.get(transaction_id)
         refund = payment.refunds.get(refund_id) if payment and REFUND_ID.fullmatch(refund_id) else None
         if payment is None or refund is None:
             return _unknown(transaction_id)
@@ -142,7 +144,7 @@ class Hearing:
     def _dispute(self, report: DisputeReported) -> str:
         reference = report.charge_reference
         transaction_id = self._charges.find(reference) if reference else None
-        payment = self._table.get(transaction_id) if transaction_id else None
+        payment = self._payments.get(transaction_id) if transaction_id else None
         if payment is None:
             return self._stray_dispute(report)
         disputed = report.money
@@ -161,7 +163,7 @@ class Hearing:
             closed=report.closed,
         )
         # The relay counts it from the table's stream, since the answer to this write may be lost.
-        recorded = self._table.record_dispute(payment.transaction_id, report.dispute_id, dispute, at)
+        recorded = self._payments.record_dispute(payment.transaction_id, report.dispute_id, dispute, at)
         return "noted" if recorded else "late"
 
     def _stray_dispute(self, report: DisputeReported) -> str:
@@ -186,7 +188,8 @@ def _contradiction(
     """Return how a report contradicts the record of a payment, or of its refund; None if it does not."""
     if report.money != Money(recorded.amount_minor, payment.currency):
         return "the gateway reports another amount"
-    if isinstance(report.outcome, Approved) and recorded.gateway_reference not in {None, report.reference}:
+    other = recorded.gateway_reference not in {None, report.reference}
+    if isinstance(report.outcome, Approved) and other and recorded.status not in OPEN:
         return "the gateway has moved the money twice"
     return None
 

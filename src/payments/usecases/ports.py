@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from payments.domain.change import UnreadableRecord
-    from payments.domain.message import Message
-    from payments.domain.payment import GatewayResult, Payment
+    from payments.domain.change import DeadLetter
+    from payments.domain.message import Message, Sent
+    from payments.domain.payment import DisputeRecord, GatewayResult, Payment, RefundRecord
 
 
 class Clock(Protocol):
@@ -33,6 +33,9 @@ class PaymentBatch(Protocol):
 class Payments(Protocol):
     """The stored payments. Each method raises UnavailableError if the store does not answer."""
 
+    def accept(self, payment: Payment) -> Payment:
+        """Store a payment unless its id is taken, and return the payment that has the id now."""
+
     def get(self, transaction_id: str) -> Payment | None:
         """Return a payment as it is now, or None."""
 
@@ -47,6 +50,12 @@ class Payments(Protocol):
     ) -> bool:
         """Record one transition of a refund, and the one of its payment that follows; return False as above."""
 
+    def add_refund(self, payment: Payment, refund_id: str, refund: RefundRecord) -> bool:
+        """Add a refund to a payment that has not changed since it was read; return whether it was added."""
+
+    def record_dispute(self, transaction_id: str, dispute_id: str, dispute: DisputeRecord, at: datetime) -> bool:
+        """Record the gateway's report on a dispute; return whether it was new."""
+
     def redrive(self, payment: Payment, at: datetime) -> bool:
         """Send an open payment through the queue again; return whether it was sent."""
 
@@ -54,18 +63,31 @@ class Payments(Protocol):
         """Remove a final payment from the index of open payments; return whether it was there."""
 
 
+class PaymentsByCharge(Protocol):
+    """Finds a payment by the gateway's reference to its charge."""
+
+    def find(self, reference: str) -> str | None:
+        """Return the payment's id, or None. Raises UnavailableError if the store does not answer."""
+
+
+class PaymentsByDay(Protocol):
+    """Finds the payments that were charged on a day, in UTC."""
+
+    def on(self, day: str) -> Iterator[str]:
+        """Yield the payments' ids. Raises UnavailableError if the store does not answer."""
+
+
 class Queues(Protocol):
     """The queues that the relay sends messages to."""
 
-    def send(self, messages: Sequence[Message]) -> Iterator[tuple[Message, str]]:
-        """Send messages: tasks to the processor and outcomes to the notifier.
+    def send(self, messages: Sequence[Message]) -> Iterator[Sent]:
+        """Send messages, tasks to the processor and outcomes to the notifier, and yield the result of each.
 
-        Yields each message when it is answered, with the reason if it was refused, or an empty one if it was accepted.
         A refused message does not hold up any other, on either queue.
         """
 
-    def reject(self, records: Sequence[UnreadableRecord]) -> Iterator[str]:
-        """Set unreadable records aside for an operator, and yield for each the reason if that failed."""
+    def reject(self, letters: Sequence[DeadLetter]) -> Iterator[str]:
+        """Set letters aside for an operator, and yield for each the reason if that failed, or an empty one."""
 
 
 class Publisher(Protocol):

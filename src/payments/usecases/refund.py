@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,30 +22,18 @@ from payments.runtime.telemetry import logger, measure
 from payments.usecases.accept import Accepted, observed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     from payments.domain.commands import RefundRequest
     from payments.domain.money import Money
     from payments.domain.payment import Payment
+    from payments.usecases.ports import Clock, Payments
 
 
 # If several requests refund the same payment at once, one of them succeeds in each round.
 _ROUNDS = 10
 
 
-class StoresRefunds(Protocol):
-    """The part of the payments repository that accepting a refund needs."""
-
-    def get(self, transaction_id: str) -> Payment | None:
-        """Return a payment as it is now, or None."""
-
-    def add_refund(self, payment: Payment, refund_id: str, refund: RefundRecord) -> bool:
-        """Add a refund to a payment that has not changed since it was read; return whether it was added."""
-
-
 def accept_refund(
-    payments: StoresRefunds, clock: Callable[[], datetime], transaction_id: str, request: RefundRequest, trace: str
+    payments: Payments, clock: Clock, transaction_id: str, request: RefundRequest, trace: str
 ) -> Accepted:
     """Add a refund to its payment, or find the one that has its id.
 
@@ -63,7 +51,7 @@ def accept_refund(
     return accepted
 
 
-def _accept(payments: StoresRefunds, moment: str, transaction_id: str, request: RefundRequest, trace: str) -> Accepted:
+def _accept(payments: Payments, moment: str, transaction_id: str, request: RefundRequest, trace: str) -> Accepted:
     if not TRANSACTION_ID.fullmatch(transaction_id):
         raise NoPaymentError
     # The payment is read, and written on the condition that it has not changed since: so the remainder cannot change

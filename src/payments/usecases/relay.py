@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from payments.domain.change import Change, UnreadableRecord
+from payments.domain.change import Change, DeadLetter
 from payments.domain.lifecycle import OPEN, Status
 from payments.domain.message import WORK, Message
 from payments.runtime.telemetry import logger, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from payments.domain.payment import Payment
     from payments.usecases.ports import Queues
@@ -41,9 +41,9 @@ def messages_of(change: Change) -> list[Message]:
 
 
 def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> list[Message]:
-    # If a refund changes its payment's status, the refund is announced, not the payment.
+    # Once the charge is final, only refunds change the status, and each of them is announced itself.
     asked = new.next_action != "" and old is not None and old.next_action != new.next_action
-    news = old is None or old.status != new.status
+    news = old is None or (old.status in OPEN and old.status != new.status)
     if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
         return [_message(new, "payment.validated" if again and new.status in OPEN else f"payment.{new.status}")]
     return []
@@ -53,8 +53,8 @@ def _of_refunds(new: Payment, old: Payment | None, *, again: bool) -> list[Messa
     messages = []
     for refund_id, refund in new.refunds.items():
         before = old.refunds.get(refund_id) if old else None
-        if before is None or before.status != refund.status or (again and refund.status in OPEN):
-            open_again = again and refund.status in OPEN
+        open_again = again and refund.status in OPEN
+        if open_again or before is None or before.status != refund.status:
             messages.append(_message(new, _REFUND_VALIDATED if open_again else _OF_A_REFUND[refund.status], refund_id))
     return messages
 
@@ -88,37 +88,46 @@ _OF_A_REFUND = {
 
 
 class Relay:
-    """Sends messages to the processor and the notifier, and sets aside the records that hold no payment."""
+    """Sends messages to the processor and the notifier, and sets aside what no retry can relay."""
 
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
 
-    def send(self, changes: Iterable[Change | UnreadableRecord]) -> int:
+    def send(self, changes: Iterable[Change | DeadLetter]) -> int:
         """Send the messages for the changes and return their number.
 
-        Raises RelayError if a message was not accepted: a partial result alone would be lost on a stream whose
-        mapping ignores it.
+        Raises RelayError if a message was not accepted: a partial result alone would be lost on a stream whose mapping
+        ignores it.
         """
         messages: list[Message] = []
-        unreadable: list[UnreadableRecord] = []
+        # A stream waits for its oldest record: no retry fixes these, and all later ones would wait a day.
+        letters: list[DeadLetter] = []
         for change in changes:
             if isinstance(change, Change):
                 messages += messages_of(change)
             else:
-                # A stream waits for its oldest record: no retry fixes this one, and all later ones would wait a day.
                 logger.error("no payment", sequence_number=change.sequence_number, reason=change.reason)
-                unreadable.append(change)
-        failures = [reason for reason in (*self._send(messages), *self._queues.reject(unreadable)) if reason]
+                letters.append(change)
+        total = len(messages) + len(letters)
+        failures: list[str] = []
+        for sent in self._queues.send(messages):
+            if sent.for_good:
+                logger.error("refused for its content", reason=sent.reason, **sent.message.log_fields())
+                name = sent.message.payment.transaction_id
+                letters.append(DeadLetter(sent.reason, sent.message.event, name))
+            elif sent.reason:
+                failures.append(sent.reason)
+            else:
+                _tell(sent.message)
+        failures += filter(None, self._queues.reject(letters))
         if failures:
             raise RelayError(f"{len(failures)} records were not relayed: {sorted(set(failures))}")
-        return len(messages) + len(unreadable)
+        return total
 
-    def _send(self, messages: list[Message]) -> Iterator[str]:
-        for message, reason in self._queues.send(messages):
-            if not reason:
-                logger.info("relayed", **message.named())
-                if message.event == "payment.disputed":
-                    # Counted here and not at the write: a failure here is retried, but the write is not repeated.
-                    measure("Disputed")
-                    logger.warning("a charge is disputed", **message.named())
-            yield reason
+
+def _tell(message: Message) -> None:
+    logger.info("relayed", **message.log_fields())
+    if message.event == "payment.disputed":
+        # Counted here and not at the write: a failure here is retried, but the write is not repeated.
+        measure("Disputed")
+        logger.warning("a charge is disputed", **message.log_fields())

@@ -178,7 +178,7 @@ class _Event(Struct, frozen=True):
     # The payment's id.
     subject: str = ""
 
-    def named(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         """Return the event's fields for the log."""
         return {"webhook_id": self.id, "transaction_id": self.subject}
 
@@ -210,7 +210,7 @@ class Deliverer:
             age = (self._clock() - sent).total_seconds()
             seconds = self._queue.delay(deliveries, age, getattr(error, "retry_after", 0))
             self._queue.postpone(receipt, seconds)
-            logger.info("postponed", deliveries=deliveries, seconds=seconds, **named(body))
+            logger.info("postponed", deliveries=deliveries, seconds=seconds, **log_fields(body))
             raise
 
     def _deliver(self, body: str, deliveries: int) -> None:
@@ -235,7 +235,7 @@ class Deliverer:
             raise
         self._breaker.succeeded()
         measure("WebhookDelivered")
-        logger.info("delivered", status=status, deliveries=deliveries, **event.named())
+        logger.info("delivered", status=status, deliveries=deliveries, **event.log_fields())
 
     def _post(self, headers: dict[str, str], body: str) -> int:
         status, retry_after = post(self._endpoint, headers, body.encode(), self._trust)
@@ -257,10 +257,10 @@ class Deliverer:
             logger.error("the endpoint answered 410 and is switched off")
 
 
-def named(body: str) -> dict[str, Any]:
+def log_fields(body: str) -> dict[str, Any]:
     """Return an announcement's fields for the log; none if the message is not ours."""
     try:
-        return _event(body).named()
+        return _event(body).log_fields()
     except PoisonError:
         return {}
 

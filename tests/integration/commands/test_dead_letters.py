@@ -260,6 +260,28 @@ def test_a_letter_whose_records_the_relay_refuses_stays(stack: FakeStack) -> Non
     assert messages_of(sent["Records"][0])[0].event == "payment.validated"
 
 
+@pytest.mark.parametrize("refused_again", [False, True])
+def test_a_message_that_its_queue_refused_goes_on_or_says_why_not(stack: FakeStack, refused_again: bool) -> None:
+    body = {"transaction_id": "order-1", "sequence_number": "", "event": "payment.processed", "stream": ""}
+    letter = message(1, json.dumps(body | {"reason": "InvalidMessageContents"}))
+    sqs = FakeQueue([letter])
+    made, _ = post(stack, sqs)
+    told = Letter.of(letter).summary()
+    assert (told["event"], told["detail"]) == ("payment.processed", "InvalidMessageContents")
+    stack.dynamodb.get_item.return_value = {"Item": to_item(payment(status="processed", version=2))}
+
+    def relay(**_: object) -> dict[str, Any]:
+        if refused_again:
+            sqs.messages.append(message(2, letter["Body"]))
+        return {"Payload": io.BytesIO(b"null")}
+
+    stack.functions.invoke.side_effect = relay
+    came = made.redrive_relay(made.queue("relay"), lambda _done, _total: None)
+    assert came == {"sent": int(not refused_again), "kept": int(refused_again), "records": 1}
+    sent = json.loads(stack.functions.invoke.call_args.kwargs["Payload"])
+    assert messages_of(sent["Records"][0])[0].event == "payment.processed"
+
+
 def test_times_in_records_are_sent_as_lambda_sends_them(stack: FakeStack) -> None:
     stack.functions.invoke.return_value = {"Payload": io.BytesIO(b"null")}
     record = {"dynamodb": {"ApproximateCreationDateTime": datetime(2026, 1, 1, tzinfo=UTC)}}

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from itertools import pairwise
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import assume, given
@@ -159,6 +160,21 @@ def test_any_text_can_be_masked(text: str) -> None:
     masked = redact(text)
     assert has_card(text) == (masked != text)
     assert redact(masked) == masked
+
+
+@given(
+    st.lists(st.sampled_from([*ISSUED, *map(" ".join, ISSUED), "4", "0", "4242", "x"]), max_size=40).map(" ".join),
+    st.integers(18, 40),
+)
+def test_a_long_text_is_searched_in_blocks_and_no_card_falls_between_them(text: str, block: int) -> None:
+    whole = redact(text)
+    with patch.object(cards_module, "_BLOCK", block):
+        assert redact(text) == whole
+
+
+@pytest.mark.parametrize("before", range(cards_module._BLOCK - 20, cards_module._BLOCK + 2))  # noqa: SLF001 - its edge
+def test_the_longest_card_is_found_across_two_blocks(before: int) -> None:
+    assert has_card("0 " * before + " ".join("4000000000000000006"))
 
 
 @pytest.mark.parametrize("digit", "0123456789")

@@ -135,14 +135,57 @@ def refusal(code: str) -> ClientError:
 
 
 def test_a_call_that_is_refused_for_one_message_holds_up_no_other() -> None:
-    queues = RefusingQueues(refusal("InvalidMessageContents"), text='"t4"')
+    queues = RefusingQueues(refusal("InvalidMessageContents"), text='"t4"}')
     ids = [f"t{number}" for number in range(10)]
     records = [stream_record(payment(transaction_id=one)) for one in ids]
     records.append(stream_record(payment(status="processed", version=2), payment()))
-    with pytest.raises(RelayError, match=r"1 records were not relayed: \['InvalidMessageContents'\]"):
-        send(queues, [*records, {"eventName": "INSERT", "dynamodb": {"NewImage": {}}}])
+    # The batch is not retried for any of these.
+    assert send(queues, [*records, {"eventName": "INSERT", "dynamodb": {"NewImage": {}}}]) == 12
     assert [json.loads(body)["transaction_id"] for body in queues.sent["p"]] == [one for one in ids if one != "t4"]
-    assert {queue: len(sent) for queue, sent in queues.sent.items()} == {"p": 9, "n": 1, "dead": 1}
+    assert {queue: len(sent) for queue, sent in queues.sent.items()} == {"p": 9, "n": 1, "dead": 2}
+    refused = json.loads(queues.sent["dead"][-1])
+    told = ("t4", "payment.validated", "InvalidMessageContents", "")
+    assert (refused["transaction_id"], refused["event"], refused["reason"], refused["sequence_number"]) == told
+
+
+class Faulting(FakeQueues):
+    """An SQS that refuses one entry of each batch to the processor, and says whose fault it is."""
+
+    def __init__(self, code: str, *, sender: bool) -> None:
+        super().__init__()
+        self.failure = {"Id": "1", "Code": code, "SenderFault": sender}
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        if QueueUrl != "p":
+            return super().send_message_batch(QueueUrl, Entries)
+        taken = [entry for entry in Entries if entry["Id"] != "1"]
+        return super().send_message_batch(QueueUrl, taken) | {"Failed": [self.failure]}
+
+
+def test_an_entry_that_is_refused_for_its_content_goes_to_the_dead_letter_queue() -> None:
+    queues = Faulting("InvalidMessageContents", sender=True)
+    assert send(queues, [stream_record(payment(transaction_id=name)) for name in "abc"]) == 3
+    assert [json.loads(body)["transaction_id"] for body in queues.sent["p"]] == ["a", "c"]
+    (letter,) = map(json.loads, queues.sent["dead"])
+    assert (letter["transaction_id"], letter["reason"]) == ("b", "InvalidMessageContents")
+
+
+@pytest.mark.parametrize(
+    ("code", "sender"),
+    [("InternalError", False), ("KmsThrottled", True), ("KMS.DisabledException", True), ("RequestThrottled", True)],
+)
+def test_an_entry_that_is_refused_for_anything_else_comes_again(code: str, sender: bool) -> None:
+    """A throttle or a disabled key refuses every message: none of them is at fault."""
+    queues = Faulting(code, sender=sender)
+    with pytest.raises(RelayError, match=code):
+        send(queues, [stream_record(payment(transaction_id=name)) for name in "abc"])
+    assert "dead" not in queues.sent
+
+
+def test_a_refused_message_that_the_dead_letter_queue_does_not_take_comes_again() -> None:
+    queues = RefusingQueues(refusal("InvalidMessageContents"), text='"order-1"')
+    with pytest.raises(RelayError, match="InvalidMessageContents"):
+        send(queues, [stream_record(payment())])
 
 
 @pytest.mark.parametrize("code", ["AWS.SimpleQueueService.NonExistentQueue", "ThrottlingException"])

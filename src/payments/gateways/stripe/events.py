@@ -43,7 +43,8 @@ CHARGE_EVENTS = frozenset(
     }
 )
 
-REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed"})
+# The last one is the older name of ``refund.updated``.
+REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
 _DISPUTE_CLOSED = "charge.dispute.closed"
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -99,7 +100,8 @@ _CONFLICT = 409
 _MISSING = 404
 
 # The entries of Stripe's books that concern payments: fees, payouts and disputes are not compared.
-_BOOKED_REFUNDS = frozenset({"refund", "payment_refund"})
+# A refund that fails after it succeeded has a second entry, on the day on which it failed.
+_BOOKED_REFUNDS = frozenset({"refund", "payment_refund", "refund_failure"})
 
 _BOOKED = _BOOKED_REFUNDS | {"charge", "payment"}
 
@@ -192,13 +194,32 @@ class StripeGateway:
         return self._ask(request, cancel=False)
 
     def _ask(self, request: Charge | Refund, *, cancel: bool) -> Approved | Declined | Pending | None:
-        try:
-            client = self._client()
+        with self._answered() as client:
             if isinstance(request, Refund):
                 return self._find_refund(client, request)
             intents = self._find_intents(client, request)
             outcomes = self._final(client, intents) if cancel else [charge_outcome(intent) for intent in intents]
             return _foremost(outcomes)
+
+    def abandon(self, charge: Charge, *, cancel: bool) -> list[Approved | Declined | Pending]:
+        """Return the outcome of each PaymentIntent of a failed payment; ``cancel`` those that can still be paid.
+
+        Raises UnavailableError as ``lookup`` does.
+        """
+        refusal = Declined("canceled")
+        with self._answered() as client:
+            intents = self._find_intents(client, charge, beside_a_success=True)
+            outcomes = [(intent.id, charge_outcome(intent)) for intent in intents]
+            return [
+                self._cancel(client, name, refusal) if cancel and isinstance(outcome, Pending) else outcome
+                for name, outcome in outcomes
+            ]
+
+    @contextmanager
+    def _answered(self) -> Iterator[stripe.StripeClient]:
+        """Turn Stripe's errors into UnavailableError, or NoSuchReferenceError."""
+        try:
+            yield self._client()
         except stripe.StripeError as error:
             self._heed(error)
             if isinstance(error, stripe.InvalidRequestError) and error.http_status == _MISSING:
@@ -272,19 +293,39 @@ class StripeGateway:
         outcome = charge_outcome(_read(answer, Intent))
         return refusal if isinstance(outcome, Declined) else outcome
 
-    def _find_intents(self, client: stripe.StripeClient, charge: Charge) -> list[Intent]:
-        ours = metadata_of(charge, self._scope)
+    def _find_intents(
+        self, client: stripe.StripeClient, charge: Charge, *, beside_a_success: bool = False
+    ) -> list[Intent]:
+        """Return a payment's PaymentIntents: the one that it names, and those that a search finds by our metadata.
+
+        The one that it names is enough once it has charged, unless ``beside_a_success`` wants the others too. Otherwise
+        another may have charged: one that no search found in time, before a second one was created
+        (docs/decisions/0043).
+        """
+        intents: dict[str, Intent] = {}
         if charge.reference is not None:
-            intents = [_read(client.v1.payment_intents.retrieve(charge.reference), Intent)]
-        else:
-            named = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in ours.items())
-            found = client.v1.payment_intents.search({"query": named, "limit": 100})
-            intents = [_read(one, Intent) for one in found.auto_paging_iter()]
-            # Stripe's search does not distinguish order-1 from Order-1, but we do.
-            intents = [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
-        for intent in intents:
+            named = _read(client.v1.payment_intents.retrieve(charge.reference), Intent)
+            intents[named.id] = named
+        if beside_a_success or not any(isinstance(charge_outcome(intent), Approved) for intent in intents.values()):
+            intents = {intent.id: intent for intent in self._search_intents(client, charge)} | intents
+        for intent in intents.values():
             self._match(intent, charge)
-        return intents
+        return list(intents.values())
+
+    def _search_intents(self, client: stripe.StripeClient, charge: Charge) -> list[Intent]:
+        ours = metadata_of(charge, self._scope)
+        query = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in ours.items())
+        try:
+            found = client.v1.payment_intents.search({"query": query, "limit": 100})
+            intents = [_read(one, Intent) for one in found.auto_paging_iter()]
+        except stripe.InvalidRequestError as error:
+            if charge.reference is None:
+                raise
+            # Some accounts have no search. The PaymentIntent that the payment names is still known.
+            logger.warning("no search", transaction_id=charge.transaction_id, reason=_reason(error))
+            return []
+        # Stripe's search does not distinguish order-1 from Order-1, but we do.
+        return [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
 
     def _find_refund(self, client: stripe.StripeClient, refund: Refund) -> Approved | Declined | Pending | None:
         ours = metadata_of(refund, self._scope)

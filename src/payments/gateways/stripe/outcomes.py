@@ -75,14 +75,18 @@ def refusal_of(intent: Intent) -> Declined | None:
 
 
 def refund_outcome(refund: RefundObject) -> Approved | Declined | Pending:
-    """Return the outcome of a refund."""
+    """Return the outcome of a refund.
+
+    ``failed`` and ``canceled`` are final. ``succeeded`` is not quite: the customer's bank may still return the money
+    (https://docs.stripe.com/refunds#failed-refunds).
+    """
     match refund.status:
         case "succeeded":
             return Approved(refund.id)
         case "failed":
-            return Declined(stable_code(refund.failure_reason, "refund_failed"))
+            return Declined(stable_code(refund.failure_reason, "refund_failed"), refund.id)
         case "canceled":
-            return Declined("refund_canceled")
+            return Declined("refund_canceled", refund.id)
         case _:
             return Pending(refund.id)
 
