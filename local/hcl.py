@@ -1,4 +1,4 @@
-"""Read HCL with python-hcl2: tfvars files, and what a module's own files say without a plan."""
+"""Read HCL with python-hcl2: tfvars files, and the content of a module's files without a plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# python-hcl2 types every view as its base class, which has none of what they offer.
+# python-hcl2 types every view as its base class, which lacks their methods.
 View = Any
 # Values as Python has them, rather than as HCL writes them.
 _VALUES = SerializationOptions(
@@ -59,11 +59,11 @@ class Module:
         """Return the blocks of a type with these labels."""
         return [block for document in self._documents for block in document.blocks(*labels)]
 
-    def local(self, name: str) -> Any:  # noqa: ANN401 - whatever HCL can hold
+    def local(self, name: str) -> Any:  # noqa: ANN401 - any HCL value
         """Return a local value."""
         return self._attribute(self.blocks("locals"), name, f"local.{name}")
 
-    def attribute(self, *labels: str, name: str) -> Any:  # noqa: ANN401 - whatever HCL can hold
+    def attribute(self, *labels: str, name: str) -> Any:  # noqa: ANN401 - any HCL value
         """Return an attribute of a block, for instance of a resource."""
         return self._attribute(self.blocks(*labels), name, ".".join((*labels, name)))
 
@@ -81,7 +81,7 @@ class Module:
             if block.block_type == inside
         ]
 
-    def default(self, variable: str, *path: str) -> Any:  # noqa: ANN401 - whatever HCL can hold
+    def default(self, variable: str, *path: str) -> Any:  # noqa: ANN401 - any HCL value
         """Return a variable's default, or that of an optional attribute in its type."""
         if not path:
             return self.attribute("variable", variable, name="default")

@@ -1,11 +1,11 @@
-"""What the embedded AWS asks of a role that AWS does not: a batch call's own name, and no condition that it cannot see.
+"""Adapt roles to the embedded AWS, which needs a batch call's own action name and cannot check some conditions.
 
-In AWS ``sqs:SendMessage`` allows SendMessageBatch too, and ``sns:Publish`` allows PublishBatch; there are no actions of
-those names. The embedded AWS looks for them. So a role that may do the one gets, here and outside Terraform, the other
-for the same resources under the same conditions: what is refused stays refused.
+In AWS ``sqs:SendMessage`` also allows SendMessageBatch, and ``sns:Publish`` allows PublishBatch; there are no actions
+with those names. The embedded AWS checks for them. So a role with the one action gets the other here, outside
+Terraform, for the same resources under the same conditions: a refused call stays refused.
 
-Nor does it know which of a secret's labels a call is about, so that a permission for some labels permits nothing. Such
-a one is given again without that condition, for the same actions and resources.
+It also does not know which of a secret's labels a call uses, so a permission for some labels permits nothing. Such a
+permission is added again without that condition, for the same actions and resources.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _TIMEOUT_SECONDS = 30
 _UNAVAILABLE = 503
 _PAUSE_SECONDS = 1
 _FORBIDDEN = 403
-# The statuses of an API that is busy. It may have done the work all the same.
+# The statuses of a busy API. It may still have done the work.
 BUSY = {429, 503}
 
 
@@ -71,9 +71,9 @@ class Api:
     def request(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> requests.Response:
-        """Send a request and return its answer, whatever its status.
+        """Send a request and return its answer with any status.
 
-        What could not be served is asked again, twice: the contract says that it is safe.
+        A request that could not be served is repeated, twice: the contract says that this is safe.
         """
         wanted = AWSRequest(
             method=method, url=f"{self.url}{path}", data=body, headers={**self.headers, **(headers or {})}

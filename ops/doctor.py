@@ -1,4 +1,4 @@
-"""Check a deployment: what is missing, forbidden, disconnected or stuck."""
+"""Check a deployment for anything missing, forbidden, disconnected or stuck."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def _open_payments(there: Target) -> Iterator[Finding]:
     client = there.stack.dynamodb
     late = 0
     for shard in range(OPEN_SHARDS):
-        # What was sent on again stands under the time when it is looked at next.
+        # A redriven payment is listed under the time of its next check.
         pages = client.get_paginator("query").paginate(
             TableName=there.stack.outputs["dynamodb_table_name"],
             IndexName=OPEN_INDEX,

@@ -48,5 +48,5 @@ def _refused(error: ClientError) -> str:
 
 
 def code_of(error: Exception) -> str:
-    """Return AWS's code of an error, empty where it has none."""
+    """Return AWS's code for an error; empty if it has none."""
     return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""

@@ -50,11 +50,11 @@ class Output:
     console: Console = field(default_factory=_console)
     progress: Display = field(default_factory=lambda: Display(Console(stderr=True)))
 
-    def json(self, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    def json(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Write a value as JSON."""
         sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
-    def json_line(self, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    def json_line(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Write a value as one line of JSON, now."""
         sys.stdout.write(json.dumps(value, default=str) + "\n")
         sys.stdout.flush()
@@ -64,7 +64,7 @@ class Output:
         self.console.print(Text(printable(text), style=style or ""), soft_wrap=True)
 
     def pairs(self, pairs: Iterable[tuple[str, object]]) -> None:
-        """Write names and values, one a line; what has no value is left out."""
+        """Write names and values, one pair on each line; names without a value are left out."""
         shown = [(name, printable(value)) for name, value in pairs if value not in (None, "")]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:

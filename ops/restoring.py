@@ -1,7 +1,7 @@
-"""Put single payments back from a table that was restored beside the one in service.
+"""Put single payments back from a restored table into the one in service.
 
-What happened after the backup is not in the item, but it did happen: so the item is marked, and the processor asks the
-gateway before each charge and refund of it, for ever.
+The item lacks what happened after the backup, although it did happen. So the item is marked, and from then on the
+processor always asks the gateway before each charge and refund of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Item = dict[str, Any]
 
 
 class Outcome(StrEnum):
-    """What becomes of a payment that is to be put back."""
+    """The result of putting a payment back."""
 
     RESTORED = "restored"
     THERE = "in the table: left as it is"
@@ -50,7 +50,7 @@ def marked(item: Item, now: datetime, live: Item | None) -> Item:
 
 @dataclass(frozen=True)
 class Backup:
-    """A restored table beside the one in service."""
+    """A restored table, next to the one in service."""
 
     stack: Stack
     table: str

@@ -1,4 +1,4 @@
-"""The stack on this machine: what runs, what is left of earlier runs, and how it is brought up and down."""
+"""The stack on this machine: the running parts, the remains of earlier runs, and how to start and stop it."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def terraform(place: Place, url: str) -> Terraform:
 
 
 def has_lost_its_state(place: Place, url: str) -> bool:
-    """Say whether the server does not hold what Terraform's state says it made."""
+    """Return whether the server lacks what Terraform's state says that it created."""
     made = tables_in_state(place)
     if made is None:
         return False
@@ -123,7 +123,7 @@ def has_lost_its_state(place: Place, url: str) -> bool:
 
 
 def tables_in_state(place: Place) -> set[str] | None:
-    """Return the names of the tables in Terraform's state, None where there is no state or it is empty."""
+    """Return the names of the tables in Terraform's state; None if there is no state or it is empty."""
     try:
         state = json.loads(place.state.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -263,7 +263,7 @@ def write_private(file: Path, text: str) -> None:
 def running_server(place: Place) -> Server:
     """Return the local stack's server.
 
-    Raises LocalError where it does not run.
+    Raises LocalError if it does not run.
     """
     server = recorded(place)
     if server is None or not server.runs():

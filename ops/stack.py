@@ -44,7 +44,7 @@ class Stack:
 
     @property
     def api_url(self) -> str:
-        """Where the API answers. An embedded AWS serves every API below its one address."""
+        """The API's base URL. An embedded AWS serves every API below its one address."""
         if self.endpoint is None:
             return str(self.outputs["api_gateway_url"])
         return f"{self.endpoint}/_aws/execute-api/{self.outputs['api_gateway_id']}/{self.outputs['api_stage_name']}"
@@ -58,7 +58,7 @@ class Stack:
 
     @property
     def trusted(self) -> str | None:
-        """The authority that vouches for an embedded AWS; None leaves it to the system."""
+        """The certificate authority of an embedded AWS; None for the system's own authorities."""
         return str(AUTHORITY) if self.endpoint else None
 
     def session(self) -> boto3.Session:

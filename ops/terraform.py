@@ -46,8 +46,8 @@ class Terraform:
     """Terraform with one environment's variables and state.
 
     ``state`` is a state file of the local stack. Without one, the state is where the configuration's backend puts it,
-    under ``workspace``. ``patience`` is how long an interrupted Terraform may take to stop by itself: None, for as
-    long as it needs, where a state that it could not save would cost more than the wait.
+    under ``workspace``. ``patience`` is how long an interrupted Terraform may take to stop by itself; None means as
+    long as it needs, if losing an unsaved state would cost more than the wait.
     """
 
     environment: Mapping[str, str]
@@ -88,7 +88,7 @@ class Terraform:
         self._capture(["show", str(plan.file)], stdout=None)
 
     def apply(self, on_progress: Callable[[int, int], None], plan: Plan | None = None) -> dict[str, int]:
-        """Apply a plan, or whatever is to change; return the counts of what was changed.
+        """Apply a plan, or all changes; return the number of each kind of change.
 
         ``on_progress`` gets how many of how many steps are done. Raises LocalError if it fails.
         """
@@ -206,7 +206,7 @@ class Terraform:
         with shield(again=interrupt):
             interrupt()
             try:
-                # Its output must be read to the end, or it waits for us for ever.
+                # Its output must be read to the end, or it waits for us endlessly.
                 process.communicate(timeout=self.patience)
             except subprocess.TimeoutExpired:
                 _signal_group(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A payment's story: what its item tells, and what the functions have logged of it."""
+"""A payment's story, from its item and from the functions' logs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-# What every line has, and what says nothing of the payment.
+# Fields that every line has, or that say nothing about the payment.
 _COMMON = {
     "level",
     "location",
@@ -48,7 +48,7 @@ class TimelineEntry:
 
 
 def of_payment(payment: Mapping[str, Any]) -> list[TimelineEntry]:
-    """Return what the API's answer tells of a payment's way."""
+    """Return the events of a payment that the API's answer shows."""
     steps = [TimelineEntry(payment["created_at"], "payment", "validated", f"{payment['amount']} {payment['currency']}")]
     refunds = payment.get("refunds", [])
     for refund in refunds:
@@ -72,7 +72,7 @@ def _word(said: Mapping[str, Any]) -> str:
 
 
 def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[TimelineEntry], list[str]]:
-    """Return what the functions have logged of a payment, and why any log could not be read."""
+    """Return a payment's events from the functions' logs, and the reason for each log that could not be read."""
     start = datetime.fromisoformat(created_at) - _SLACK
     client = stack.client("logs")
     functions: dict[str, str] = stack.outputs["function_names"]
@@ -119,7 +119,7 @@ def _step(function: str, milliseconds: int, line: dict[str, Any]) -> TimelineEnt
 
 
 def _moment(line: dict[str, Any], milliseconds: int) -> str:
-    """Return when a line was written, by itself where it says so."""
+    """Return when a line was written: by its own time if it has one."""
     try:
         return timestamp(datetime.fromisoformat(str(line.get("timestamp"))))
     except ValueError:
@@ -132,5 +132,5 @@ def told(steps: list[TimelineEntry]) -> list[TimelineEntry]:
 
 
 def is_alarming(step: TimelineEntry) -> bool:
-    """Say whether a step wants an operator's eye."""
+    """Return whether an operator should look at a step."""
     return step.level in _ALARMING or step.what in {"failed", "unknown"}

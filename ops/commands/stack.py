@@ -83,7 +83,7 @@ def _chosen_port(place: Place, port: int | None) -> int:
 
 
 def _with_stripe(place: Place, gateway: str) -> bool:
-    """Say whether the stack charges through Stripe: as it is asked for, and as it did before."""
+    """Return whether the stack charges through Stripe: as requested, which must be as before."""
     if gateway not in {"", "simulator", "stripe"}:
         raise LocalError(f"GATEWAY must be simulator or stripe, not {gateway!r}")
     before = fake_stripe.recorded(place.folder) is not None
@@ -198,7 +198,7 @@ def _prepared(env: str, terraform_of: Callable[[str], Terraform]) -> tuple[Terra
 
 
 def _tell(terraform: Terraform, made: Plan, display: Display) -> None:
-    """Print a plan on standard output, and its warnings beside it."""
+    """Print a plan on standard output, and its warnings on standard error."""
     terraform.show(made)
     for warning in made.warnings:
         display.line(f"Warning: {warning}", style="yellow")

@@ -53,7 +53,7 @@ class Verdict(StrEnum):
     UNREADABLE = "not a payment"
 
 
-# What is left for a person, or for another run.
+# The verdicts that need a person, or another run.
 _UNDONE = frozenset({Verdict.NOT_CANCELED, Verdict.PAID, Verdict.UNANSWERED, Verdict.UNREADABLE})
 
 
