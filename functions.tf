@@ -1,5 +1,5 @@
-# The functions, as one map: what each is for, what it may do, its environment, and what feeds it. Everything that
-# exists once per function (role, log group, alarms, its place on the dashboard) follows from an entry here.
+# The functions, as one map: each with its purpose, rights, environment and event sources. Everything that exists once
+# per function (role, log group, alarms, its place on the dashboard) follows from an entry here.
 
 locals {
   function_settings = {
@@ -13,18 +13,18 @@ locals {
     }
   }
 
-  # Who works on which queue. How long a message stays hidden follows from its consumer's time-out.
+  # The consumer of each queue. Its time-out decides how long a message stays hidden.
   queue_consumers = {
     validator_to_processor = "processor"
     processor_to_notifier  = "notifier"
   }
 
-  # Who works on which table's stream.
+  # The consumer of each table's stream.
   stream_consumers = {
     payments = "relay"
   }
 
-  # What each function calls: the services whose actions it is allowed, and the internet for a gateway or a webhook.
+  # What each function calls: the services that it may use, and the internet for a gateway or a webhook.
   # Lambda itself reads the queues and the stream, and KMS is called by the service whose data it protects.
   function_calls = merge(
     {
@@ -36,7 +36,7 @@ locals {
     length(var.webhooks) > 0 ? { webhooks = ["internet"] } : {},
   )
 
-  # What a function does with each key, always through the service whose data it protects.
+  # What a function may do with each key, always through the service whose data the key protects.
   key_uses = {
     for use, actions in {
       dynamodb = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
@@ -116,7 +116,7 @@ locals {
       description = "Returns one payment, or a list of a customer's payments."
       environment = {
         CUSTOMER_INDEX_NAME = local.customer_index_name
-        # Known to nobody who calls the API, and no secret: a token opens nothing (docs/decisions/0008).
+        # Callers of the API do not know it, but it is not a secret: a token gives no access (docs/decisions/0008).
         PAGE_TOKEN_SEAL = sha256(module.keys.keys["dynamodb"].arn)
         TABLE_NAME      = local.table_name
       }
@@ -143,7 +143,7 @@ locals {
     }
   }
 
-  # A new version is taken back when the function fails or is throttled.
+  # A new version is rolled back if the function fails or is throttled.
   gradual_deployments = {
     for function in try(var.gradual_deployment.functions, []) : function => {
       alarm_names   = local.function_alarm_names[function]
@@ -151,7 +151,7 @@ locals {
     }
   }
 
-  # Every function of the stack: those above, with what the gateway adds to them, and the gateway's own.
+  # Every function of the stack: those above, with the gateway's additions, and the gateway's own functions.
   all_functions = {
     for function, spec in merge(local.functions, local.gateway.functions) : function => merge(spec, {
       environment = merge(spec.environment, lookup(local.gateway_environments, function, {}))

@@ -1,10 +1,10 @@
-# The API's routes, from the OpenAPI document, which is made from the contract in src/payments (make openapi). API
-# Gateway refuses what is no JSON object before any code runs. The function checks the fields: it names every wrong one
-# by a JSON pointer, and repeats none of their values.
+# The API's routes, from the OpenAPI document, which is generated from the contract in src/payments (make openapi). API
+# Gateway refuses any body that is not a JSON object before any code runs. The function checks the fields: it names every
+# invalid one by a JSON pointer, and repeats no value.
 
 locals {
   openapi = jsondecode(file("${path.module}/docs/openapi.json"))
-  # Every currency that payments can be made in, with its number of decimals.
+  # Every currency that payments can use, with its number of decimals.
   currencies = local.schemas.PaymentRequest.properties.currency["x-exponents"]
 
   operations = merge([

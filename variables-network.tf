@@ -2,10 +2,10 @@
 
 variable "network" {
   description = <<-EOT
-    The VPC: its CIDR block, in how many availability zones (pin them by availability_zone_ids), the way out to the
+    The VPC: its CIDR block, the number of availability zones (availability_zone_ids pins them), the access to the
     internet (nat.mode: none, instance, gateway, gateway_per_az), and the AWS services that get an interface endpoint.
-    A function reaches the services that it calls by their endpoints. Only one that calls something without an endpoint
-    reaches the internet, by NAT. DynamoDB has a gateway endpoint, which is free.
+    A function reaches its services through their endpoints. Only a function that calls something without an endpoint
+    reaches the internet, through NAT. DynamoDB has a gateway endpoint, which is free.
   EOT
   type = object({
     availability_zone_count = optional(number, 3)

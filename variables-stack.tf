@@ -1,4 +1,4 @@
-# What stack this is, and where.
+# The stack's name, tags and region.
 
 variable "cost_center" {
   description = "The CostCenter tag of every resource."

@@ -7,7 +7,7 @@ resource "aws_kms_key" "this" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(
-      # Without it, only a role named here could ever change the key again. What a role may do is said in its own policy.
+      # Without it, only a role named here could ever change the key again. Each role's own policy says what it may do.
       [{
         Sid       = "AccountDecidesByIAM"
         Effect    = "Allow"

@@ -1,7 +1,7 @@
 locals {
   key_arns = "arn:${var.context.partition}:kms:${var.context.region}:${var.context.account_id}:key/*"
 
-  # A key's id is known after the first apply only; its alias is ours, and KMS checks it at every call.
+  # A key's id is known only after the first apply; its alias is ours, and KMS checks it at every call.
   key_uses = merge(
     { "key-lambda-environment" = { service = "lambda", alias = var.kms_alias, actions = ["kms:Decrypt"] } },
     { for name, source in var.queue_sources : "key-sqs-${name}" => { service = "sqs", alias = source.kms_alias, actions = ["kms:Decrypt"] } },
@@ -27,11 +27,11 @@ locals {
         resources  = ["arn:${var.context.partition}:logs:${var.context.region}:${var.context.account_id}:log-group:${local.log_group}:*"]
         conditions = []
       }
-      # X-Ray has no resource that a role could be limited to.
+      # X-Ray has no resources that a role could be limited to.
       traces = { actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources = ["*"], conditions = [] }
     },
-    # Lambda manages the network interfaces with the function's role. It does so from outside the function, and only calls
-    # from inside carry the function's ARN: the Deny stops the function's code and not Lambda (docs/decisions/0036).
+    # Lambda manages the network interfaces with the function's role, from outside the function. Only calls from inside
+    # carry the function's ARN, so the Deny stops the function's code but not Lambda (docs/decisions/0036).
     { for network in var.network[*] : "network" => { actions = local.network_actions, resources = local.network_arns, conditions = [] } },
     { for network in var.network[*] : "network-view" => { actions = local.network_view_actions, resources = ["*"], conditions = [] } },
     {
@@ -93,8 +93,8 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  #checkov:skip=CKV_AWS_290:only X-Ray and two Describe actions, for which AWS offers no resource, have a star
-  #checkov:skip=CKV_AWS_355:only X-Ray and two Describe actions, for which AWS offers no resource, have a star
+  #checkov:skip=CKV_AWS_290:only X-Ray and two Describe actions have a star, since AWS offers no resource for them
+  #checkov:skip=CKV_AWS_355:only X-Ray and two Describe actions have a star, since AWS offers no resource for them
   name = "work"
   role = aws_iam_role.this.name
   policy = jsonencode({

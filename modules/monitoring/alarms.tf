@@ -1,12 +1,12 @@
-# One map of alarms, made from the topology. Each says what it means and names its page in the runbooks. None is raised by
-# an idle system: silence is never a breach. What stands still or fails is told at once (after one period); what may come
-# and go with the traffic must last for two periods of three. What takes more than one metric is in objectives.tf and flow.tf.
+# One map of alarms, built from the topology. Each has a text and a page in the runbooks. An idle system raises none:
+# missing data is never a breach. A failure or a standstill raises its alarm after one period; a value that varies with the
+# traffic must be too high in two of three periods. Alarms on more than one metric are in objectives.tf and flow.tf.
 locals {
   at_once = { period = 300, periods = 1, breaching = 1 }
   minute  = { period = 60, periods = 1, breaching = 1 }
   lasting = { period = 300, periods = 3, breaching = 2 }
 
-  # The stack's parts have names with underscores where they are keys, and with hyphens where people read them.
+  # The keys of the stack's parts have underscores; in the names that people read these become hyphens.
   function_alarms = merge([
     for key, function in var.functions : {
       "${replace(key, "_", "-")}-errors" = {
@@ -32,7 +32,7 @@ locals {
     }
   ]...)
 
-  # A reserve of one is full whenever the function runs at all; there the throttles tell.
+  # A reserve of one is full whenever the function runs at all; for that, the alarm on throttles is enough.
   concurrency_alarms = {
     for key, function in var.functions : "${replace(key, "_", "-")}-concurrency" => {
       runbook   = "function-concurrency", text = "${function.name} came near its reserve of ${function.reserved_concurrency}."
@@ -69,7 +69,7 @@ locals {
   dead_letter_alarms = {
     for key, name in local.dead_letter_queues : "${replace(key, "_", "-")}-dead-letters" => {
       runbook = "dead-letters", text = "Something is in ${name}: it is not tried again until someone acts."
-      # Not NumberOfMessagesSent: it does not count what SQS itself moves to a dead-letter queue.
+      # Not NumberOfMessagesSent: it does not count messages that SQS itself moves to a dead-letter queue.
       metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = name } }
       threshold = var.thresholds.dead_letters, when = local.minute
     }
@@ -142,7 +142,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   period              = each.value.when.period
   evaluation_periods  = each.value.when.periods
   datapoints_to_alarm = each.value.when.breaching
-  # Where silence is news, it is told as such, and still is no breach: what has never spoken, in a new stack, raises nothing.
+  # If missing data matters, it notifies but is still no breach: a metric that a new stack has never written raises nothing.
   treat_missing_data        = try(each.value.silence_is_news, false) ? "missing" : "notBreaching"
   alarm_actions             = [var.alarm_topic_arn]
   ok_actions                = [var.alarm_topic_arn]

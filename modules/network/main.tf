@@ -2,7 +2,7 @@ data "aws_availability_zones" "available" {
   #checkov:skip=CKV_AWS_394:only the first az_count zones by id are used, and availability_zone_ids pins them for good
   state = "available"
 
-  # A local zone is none that a Lambda function can live in.
+  # Lambda functions cannot run in a local zone.
   filter {
     name   = "opt-in-status"
     values = ["opt-in-not-required"]
@@ -13,7 +13,7 @@ locals {
   available_zones = sort(data.aws_availability_zones.available.zone_ids)
   zones           = length(var.availability_zone_ids) > 0 ? var.availability_zone_ids : slice(local.available_zones, 0, min(var.az_count, length(local.available_zones)))
 
-  # A zone's place says its subnets' blocks: one more at the end leaves the others alone.
+  # A zone's position determines its subnets' blocks: adding a zone at the end leaves the others unchanged.
   zone_numbers = { for number, zone in local.zones : zone => number }
   first_zone   = local.zones[0]
 
@@ -35,7 +35,7 @@ resource "aws_vpc" "this" {
   }
 }
 
-# Closed: what forgets to name a security group reaches nothing.
+# Closed: a resource that names no security group reaches nothing.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 

@@ -25,8 +25,8 @@ resource "aws_route" "nat_gateway" {
   nat_gateway_id         = try(aws_nat_gateway.this[each.key].id, aws_nat_gateway.this[local.first_zone].id)
 }
 
-# The instance: one network interface with a fixed address that outlives the instances, and a group of one that puts
-# a new instance behind it when the old one dies. The routes never change.
+# The instance: one network interface with a fixed address that outlives the instances, and an auto-scaling group of one
+# that attaches a new instance to it when the old one dies. The routes never change.
 locals {
   nat_instance = var.nat.mode == "instance" ? { only = local.first_zone } : {}
 }
@@ -158,13 +158,13 @@ resource "aws_autoscaling_group" "nat" {
     version = aws_launch_template.nat[each.key].latest_version
   }
 
-  # The interface can be behind one instance only: the old one goes before the new one comes.
+  # The interface can be attached to only one instance: the old one is removed before the new one starts.
   instance_maintenance_policy {
     min_healthy_percentage = 0
     max_healthy_percentage = 100
   }
 
-  # Another instance_type reaches the instance that runs.
+  # A changed instance_type replaces the running instance.
   instance_refresh {
     strategy = "Rolling"
 
