@@ -38,7 +38,7 @@ locals {
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
   }
 
-  # A module or a folder for each gateway, and a module for each function: so the files are the lists of both.
+  # Each gateway has a module or a folder, and each function a module: so the files give the lists of both.
   gateway_names = setsubtract(
     [for file in fileset("${path.root}/src/payments/gateways", "**/*.py") : trimsuffix(split("/", file)[0], ".py")],
     ["__init__", "port", "registry"],
@@ -97,7 +97,7 @@ locals {
     for use in ["subscribers", "secrets"] : use => "payment-${use}-${var.environment_suffix}"
   }
 
-  # Two, since who takes the gateway's events must not be able to charge.
+  # Two secrets, since the function that receives the gateway's events must not be able to charge.
   gateway_secret_names = {
     for use in ["key", "webhook"] : use => "payment-${var.gateway}-${use}-${var.environment_suffix}"
   }
@@ -114,18 +114,18 @@ locals {
 
   # One for each stack: otherwise two stacks in an account would share their metrics.
   metrics_namespace = "Payments/${var.environment_suffix}"
-  # The source of a CloudEvent.
+  # The CloudEvents' source.
   event_source = "/payments/${var.environment_suffix}"
 
-  # CloudWatch may use the stack's keys for these log groups and alarms only. A pattern such as payment-*-eu would also
-  # match the names of the stack prod-eu. The functions of every gateway are listed, so a change of gateway cuts off no log.
+  # CloudWatch may use the stack's keys only for these log groups and alarms. A pattern such as payment-*-eu would also
+  # match the names of the stack prod-eu. The functions of every gateway are listed, so changing the gateway stops no log.
   log_group_names = concat(
     [
       for function in concat(local.known_functions, [for endpoint in keys(var.webhooks) : "webhook-${endpoint}"]) :
       "/aws/lambda/payment-${replace(function, "_", "-")}-${var.environment_suffix}"
     ],
     ["/aws/apigateway/${local.api_name}", "/aws/vpc/${local.network_name}", "aws-waf-logs-${local.api_name}"],
-    # The API's id is known after the first apply only.
+    # The API's id is known only after the first apply.
     var.api.execution_logs ? ["API-Gateway-Execution-Logs_*/${var.api.stage_name}"] : [],
   )
   # Every alarm's name ends in its kind and the suffix. Some kinds have one alarm, others one for each part of the stack.

@@ -4,7 +4,7 @@
 
 locals {
   openapi = jsondecode(file("${path.module}/docs/openapi.json"))
-  # Every currency that payments can be made in, with its number of decimals.
+  # Every currency that payments can use, with its number of decimals.
   currencies = local.schemas.PaymentRequest.properties.currency["x-exponents"]
 
   operations = merge([

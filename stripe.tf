@@ -1,11 +1,11 @@
-# What there is only with gateway = "stripe": its package, its functions, and the way in for its events.
+# Everything that exists only with gateway = "stripe": its package, its functions, and the route for its events.
 
 locals {
   stripe = var.gateway == "stripe"
 
   stripe_layer_dir = "${var.layer_dir}-stripe"
 
-  # Who has the package and the key.
+  # The functions that have the package and the key.
   stripe_callers = concat(local.gateway_callers, ["stripe_comparer"])
 
   stripe_gateway = {
@@ -26,7 +26,7 @@ locals {
   # One call reads a whole day's records.
   stripe_settings = { stripe_comparer = { timeout_seconds = 900 } }
 
-  # By the gateway's name of a charge, for disputes; and by the day of it, for the comparison (docs/decisions/0030).
+  # By the gateway's reference to a charge, for disputes; and by the charge's day, for the comparison (docs/decisions/0030).
   stripe_attributes = { gateway_reference = "S", charged_on = "S" }
   stripe_indexes = {
     (local.gateway_index_name) = { hash_key = "gateway_reference", projection_type = "KEYS_ONLY" }

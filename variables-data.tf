@@ -22,7 +22,7 @@ variable "backup" {
   validation {
     condition     = var.backup == null || try(var.backup.retention_days >= 35, false)
     error_message = <<-EOT
-      backup.retention_days must be 35 or more: up to then point-in-time recovery reaches back to any second.
+      backup.retention_days must be 35 or more: point-in-time recovery already covers every second until then.
     EOT
   }
 }
@@ -57,8 +57,8 @@ variable "queues" {
   validation {
     condition     = var.queues.max_receive_count >= 2 && var.queues.max_receive_count <= 1000
     error_message = <<-EOT
-      queues.max_receive_count must be from 2 to 1000: with 1 a single hiccup of the gateway would end in the
-      dead-letter queue.
+      queues.max_receive_count must be from 2 to 1000: with 1, a single failure of the gateway would send a message to
+      the dead-letter queue.
     EOT
   }
 
@@ -82,8 +82,8 @@ variable "queues" {
 
 variable "restored" {
   description = <<-EOT
-    Whether the payments table was restored from a backup. While it is true, the gateway is asked before every charge
-    and refund, since one that was lost may be requested again. Set it before the restored table is used
+    Whether the payments table was restored from a backup. While it is true, every charge and refund is first looked up
+    at the gateway, since a lost one may be requested again. Set it before the restored table is used
     (docs/operations.md says when it may be false again).
   EOT
   type        = bool
@@ -127,8 +127,8 @@ variable "table" {
 
 variable "table_replicas" {
   description = <<-EOT
-    Replicas of the payments table in other regions, each with a KMS key of that region. Their writes come through the
-    one stream too, so only this stack's region may take payments. See docs/decisions.
+    Replicas of the payments table in other regions, each with a KMS key of that region. Writes to them appear in the
+    one stream too, so only this stack's region may accept payments. See docs/decisions.
   EOT
   type        = map(object({ kms_key_arn = string }))
   default     = {}
@@ -136,7 +136,7 @@ variable "table_replicas" {
 
   validation {
     condition     = !contains(keys(var.table_replicas), var.region)
-    error_message = "table_replicas names the stack's own region, where the table is already."
+    error_message = "table_replicas names the stack's own region, which already has the table."
   }
 
   validation {

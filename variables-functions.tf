@@ -58,7 +58,7 @@ variable "function_starts" {
 
   validation {
     condition     = length(setsubtract(keys(var.function_starts), local.known_functions)) == 0
-    error_message = "function_starts has a name that is none of ${join(", ", local.known_functions)}."
+    error_message = "function_starts has a name that is not one of ${join(", ", local.known_functions)}."
   }
 
   validation {
@@ -73,8 +73,8 @@ variable "function_starts" {
 
 variable "functions" {
   description = <<-EOT
-    Where a function differs from function_defaults, by its name: that of its module in src/payments/handlers.
-    maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier).
+    Settings of functions that differ from function_defaults, by name: that of the module in src/payments/handlers.
+    maximum_concurrency limits how many batches of its queue are processed at once (processor and notifier).
   EOT
   type = map(object({
     maximum_concurrency  = optional(number)
@@ -87,7 +87,7 @@ variable "functions" {
 
   validation {
     condition     = length(setsubtract(keys(var.functions), local.known_functions)) == 0
-    error_message = "functions has a name that is none of ${join(", ", local.known_functions)}."
+    error_message = "functions has a name that is not one of ${join(", ", local.known_functions)}."
   }
 
   validation {
@@ -114,17 +114,17 @@ variable "functions" {
     ])
     error_message = <<-EOT
       functions: with reserved_concurrency, ${join(" and ", sort(values(local.queue_consumers)))} need a
-      maximum_concurrency that is not above it. What the queue hands over beyond the reserve is throttled, and counts as
-      a delivery: payments would end in the dead-letter queue untried.
+      maximum_concurrency that is not above it. A batch beyond the reserve is throttled, but counts as a delivery, so
+      payments would end in the dead-letter queue untried.
     EOT
   }
 }
 
 variable "gradual_deployment" {
   description = <<-EOT
-    Which functions' calls are shifted to a new version by CodeDeploy, and by which of its deployment configurations;
-    shifted back when the function's alarm for errors or throttles is raised. Null moves every alias at once. Read
-    Gradual deployment in modules/lambda before switching it on.
+    The functions whose calls CodeDeploy shifts to a new version gradually, and its deployment configuration. The calls
+    are shifted back if the function's alarm on errors or throttles is raised. Null moves every alias at once. Read
+    Gradual deployment in modules/lambda before you switch it on.
   EOT
   type = object({
     functions     = optional(set(string), ["validator", "refunder", "relay", "processor", "notifier", "reader"])
@@ -134,7 +134,7 @@ variable "gradual_deployment" {
 
   validation {
     condition     = length(setsubtract(try(var.gradual_deployment.functions, []), local.known_functions)) == 0
-    error_message = "gradual_deployment.functions has a name that is none of ${join(", ", local.known_functions)}."
+    error_message = "gradual_deployment.functions has a name that is not one of ${join(", ", local.known_functions)}."
   }
 }
 

@@ -1,5 +1,5 @@
 output "backend" {
-  description = "The backend block of the main configuration, to be written into its backend.tf."
+  description = "The backend block for the main configuration, to write into its backend.tf."
   value       = <<-EOT
     terraform {
       backend "s3" {

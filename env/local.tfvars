@@ -10,7 +10,7 @@ functions = {
   notifier  = { timeout_seconds = 5 }
 }
 
-# The embedded AWS forgets a rule's prefix list, by which a security group names a gateway endpoint.
+# The embedded AWS loses a rule's prefix list, which is how a security group refers to a gateway endpoint.
 network = {
   gateway_endpoints = []
   nat               = { mode = "gateway" }

@@ -7,7 +7,7 @@ log_retention_days = 365
 gateway = "stripe"
 
 network = {
-  # With Secrets Manager's endpoint, the function that takes Stripe's events has no way to the internet.
+  # With Secrets Manager's endpoint, the function that receives Stripe's events needs no access to the internet.
   interface_endpoints = ["secretsmanager", "sns", "sqs"]
   nat                 = { mode = "gateway_per_az" }
 }

@@ -1,4 +1,4 @@
-"""Read HCL with python-hcl2: tfvars files, and what a module's own files say without a plan."""
+"""Read HCL with python-hcl2: tfvars files, and the content of a module's files without a plan."""
 
 from __future__ import annotations
 

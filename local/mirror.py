@@ -1,4 +1,4 @@
-"""Where Terraform's providers come from: the registry where it answers, else a mirror on this machine."""
+"""The source of Terraform's providers: the registry if it answers, otherwise a mirror on this machine."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def install_archive_provider(mirror: Path = BUILD / "mirror") -> Path:
 def cli_config(directory: Path) -> Path | None:
     """Write a Terraform CLI configuration for this machine and return its path.
 
-    Returns None where the registry answers: Terraform needs no help then. Raises LocalError where neither the
-    registry nor a mirror is there.
+    Returns None if the registry answers, since Terraform then needs no configuration. Raises LocalError if neither the
+    registry nor a mirror is available.
     """
     if not os.environ.get(VARIABLE) and registry_answers():
         return None

@@ -325,7 +325,7 @@ class QueueClient:
         return {"sent": sent, "kept": kept, "records": relayed}
 
     def lost_records(self, letter: Letter) -> list[StreamRecord] | None:
-        """Return the records that a letter of the relay names, or None where no relaying can help it."""
+        """Return the records that a letter of the relay names, or None if relaying again cannot help."""
         body = letter.content()
         batch = body.get("DDBStreamBatchInfo")
         if isinstance(batch, dict):
@@ -395,7 +395,7 @@ def _plain(value: object) -> float:
 
 
 def _last_change(item: dict[str, Any]) -> StreamRecord | None:
-    """Return the record of a payment's last change, as its stream had it; None where the item is no payment.
+    """Return the record of a payment's last change, as its stream had it; None if the item is not a payment.
 
     Only the last one: an announcement's id contains the payment's version, and the earlier versions are gone.
     """

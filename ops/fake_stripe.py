@@ -65,7 +65,7 @@ def bring_up(folder: Path) -> tuple[FakeStripeServer, bool]:
 
 
 def stop(folder: Path) -> None:
-    """Stop it, where it runs."""
+    """Stop it if it runs."""
     FakeStripeServer.stop(_record(folder))
 
 

@@ -56,7 +56,7 @@ def methods_of(stack: Stack) -> dict[str, str]:
 
 
 def new_payment(**changes: object) -> dict[str, Any]:
-    """Return a payment with an id of its own that the simulator approves."""
+    """Return a payment with a new id that the simulator approves."""
     return {
         "transaction_id": f"demo-{uuid.uuid4().hex[:12]}",
         "customer_id": "ada",

@@ -44,7 +44,7 @@ class Stack:
 
     @property
     def api_url(self) -> str:
-        """Where the API answers. An embedded AWS serves every API below its one address."""
+        """The API's base URL. An embedded AWS serves every API below its one address."""
         if self.endpoint is None:
             return str(self.outputs["api_gateway_url"])
         return f"{self.endpoint}/_aws/execute-api/{self.outputs['api_gateway_id']}/{self.outputs['api_stage_name']}"

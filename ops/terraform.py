@@ -46,8 +46,8 @@ class Terraform:
     """Terraform with one environment's variables and state.
 
     ``state`` is a state file of the local stack. Without one, the state is where the configuration's backend puts it,
-    under ``workspace``. ``patience`` is how long an interrupted Terraform may take to stop by itself: None, for as
-    long as it needs, where a state that it could not save would cost more than the wait.
+    under ``workspace``. ``patience`` is how long an interrupted Terraform may take to stop by itself; None means as
+    long as it needs, if losing an unsaved state would cost more than the wait.
     """
 
     environment: Mapping[str, str]

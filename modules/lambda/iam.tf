@@ -94,8 +94,8 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  #checkov:skip=CKV_AWS_290:only X-Ray and two Describe actions, for which AWS offers no resource, have a star
-  #checkov:skip=CKV_AWS_355:only X-Ray and two Describe actions, for which AWS offers no resource, have a star
+  #checkov:skip=CKV_AWS_290:only X-Ray and two Describe actions have a star, since AWS offers no resource for them
+  #checkov:skip=CKV_AWS_355:only X-Ray and two Describe actions have a star, since AWS offers no resource for them
   name = "work"
   role = aws_iam_role.this.name
   policy = jsonencode({

@@ -15,8 +15,8 @@ resource "aws_cloudwatch_log_group" "this" {
 
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_116:a dead-letter queue serves asynchronous calls; queues and streams have theirs at the source
-  #checkov:skip=CKV_AWS_272:code_signing_config_arn is a variable, since it needs a signing profile of the account's own
-  #checkov:skip=CKV_AWS_115:reserved concurrency is a variable; a new account has too little of it to reserve by default
+  #checkov:skip=CKV_AWS_272:code_signing_config_arn is a variable, since it needs the account's own signing profile
+  #checkov:skip=CKV_AWS_115:reserved concurrency is a variable; a new account has too little to reserve any by default
   function_name                  = var.name
   description                    = var.description
   role                           = aws_iam_role.this.arn

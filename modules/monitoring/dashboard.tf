@@ -35,7 +35,7 @@ locals {
       )
     },
     {
-      title = "4. Queued", good = "Depth comes back to zero, the oldest message (right) is seconds old."
+      title = "4. Queued", good = "Depth returns to zero, and the oldest message (right) is seconds old."
       metrics = flatten([
         for queue in values(var.queues) : [
           jsonencode(["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue.name, { stat = "Maximum" }]),
@@ -44,7 +44,7 @@ locals {
       ])
     },
     {
-      title = "5. Charged", good = "As many are final as are accepted, none unknown, the time to the end (right) in seconds."
+      title = "5. Charged", good = "As many are final as accepted, none is unknown, and the time to final (right) is seconds."
       metrics = local.flowing ? concat(
         [for metric in ["Processed", "Failed", "Unknown"] : jsonencode([var.metrics_namespace, metric, "service", var.roles.charging, { stat = "Sum" }])],
         [for stat in ["p50", "p99"] : jsonencode([var.metrics_namespace, "SecondsToFinal", "service", var.roles.charging, { stat = stat, yAxis = "right" }])],
@@ -58,7 +58,7 @@ locals {
 
   beside = [
     {
-      title = "Refunds", good = "As many are final as are accepted; the time to the end (right) in seconds."
+      title = "Refunds", good = "As many are final as accepted, and the time to final (right) is seconds."
       metrics = local.flowing ? concat(
         [jsonencode([var.metrics_namespace, "RefundAccepted", "service", var.roles.refunding, { stat = "Sum" }])],
         [for metric in ["Refunded", "RefundFailed", "RefundUnknown"] : jsonencode([var.metrics_namespace, metric, "service", var.roles.charging, { stat = "Sum" }])],
@@ -66,7 +66,7 @@ locals {
       ) : []
     },
     {
-      title = "Reconciler", good = "The oldest open payment (right) at zero, nothing settled or sent again, nothing contradicted."
+      title = "Reconciler", good = "The oldest open payment (right) is at zero; nothing is settled, redriven or contradicted."
       metrics = local.flowing ? concat(
         [
           for metric in ["ReconcilerSettled", "ReconcilerRedriven", "ReconcilerUnanswered", "ReconcilerFailed", "ReconcilerLeft", "Contradicted"] :
@@ -84,7 +84,7 @@ locals {
       metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{\"${var.metrics_namespace}\",service,reason} MetricName=\"Failed\"', 'Sum')", id = "reasons" }])] : []
     },
     {
-      title   = "Money", good = "The usual curve of the day, in minor units of each currency."
+      title   = "Money", good = "The usual curve for the day, in minor units of each currency."
       metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{\"${var.metrics_namespace}\",service,currency} MetricName=(\"MoneyProcessed\" OR \"MoneyRefunded\")', 'Sum')", id = "money" }])] : []
     },
     {
@@ -97,7 +97,7 @@ locals {
       ])
     },
     {
-      title = "Given up", good = "Empty. Anything here waits for a person."
+      title = "Given up", good = "Empty. Any message here waits for a person."
       metrics = [
         for name in values(local.dead_letter_queues) :
         jsonencode(["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { stat = "Maximum" }])
@@ -124,7 +124,7 @@ locals {
   paging_names   = concat([local.flow_alarm_name], sort(values(local.objective_alarm_names)))
   alarm_arns     = { for name in concat(local.paging_names, sort(values(local.alarm_names))) : name => "${local.alarm_arn_base}:${name}" }
 
-  # The grid is 24 wide. CloudWatch shows at most 100 alarms in one widget.
+  # The grid is 24 units wide. CloudWatch shows at most 100 alarms in one widget.
   width         = 4
   promise_width = floor(16 / length(local.promised))
   top           = 6

@@ -64,7 +64,7 @@ locals {
     # A stream's mapping that is disabled or may not read calls no function, so it has no iterator age. This alarm compares
     # accepted with relayed instead. Two periods, because a payment accepted at the end of one is relayed in the next.
     "standstill" = {
-      runbook = "standstill", text = "Payments or refunds are accepted, and none is relayed: is the stream's mapping disabled?"
+      runbook = "standstill", text = "Payments or refunds are accepted, but none is relayed: is the stream's mapping disabled?"
       metrics = {
         accepted = merge(local.part.accepting, { name = "Accepted", stat = "Sum" })
         refunds  = merge(local.part.refunding, { name = "RefundAccepted", stat = "Sum" })

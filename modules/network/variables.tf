@@ -73,7 +73,7 @@ variable "functions" {
   nullable    = false
 
   validation {
-    # Not by local.internet_functions: it depends on this variable, and that would be a cycle.
+    # Not local.internet_functions: it depends on this variable, which would be a cycle.
     condition     = var.nat.mode != "none" || alltrue([for calls in values(var.functions) : length(setsubtract(calls, local.endpoints)) == 0])
     error_message = "nat.mode is none, and some functions call what has no endpoint here: ${join(", ", flatten([for function, calls in var.functions : [for call in setsubtract(calls, local.endpoints) : "${function} calls ${call}"]]))}. Add the services to gateway_endpoints or interface_endpoints, or choose another nat.mode."
   }

@@ -8,7 +8,7 @@ locals {
   alarms = merge([
     for endpoint, name in local.names : {
       "${endpoint}-failing" = {
-        runbook   = "webhook-failing", text = "Webhooks to ${endpoint} keep failing. They are tried again, later each time."
+        runbook   = "webhook-failing", text = "Webhooks to ${endpoint} keep failing. They are retried after growing delays."
         metric    = { namespace = var.metrics_namespace, name = "WebhookFailed", stat = "Sum", dimensions = { service = "webhook-${endpoint}" } }
         threshold = var.thresholds.failed_deliveries, when = local.lasting
       }
@@ -24,7 +24,7 @@ locals {
       }
       # A message that is never received expires and reaches no dead-letter queue. Half of the retention remains to act.
       "${endpoint}-expiring" = {
-        runbook   = "webhook-expiring", text = "Webhooks to ${endpoint} have waited for half of the time that their queue keeps them."
+        runbook   = "webhook-expiring", text = "Webhooks to ${endpoint} have waited for half of their queue's retention."
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.retention_seconds / 2, when = local.minute
       }

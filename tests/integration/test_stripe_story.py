@@ -90,7 +90,7 @@ def test_once_a_payment_has_failed_stripe_charges_nothing(stack: StripeStack, me
         stack.fake.finish(intent(stack), "succeeded")
     # All events that Stripe has sent meanwhile, in any order.
     for event in reversed(stack.fake.events):
-        assert stack.tell(event) in {"late", "not ours to know"}
+        assert stack.tell(event) in {"late", "not about a payment"}
     assert [one["type"] for one in stack.announced if one["type"] == "payment.failed"] == ["payment.failed"]
 
 
@@ -245,7 +245,7 @@ def refund_of(stack: StripeStack, refund_id: str) -> str:
 
 
 def told(stack: StripeStack) -> list[tuple[str, str, str | None]]:
-    """What was announced: the type, the payment's status and what is refunded of it."""
+    """The announcements: the type, the payment's status and the refunded amount of each."""
     return [(one["type"], one["data"]["status"], one["data"].get("amount_refunded")) for one in stack.announced]
 
 

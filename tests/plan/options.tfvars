@@ -1,4 +1,4 @@
-# Everything that is off unless it is asked for, at once.
+# All options that are off by default, at once.
 environment_suffix = "options"
 
 account_concurrency = 1000

@@ -179,7 +179,7 @@ def test_apigw_off(apis: Plan) -> None:
 
 
 def test_apigw_execution_logs(apis: Plan) -> None:
-    """API Gateway creates this group itself, unencrypted and for ever, unless it is there before the stage."""
+    """Unless this group exists before the stage, API Gateway creates it, unencrypted and without a retention."""
     levels = {case: the(apis, case, "aws_api_gateway_method_settings")["settings"][0] for case in ("off", "logged")}
     assert {case: (own["logging_level"], own["data_trace_enabled"]) for case, own in levels.items()} == {
         "off": ("OFF", False),
@@ -356,7 +356,7 @@ def assert_may_copy_to_one_vault(allowed: dict[str, Any], vault: str) -> None:
     # The call is about the source recovery point, whose ARN does not name its vault.
     assert [arn.split(":", 3)[3] for arn in copy["Resource"]] == ["ap-southeast-1:000000000000:recovery-point:*"]
     assert copy["Condition"] == {"ForAllValues:ArnEquals": {"backup:CopyTargets": [vault]}}
-    # The copy is encrypted with a key of which nothing but the place is known.
+    # Only the region of the key that encrypts the copy is known.
     for name in ("KeysOfCopies", "GrantsForCopies"):
         assert allowed[name]["Resource"] == ["arn:aws:kms:eu-west-1:000000000000:key/*"]
     assert allowed["GrantsForCopies"]["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}

@@ -406,8 +406,8 @@ def test_the_options_reach_what_they_are_for(root_plan: Any) -> None:
 
 BAD_VALUES = {
     "backup": ({"retention_days": 7}, "backup.retention_days must be 35 or more"),
-    "function_starts": ({"charger": {}}, "function_starts has a name that is none of"),
-    "gradual_deployment": ({"functions": ["charger"]}, "gradual_deployment.functions has a name that is none of"),
+    "function_starts": ({"charger": {}}, "function_starts has a name that is not one of"),
+    "gradual_deployment": ({"functions": ["charger"]}, "gradual_deployment.functions has a name that is not one of"),
     "private_api": ({"vpc_endpoint_ids": []}, "private_api.vpc_endpoint_ids must name at least one VPC endpoint"),
     "environment_suffix": ("Not_This", "environment_suffix must be 1 to 20 lower-case letters"),
     "region": ("singapore", "region must be an AWS region's code"),
@@ -421,7 +421,7 @@ BAD_VALUES = {
     "alarm_emails": (["nobody"], "alarm_emails holds something that is not an e-mail address"),
     "api": ({"authorization": "TRUST"}, "api.authorization must be"),
     "function_defaults": ({"timeout_seconds": 600}, "function_defaults.timeout_seconds must be from 3 to 120"),
-    "functions": ({"charger": {}}, "functions has a name that is none of"),
+    "functions": ({"charger": {}}, "functions has a name that is not one of"),
     "queues": ({"max_receive_count": 1}, "queues.max_receive_count must be from 2"),
     "network": ({"nat": {"mode": "free"}}, "network.nat.mode must be none, instance, gateway or gateway_per_az"),
     "runtime": ({"name": "python2.7"}, "runtime.name must be"),
@@ -476,7 +476,7 @@ BAD_TOGETHER = {
         "function_starts: choose provisioned_concurrency or snap_start",
     ),
     "private_api": ({"vpc_endpoint_ids": ["vpce-0"]}, ""),
-    "route_throttles": ({"pay": {"rate_limit": 1, "burst_limit": 1}}, "route_throttles has a name that is none of"),
+    "route_throttles": ({"pay": {"rate_limit": 1, "burst_limit": 1}}, "route_throttles has a name that is not one of"),
     "table_replicas": (
         {"ap-southeast-1": {"kms_key_arn": "arn:aws:kms:ap-southeast-1:000000000000:key/a"}},
         "table_replicas names the stack's own region",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FieldError(Struct, frozen=True):
-    """One wrong field, by its JSON pointer (RFC 6901), and what would be right. The value is never repeated."""
+    """An invalid field, by its JSON pointer (RFC 6901), and what would be valid. The value is never repeated."""
 
     pointer: str
     detail: str
@@ -26,7 +26,7 @@ Time = Annotated[str, Meta(description="UTC, RFC 3339 with microseconds.", extra
 
 
 class PaymentAccepted(Struct, frozen=True):
-    """The payment is stored, and will be charged. A repeat of the request gets the same answer, at any later time."""
+    """The payment is stored, and will be charged. A repeat of the request always gets the same answer."""
 
     message: str
     transaction_id: str
@@ -51,7 +51,7 @@ class PaymentAccepted(Struct, frozen=True):
 
 
 class RefundAccepted(Struct, frozen=True):
-    """The refund is stored, and will be made. A repeat of the request gets the same answer, at any later time."""
+    """The refund is stored, and will be made. A repeat of the request always gets the same answer."""
 
     message: str
     transaction_id: str
@@ -92,7 +92,7 @@ class RefundView(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, payment: Payment, refund_id: str) -> RefundView:
-        """Return what a reader is shown of a refund."""
+        """Return the public form of a refund."""
         refund: RefundRecord = payment.refunds[refund_id]
         return cls(
             transaction_id=payment.transaction_id,
@@ -115,8 +115,8 @@ class PaymentView(Struct, frozen=True, omit_defaults=True):
     customer_id: str
     amount: Amount
     currency: str
-    status: Annotated[str, Meta(description="Where the payment is in its life.")]
-    version: Annotated[int, Meta(ge=1, description="Counts the payment's changes: a greater one is newer.")]
+    status: Annotated[str, Meta(description="The payment's current state.")]
+    version: Annotated[int, Meta(ge=1, description="Counts the payment's changes: a greater number is newer.")]
     created_at: Time
     updated_at: Time
     description: str | None = None
@@ -128,7 +128,7 @@ class PaymentView(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, payment: Payment) -> PaymentView:
-        """Return what a reader is shown of a payment."""
+        """Return the public form of a payment."""
         return cls(
             transaction_id=payment.transaction_id,
             customer_id=payment.customer_id,
@@ -162,4 +162,4 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     detail: str
     instance: str
     status: int | None = None
-    errors: Annotated[list[FieldError], Meta(description="Every wrong field, by its JSON pointer (RFC 6901).")] = []
+    errors: Annotated[list[FieldError], Meta(description="Every invalid field, by its JSON pointer (RFC 6901).")] = []

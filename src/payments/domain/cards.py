@@ -48,8 +48,8 @@ _NAMED_OF_ANY_CATEGORY = re.compile(r"PROLONGED SOUND MARK|\b(?:BLANK|FILLER)\b"
 
 _LENGTHS = range(13, 20)
 
-# The number of groups that are searched together; more than a card number has digits. Without a limit, a long text
-# would need so much memory that it is slow for that alone.
+# The number of groups that are searched together: more than a card number has digits. Without a limit, a long text
+# would need so much memory that this alone would make it slow.
 _BLOCK = 1024
 
 # Rarely needed, so compiled at the first use. The number of digits in each group on a card: fours with a rest, American
@@ -123,8 +123,8 @@ def _to_ascii(character: str) -> str:
 def _blocks(groups: Iterator[re.Match[str]]) -> Iterator[tuple[list[re.Match[str]], int]]:
     """Yield the groups of a chain in blocks, each with the number of groups that are its own.
 
-    The others belong to the next block, but a number that begins in this one may need them. No more than two blocks are
-    in memory, however long the text is.
+    The others belong to the next block, but a number that starts in this one may need them. At most two blocks are in
+    memory, for a text of any length.
     """
     block = list(islice(groups, _BLOCK))
     while block:

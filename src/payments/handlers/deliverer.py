@@ -1,4 +1,4 @@
-"""An endpoint's queue of announcements to the endpoint, as signed webhooks."""
+"""Delivers an endpoint's queue of announcements to the endpoint, as signed webhooks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from payments.runtime.queue_batch import Delivery
 
-# What a delivery may take besides its post: to read the secret, and to postpone the message.
+# The time that a delivery may need in addition to its POST: to read the secret, and to postpone the message.
 ASIDE_SECONDS = 5.0
 
 
 @wire_once
 def wired() -> tuple[Deliverer, float]:
-    """Return what delivers, and how long a delivery may take."""
+    """Return the deliverer, and how long a delivery may take."""
     seconds = float(settings.count("TIMEOUT_SECONDS"))
     endpoint = Endpoint.of(settings.text("WEBHOOK_URL"), seconds, settings.words("ALLOWED_PRIVATE_CIDRS"))
     secret = EndpointSecret(

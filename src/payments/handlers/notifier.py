@@ -1,4 +1,4 @@
-"""The queue of outcomes to the announcements."""
+"""Publishes the queue of outcomes as announcements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue of accepted payments and refunds to the gateway."""
+"""Passes the queue of accepted payments and refunds to the gateway."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHARGE_SECONDS = 3.0
 
 @wire_once
 def wired() -> tuple[Charging, int]:
-    """Return what charges, and after how many deliveries a message is given up."""
+    """Return the charging use case, and after how many deliveries a message is given up."""
     dynamodb = client.connect("dynamodb")
     table, gateway = Table(dynamodb, settings.text("TABLE_NAME")), registry.chosen(dynamodb)
     restored = settings.choice("RESTORED", ("false", "true")) == "true"

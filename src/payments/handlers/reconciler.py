@@ -1,4 +1,4 @@
-"""The schedule, or an operator, to the payments that have not become final for too long."""
+"""Reconciles payments that have been open for too long, on a schedule or when an operator calls it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MEASURED = ("settled", "pending", "redriven", "unanswered", "failed", "left")
 
 @wire_once
 def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
-    """Return what reconciles, what finds the payments, and how long one may take to become final."""
+    """Return the reconciler, the index of open payments, and how long a payment may take to become final."""
     dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
     table = Table(dynamodb, name)
@@ -44,8 +44,8 @@ def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Reconcile, and return the counts of the results.
 
-    By hand, the event may say ``transaction_ids``, or ``older_than_seconds`` in place of the set-up's. For payments
-    that are named, the gateway is asked about their processed refunds too. Raises ValueError if it says them wrongly.
+    An operator's event may have ``transaction_ids``, or ``older_than_seconds`` in place of the configured age. For
+    named payments, the gateway is asked about their processed refunds too. Raises ValueError if they are invalid.
     """
     reconciler, index, older = wired()
     counts = reconciler.run(

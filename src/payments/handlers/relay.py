@@ -1,4 +1,4 @@
-"""The table's stream to the queues."""
+"""Relays the table's stream to the queues."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @wire_once
 def wired() -> tuple[Hearing, Secret[list[str]]]:
-    """Return what applies the events to the table, and the secrets that Stripe signs them with."""
+    """Return the use case that applies the events to the table, and the secrets with which Stripe signs them."""
     dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
     table = Table(dynamodb, name)
@@ -49,7 +49,7 @@ def wired() -> tuple[Hearing, Secret[list[str]]]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa: ARG001 - Lambda's signature
-    """Answer Stripe. What gets no 2xx answer Stripe sends again, for three days."""
+    """Answer Stripe, which sends an event again for three days until it gets a 2xx answer."""
     request_id = event["requestContext"]["requestId"]
     hearing, secrets = wired()
     try:
@@ -66,11 +66,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
         logger.warning("not signed by Stripe", reason=str(error))
         return problem(INVALID, "The signature is not valid.", request_id)
     except (ReportError, NotJsonError) as error:
-        # Signed by Stripe, and not understood: a payment or a dispute may depend on it.
-        logger.error("an event of Stripe's cannot be read", reason=str(error))
-        return problem(MALFORMED, "The body must be an event of Stripe's.", request_id)
+        # Signed by Stripe, but not understood: a payment or a dispute may depend on it.
+        logger.error("a Stripe event cannot be read", reason=str(error))
+        return problem(MALFORMED, "The body must be a Stripe event.", request_id)
     except UnavailableError as error:
-        logger.warning("the event was not taken", reason=str(error))
-        return problem(UNAVAILABLE, "The event could not be taken now. Send it again.", request_id)
+        logger.warning("the event could not be processed", reason=str(error))
+        return problem(UNAVAILABLE, "The event could not be processed now. Send it again.", request_id)
     logger.info("event of the gateway", event_id=reported.id, event_type=reported.type, came=came)
     return response(200, {"came": came})

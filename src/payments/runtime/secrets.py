@@ -1,6 +1,6 @@
 """A secret in Secrets Manager, read once per container and time to live: a new value needs no deployment.
 
-Its value is nowhere else: not in an environment variable, a state, a log or an error.
+Its value is never stored elsewhere: not in an environment variable, a state, a log or an error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Secret(Generic[T]):
     def read(self) -> T:
         """Return what the secret holds. Raises UnavailableError if it cannot be read, or holds no valid value.
 
-        A value that was read before serves on while Secrets Manager does not answer.
+        While Secrets Manager does not answer, the last value that was read stays in use.
         """
         with self._lock:
             if self._read is None or self._clock() >= self._until:
@@ -53,7 +53,7 @@ class Secret(Generic[T]):
                 except UnavailableError:
                     if self._read is None:
                         raise
-                # Also after a failure: not every call waits for what does not answer.
+                # Also set after a failure, so that not every call waits for a service that does not answer.
                 self._until = self._clock() + self._seconds
             return self._read
 
@@ -73,5 +73,5 @@ class Secret(Generic[T]):
         try:
             return self._parse(text)
         except ValueError:
-            # Without the cause, which may repeat the text.
-            raise UnavailableError(f"the secret {self._name} does not hold what it should") from None
+            # Without the cause, which may repeat the secret's text.
+            raise UnavailableError(f"the secret {self._name} does not hold a usable value") from None

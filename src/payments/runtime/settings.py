@@ -1,4 +1,4 @@
-"""The functions' settings: environment variables, read once, each missing one named."""
+"""The functions' settings: environment variables, read once; errors name the variable."""
 
 from __future__ import annotations
 

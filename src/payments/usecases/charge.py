@@ -1,8 +1,8 @@
 """Charge a payment once, or refund it once.
 
-A message may come twice, late, or after the payment is final. The gateway's idempotency key makes a second call
-harmless, and the conditional update makes a second record harmless. A gateway forgets its keys in time: a payment that
-may be older than that is looked up at the gateway first.
+A message may arrive twice, late, or after the payment is final. The gateway's idempotency key makes a second call
+harmless, and the conditional update makes a second record harmless. A gateway's keys expire, so a payment that may be
+older than that is looked up at the gateway first.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, PaymentBatch, Payments
 
 
-# Gateways keep an idempotency key for a day; an hour of that is left for clocks that differ and calls that take long.
+# Gateways keep an idempotency key for a day; one hour of that is a margin for differing clocks and slow calls.
 BLIND_CHARGE_WINDOW = timedelta(hours=23)
 
 
@@ -56,7 +56,7 @@ def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
 
 
 class Charging(Settling):
-    """Charges payments, and refunds them, through a gateway, and records the outcomes in the table."""
+    """Charges and refunds payments through a gateway, and records the outcomes in the table."""
 
     def __init__(self, payments: Payments, gateway: Gateway, clock: Clock, *, restored: bool = False) -> None:
         """``restored`` says that the whole table was restored from a backup."""
@@ -69,7 +69,7 @@ class Charging(Settling):
         return self._payments.get_batch(transaction_ids)
 
     def work(self, payment: Payment | None, refund_id: str | None = None, *, last: bool) -> None:
-        """Bring a payment, as the table has it, or one of its refunds, to its end.
+        """Charge a payment as the table has it, or make one of its refunds, and record the outcome.
 
         ``last`` says that the next failure sends the message to the dead-letter queue: the payment is then marked
         unknown. Raises RetryError, or UnavailableError if the table does not answer: the message must be delivered
@@ -89,7 +89,7 @@ class Charging(Settling):
             case Unknown(reason) | NotSent(reason):
                 self._unresolved(payment, refund_id, reason, last=last)
             case RateLimited():
-                self._unresolved(payment, refund_id, "the gateway wants to be asked later", last=last)
+                self._unresolved(payment, refund_id, "the gateway limits the rate of calls", last=last)
 
     def give_up(self, transaction_id: str, refund_id: str | None, reason: str) -> None:
         """Mark a payment or a refund as unknown before its message goes to the dead-letter queue."""
@@ -102,10 +102,10 @@ class Charging(Settling):
         return self._gateway.lookup(request_of(payment, refund_id))
 
     def _may_be_blind(self, payment: Payment, refund_id: str | None, request: Charge | Refund) -> bool:
-        """Say whether the gateway need not be asked first: it knows the key still, if it was ever called with it.
+        """Return whether no lookup is needed first: if the gateway was ever called with the key, it still has it.
 
-        That goes by when the request was accepted. After a restore a lost request that its client repeats looks new,
-        and the gateway may have forgotten its key long ago.
+        The time of acceptance decides. After a restore, a lost request that its client repeats looks new, but its key
+        at the gateway may have expired long ago.
         """
         young = age(payment, refund_id, self._clock()) < BLIND_CHARGE_WINDOW
         return young and request.reference is None and not self._restored and not payment.restored_at

@@ -1,7 +1,7 @@
 """Find payments that have been open for too long, ask the gateway, and settle or redrive them.
 
 Nothing is guessed: the gateway's final answer is recorded. A payment that the gateway does not know goes through the
-stream and the queue once more, and is charged under the same idempotency key as before.
+stream and the queue again, and is charged with the same idempotency key as before.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# Bank debits take up to two weeks; a customer who has not acted by then will not.
+# Bank debits take up to two weeks; a customer who has not acted by then will not act.
 PATIENCE = timedelta(days=14)
 
 
 class Reconciler:
-    """Reconciles payments with the gateway; ``clock`` tells the time."""
+    """Reconciles payments with the gateway; ``clock`` returns the time."""
 
     def __init__(self, payments: Payments, charging: Charging, clock: Clock) -> None:
         self._payments = payments
@@ -44,7 +44,7 @@ class Reconciler:
     def run(
         self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool], processed_refunds: bool = False
     ) -> Counter[str]:
-        """Reconcile payments until ``in_time`` says no, and count the results.
+        """Reconcile payments until ``in_time`` returns False, and count the results.
 
         ``processed_refunds`` asks the gateway about those too: a bank may have returned the money.
 
@@ -72,7 +72,7 @@ class Reconciler:
             logger.warning("not reconciled", transaction_id=transaction_id, reason=str(error))
             counts = Counter(unanswered=1)
         except Exception as error:  # noqa: BLE001
-            # A payment that cannot be read, or any other error, does not hold up the other payments.
+            # An unreadable payment, or any other error, does not hold up the other payments.
             logger.error("not reconciled", transaction_id=transaction_id, reason=str(error))
             counts = Counter(failed=1)
         return counts
@@ -99,7 +99,7 @@ class Reconciler:
             logger.info(result, transaction_id=transaction_id, refund_id=refund_id)
             counts[result] += 1
         if unknown:
-            # Settling has changed the payment, and what the gateway did not know may be settled by now.
+            # Settling has changed the payment, and a charge that the gateway did not know may be settled by now.
             payment = (self._payments.get(transaction_id) or payment) if counts else payment
             if self._payments.redrive(payment, self._clock()):
                 logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)

@@ -1,4 +1,4 @@
-"""Record in the table what a gateway answered, whoever brings the answer."""
+"""Record a gateway's answers in the table, from any source."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# A gateway that waits for a bank or the customer is asked again after as long as the payment has been open so far.
+# A payment that waits for a bank or the customer is looked up again after as long as it has already been open.
 SOONEST_QUESTION = timedelta(minutes=15)
 
 LATEST_QUESTION = timedelta(hours=6)
 
 
 class Settling:
-    """Records in the table what a gateway answered, whoever brings the answer."""
+    """Records a gateway's answers in the table, from any source."""
 
     def __init__(self, payments: Payments, clock: Clock) -> None:
         self._payments = payments
