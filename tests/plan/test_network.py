@@ -126,7 +126,7 @@ def test_zones_are_left_out_and_the_others_keep_their_blocks_by_their_place(
     assert subnets(plan, "without_the_last") == dict(zip(["apse1-az1", "apse1-az2"], blocks[:2], strict=True))
     assert subnets(plan, "without_the_first") == dict(zip(["apse1-az2", "apse1-az3"], blocks[:2], strict=True))
     assert subnets(plan, "pinned") == dict(zip(["apse1-az2", "use1-az3"], blocks[:2], strict=True))
-    # Too few zones are told, and are no reason to refuse.
+    # Too few zones cause a warning, not a refusal.
     (said,) = warnings(plan)
     assert "az_count is 3, and ap-southeast-1 has 2 availability zones for the stack: apse1-az1, apse1-az2." in said
 

@@ -295,7 +295,7 @@ HANDLED = {"level": "ERROR", "message": "the call failed", "error": "KeyError"}
         ),
         ([HANDLED], "warn", "KeyError: the call failed"),
         ([{"type": "platform.report", "record": {"status": "timeout"}}], "warn", "timeout"),
-        # The emulator gives every line to a search in JSON; what is no error is none here either.
+        # The emulator returns every line to a search in JSON, so the doctor itself leaves out lines without an error.
         (
             [{"level": "WARNING", "message": "not done"}, {"level": "INFO"}, "START RequestId", [1], {"record": 1}],
             "ok",

@@ -96,7 +96,7 @@ DIGITS: dict[int, list[str]] = {}
 SEPARATORS = [*"\u30fc\uff70\u2212\u00b7\u2027\u2022\u2024\u2026\u2500\u22c5\u3002\u30fb\uff0e\uff65."]
 # Tildes, as Japanese writes ranges; a dash that Unicode does not list as one; and what looks like a space or nothing.
 NAMED = "~\uff5e\u223c\u02dc\u2053\u2800\u2422\u3164\uffa0\u115f\u1160\u303f"
-# What is not assigned, or privately, is seldom seen; these stand for the 900 000 of them.
+# Unassigned and private characters are rare: these stand for all 900 000 of them.
 SEPARATORS += [*NAMED, "\u2065", "\ufff0", "\ue000", "\uffff", "\U000e1000"]
 for code in range(sys.maxunicode + 1):
     category = unicodedata.category(chr(code))
