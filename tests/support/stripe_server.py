@@ -7,7 +7,7 @@ test payment methods, and signs its events. What it cannot show by Stripe's own 
 
 ``python -m tests.support.stripe_server PORT LISTENER`` serves it by itself, and tells its events to whom the JSON file
 LISTENER names, as soon as it is there: ``url``, ``secret``, ``trusted``. What banks and customers do is done there by
-``POST /fake/PAYMENT_INTENT/succeeded``, or ``failed``, ``canceled``, ``disputed``.
+``POST /fake/PAYMENT_INTENT/succeeded``, or ``failed``, ``canceled``, ``disputed``, and ``POST /fake/REFUND/failed``.
 
 It checks what it is sent more strictly than Stripe does where that finds our mistakes: a POST without an idempotency
 key, and a call without the API version, are refused.
@@ -232,6 +232,8 @@ class FakeStripe:
         return status, body, replayed
 
     def _happen(self, intent_id: str, what: str) -> dict[str, Any]:
+        if intent_id in self.refunds and what in {"succeeded", "failed"}:
+            return self.finish_refund(intent_id, what, "expired_or_canceled_card" if what == "failed" else None)
         if intent_id not in self.intents or what not in {"succeeded", "failed", "canceled", "disputed"}:
             raise refused("there is no such PaymentIntent, or that does not happen", status=404)
         return self.dispute(intent_id) if what == "disputed" else self.finish(intent_id, what)
@@ -630,6 +632,10 @@ def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def _lower(metadata: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value.lower() for name, value in metadata.items()}
+
+
 def _tell(listener: Path, events: SimpleQueue[dict[str, Any]]) -> None:
     """Post each event until it is taken: at once, then later each time, as Stripe does."""
     while True:
@@ -661,7 +667,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-def _lower(metadata: dict[str, str]) -> dict[str, str]:
-    return {name.lower(): value.lower() for name, value in metadata.items()}
