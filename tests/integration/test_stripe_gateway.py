@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +15,8 @@ import pytest
 import stripe
 from botocore.exceptions import ClientError
 
+from local import ROOT
+from local.server import free_port, start_process, wait_until_up
 from payments.domain.currencies import EXPONENTS
 from payments.domain.errors import UnavailableError
 from payments.domain.money import Money
@@ -591,3 +596,24 @@ def test_the_settings_choose_stripe(fake: FakeStripe, monkeypatch: pytest.Monkey
         monkeypatch.setenv(name, value)
     assert isinstance(registry.chosen(None).charge(CHARGE), Approved)
     assert fake.calls[0].headers["idempotency-key"] == "prod.payment-order-1"
+
+
+def test_the_fake_serves_by_itself_all_that_it_serves_in_a_test(tmp_path: Path) -> None:
+    """A local stack runs it as a process of its own. Its search failed there, so no payment was found by its name."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.support.stripe_server", str(port), str(tmp_path / "listener")]
+    process = start_process(command, tmp_path / "log", cwd=ROOT)
+    try:
+        wait_until_up(process, lambda: answers(port), 20, "it did not start")
+        served = StripeGateway(Secret(Vault(KEY), "s", str.strip, 300), "test", 5.0, f"http://127.0.0.1:{port}")
+        made = served.charge(CHARGE)
+        assert isinstance(made, Approved)
+        assert served.lookup(CHARGE) == made
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
