@@ -1,4 +1,4 @@
-# What a function reaches: only the endpoints, or the internet too.
+# What the functions may call: only the endpoints, or also the internet.
 
 locals {
   endpoints          = setunion(var.gateway_endpoints, var.interface_endpoints)
@@ -36,8 +36,8 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints_only" {
   to_port                      = 443
 }
 
-# For the others. It is in every stack, with its rules for the endpoints: older versions of all functions are in it, and
-# Lambda does not let go of a group that a version is in (docs/decisions/0037).
+# For the other functions. Every stack has it, with rules for the endpoints: older versions of all functions are in it,
+# and Lambda keeps a group's network interfaces as long as a version names the group (docs/decisions/0037).
 resource "aws_security_group" "functions" {
   #checkov:skip=CKV2_AWS_5:the functions attach it; they are another module's
   name        = "${var.name}-functions"

@@ -25,8 +25,8 @@ resource "aws_route" "nat_gateway" {
   nat_gateway_id         = try(aws_nat_gateway.this[each.key].id, aws_nat_gateway.this[local.nat_zones[0]].id)
 }
 
-# The instance: one network interface with a fixed address that outlives the instances, and a group of one that puts
-# a new instance behind it when the old one dies. The routes never change.
+# The instance: a network interface with a fixed address outlives the instances. A group of one attaches a new instance
+# to it when the old one dies, so the routes never change.
 locals {
   nat_instance = var.nat.mode == "instance" ? { only = local.first_zone } : {}
 }
