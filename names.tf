@@ -1,5 +1,5 @@
-# Every name and every ARN is built here, once. Built from names, they are known at plan: policies, triggers and
-# dashboards then stand in the plan in full, where tests and scanners can read them, and no two modules form a cycle.
+# Every name and every ARN is built here, once. ARNs that are built from names are known at plan, so tests and scanners
+# can read whole policies, triggers and dashboards in the plan. It also keeps modules from depending on each other.
 
 data "aws_caller_identity" "current" {}
 
@@ -10,9 +10,25 @@ locals {
     account_id = data.aws_caller_identity.current.account_id
     partition  = data.aws_partition.current.partition
     region     = var.region
+    # For example apse1 for ap-southeast-1, as in AWS's zone ids. A role's name has no room for the full name.
+    role_suffix = !var.region_in_role_names ? "" : "-${join("", [
+      for part in split("-", var.region) : lookup(local.region_parts, part, part)
+    ])}"
+  }
+  region_parts = {
+    central   = "c"
+    east      = "e"
+    gov       = "g"
+    north     = "n"
+    northeast = "ne"
+    northwest = "nw"
+    south     = "s"
+    southeast = "se"
+    southwest = "sw"
+    west      = "w"
   }
 
-  # The credentials say where a stack is, not its name: no AWS account has this id.
+  # The embedded AWS has this account id, and no AWS account has it. The name of a stack does not decide.
   embedded = local.context.account_id == "000000000000"
 
   production = startswith(var.environment_suffix, "prod")
@@ -22,15 +38,25 @@ locals {
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
   }
 
-  core_functions = ["validator", "refunder", "relay", "processor", "notifier", "reader", "reconciler"]
-  # What a gateway has beside them.
-  gateway_functions = { stripe = ["stripe_webhook", "stripe_comparer"] }
-  known_functions   = concat(local.core_functions, flatten(values(local.gateway_functions)))
+  # Each gateway has a module or a folder, and each function a module: so the files give the lists of both.
+  gateway_names = setsubtract(
+    [for file in fileset("${path.root}/src/payments/gateways", "**/*.py") : trimsuffix(split("/", file)[0], ".py")],
+    ["__init__", "port", "registry"],
+  )
+  # The deliverer runs once for each webhook endpoint: modules/webhooks names it.
+  known_functions = [
+    for file in fileset("${path.root}/src/payments/handlers", "*.py") : trimsuffix(file, ".py")
+    if !contains(["__init__.py", "deliverer.py"], file)
+  ]
+  # The name of a gateway's own function begins with the gateway's.
   function_names = {
-    for function in concat(local.core_functions, lookup(local.gateway_functions, var.gateway, [])) :
+    for function in local.known_functions :
     function => "payment-${replace(function, "_", "-")}-${var.environment_suffix}"
+    if !anytrue([
+      for gateway in local.gateway_names : startswith(function, "${gateway}_") if gateway != var.gateway
+    ])
   }
-  # Those that take a new version of a function back.
+  # The alarms that roll a new version of a function back.
   function_alarm_names = {
     for function in local.known_functions : function => [
       for alarm in ["errors", "throttles"] : "payment-${function}-${alarm}-${var.environment_suffix}"
@@ -66,14 +92,14 @@ locals {
   key_aliases = {
     for use in ["dynamodb", "lambda", "logs", "sns", "sqs"] : use => "payment-${use}-${var.environment_suffix}"
   }
-  # Keys of their own: the key of the other queues stays closed to SNS.
+  # SNS may use these keys, and not the key of the other queues.
   subscriber_key_aliases = {
     for use in ["subscribers", "secrets"] : use => "payment-${use}-${var.environment_suffix}"
   }
 
-  # Two, since who takes the events must not be able to charge.
-  stripe_secret_names = {
-    for use in ["key", "webhook"] : use => "payment-stripe-${use}-${var.environment_suffix}"
+  # Two secrets, since the function that receives the gateway's events must not be able to charge.
+  gateway_secret_names = {
+    for use in ["key", "webhook"] : use => "payment-${var.gateway}-${use}-${var.environment_suffix}"
   }
 
   api_name     = "payment-api-${var.environment_suffix}"
@@ -86,18 +112,31 @@ locals {
     alarm             = "payment-event-bus-dead-letters-${var.environment_suffix}"
   }
 
-  # Their own for each stack: two of them in an account would be counted together.
+  # One for each stack: otherwise two stacks in an account would share their metrics.
   metrics_namespace = "Payments/${var.environment_suffix}"
-  # The source of a CloudEvent.
+  # The CloudEvents' source.
   event_source = "/payments/${var.environment_suffix}"
 
-  # What of this stack CloudWatch may use the stack's keys for.
-  alarm_pattern = "payment-*-${var.environment_suffix}"
-  log_group_patterns = [
-    "/aws/lambda/payment-*-${var.environment_suffix}",
-    "/aws/apigateway/${local.api_name}",
-    "/aws/vpc/${local.network_name}",
-    "aws-waf-logs-${local.api_name}",
+  # CloudWatch may use the stack's keys only for these log groups and alarms. A pattern such as payment-*-eu would also
+  # match the names of the stack prod-eu. The functions of every gateway are listed, so changing the gateway stops no log.
+  log_group_names = concat(
+    [
+      for function in concat(local.known_functions, [for endpoint in keys(var.webhooks) : "webhook-${endpoint}"]) :
+      "/aws/lambda/payment-${replace(function, "_", "-")}-${var.environment_suffix}"
+    ],
+    ["/aws/apigateway/${local.api_name}", "/aws/vpc/${local.network_name}", "aws-waf-logs-${local.api_name}"],
+    # The API's id is known only after the first apply.
+    var.api.execution_logs ? ["API-Gateway-Execution-Logs_*/${var.api.stage_name}"] : [],
+  )
+  # Every alarm's name ends in its kind and the suffix. Some kinds have one alarm, others one for each part of the stack.
+  alarm_patterns = [
+    for kind in concat(
+      ["api-4xx", "api-5xx", "api-latency", "contradictions", "disputes", "flow", "gateway-differences"],
+      ["open-payments", "reconciler-failed", "reconciler-left", "standstill"],
+      ["*-age", "*-concurrency", "*-dead-letters", "*-depth", "*-duration", "*-errors", "*-throttles"],
+      ["objective-*-fast", "objective-*-long", "objective-*-short", "objective-*-slow"],
+      ["webhook-*-expiring", "webhook-*-failing", "webhook-*-hidden", "webhook-*-switched-off"],
+    ) : "payment-${kind}-${var.environment_suffix}"
   ]
 
   table_arn = "${local.arn_base.dynamodb}:table/${local.table_name}"
@@ -111,7 +150,7 @@ locals {
   relay_dlq_arn     = "${local.arn_base.sqs}:${local.dead_letter_queue_names.relay}"
   announcements_arn = "${local.arn_base.sns}:${local.topic_names.announcements}"
   # Secrets Manager adds a hyphen and six characters, which are not known at plan.
-  stripe_secret_arns = {
-    for use, name in local.stripe_secret_names : use => "${local.arn_base.secretsmanager}:secret:${name}-??????"
+  gateway_secret_arns = {
+    for use, name in local.gateway_secret_names : use => "${local.arn_base.secretsmanager}:secret:${name}-??????"
   }
 }

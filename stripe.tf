@@ -1,53 +1,32 @@
-# What there is only with gateway = "stripe": its package, its secrets, and the way in for its events.
+# Everything that exists only with gateway = "stripe": its package, its functions, and the route for its events.
 
 locals {
   stripe = var.gateway == "stripe"
 
   stripe_layer_dir = "${var.layer_dir}-stripe"
 
-  stripe_secret_statements = {
-    for use, arn in local.stripe_secret_arns : use => {
-      secret = { actions = ["secretsmanager:GetSecretValue"], resources = [arn] }
-    }
-  }
-
-  stripe_key_uses = {
-    secret-key = {
-      alias = local.subscriber_key_aliases.secrets, service = "secretsmanager", actions = ["kms:Decrypt"]
-    }
-  }
-
-  # By name only: the value is in no environment, no state and no plan.
-  stripe_secret_environment = {
-    for use, name in local.stripe_secret_names : use => {
-      SECRET_NAME        = name
-      SECRET_TTL_SECONDS = tostring(var.webhook_secret_ttl_seconds)
-    }
-  }
-
-  # How long an answer of the gateway's is waited for: a charge takes most of a call, and a question what the reconciler
-  # allows for one payment.
-  stripe_timeouts = {
-    processor       = max(2, floor(2 * local.function_settings["processor"].timeout_seconds / 3))
-    reconciler      = 3
-    stripe_comparer = 20
-  }
-
-  # A day's books are read in one go.
-  stripe_settings = { stripe_comparer = { timeout_seconds = 900 } }
-
-  # Who has the package and the key.
+  # The functions that have the package and the key.
   stripe_callers = concat(local.gateway_callers, ["stripe_comparer"])
 
-  stripe_environments = {
-    for function in local.stripe_callers : function => merge(
-      local.stripe_secret_environment.key,
-      { GATEWAY_TIMEOUT_SECONDS = tostring(local.stripe_timeouts[function]) },
-      var.stripe_address == null ? {} : { STRIPE_ADDRESS = var.stripe_address },
-    )
+  stripe_gateway = {
+    attributes = local.stripe_attributes
+    callers    = local.stripe_callers
+    environments = {
+      for function in local.stripe_callers :
+      function => { STRIPE_ADDRESS = var.stripe_address } if var.stripe_address != null
+    }
+    functions = local.stripe_functions
+    indexes   = local.stripe_indexes
+    roles     = { comparing = "stripe_comparer", hearing = "stripe_webhook" }
+    routes    = local.stripe_routes
+    secrets   = { key = "Stripe's API key", webhook = "The secrets that sign Stripe's events" }
+    throttles = { for route in keys(local.stripe_routes) : route => var.stripe_webhook_throttle }
   }
 
-  # By the gateway's name of a charge, for disputes; and by the day of it, for the comparison (docs/decisions/0030).
+  # One call reads a whole day's records.
+  stripe_settings = { stripe_comparer = { timeout_seconds = 900 } }
+
+  # By the gateway's reference to a charge, for disputes; and by the charge's day, for the comparison (docs/decisions/0030).
   stripe_attributes = { gateway_reference = "S", charged_on = "S" }
   stripe_indexes = {
     (local.gateway_index_name) = { hash_key = "gateway_reference", projection_type = "KEYS_ONLY" }
@@ -59,20 +38,20 @@ locals {
   stripe_functions = {
     stripe_webhook = {
       description = "Takes Stripe's signed events to the payments that they are about."
-      environment = merge(local.stripe_secret_environment.webhook, {
+      environment = merge(local.gateway_secret_environments.webhook, {
         GATEWAY_INDEX_NAME = local.gateway_index_name
         TABLE_NAME         = local.table_name
       })
-      statements = merge(local.stripe_secret_statements.webhook, {
+      statements = merge(local.gateway_secret_statements.webhook, {
         settle = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [local.table_arn] }
         find   = { actions = ["dynamodb:Query"], resources = [local.index_arns[local.gateway_index_name]] }
       })
-      key_uses = merge(local.stripe_key_uses, { key = local.key_uses.dynamodb })
+      key_uses = merge(local.gateway_secret_key_uses, { key = local.key_uses.dynamodb })
     }
 
     stripe_comparer = {
       description = "Compares a day of Stripe's books with the table, and announces what differs."
-      # When the day is over everywhere that a clock may be wrong.
+      # Late enough for the day to be over even if a clock is wrong.
       schedule = "cron(30 2 * * ? *)"
       environment = {
         CHARGED_INDEX_NAME = local.charged_index_name
@@ -93,21 +72,10 @@ locals {
     }
   }
 
-  # Stripe holds no credentials of AWS. It signs what it sends, and the function hears nobody else.
+  # Stripe has no AWS credentials. It signs its events, and the function refuses anything without a valid signature.
   stripe_routes = {
     stripeWebhook = { method = "POST", path = "/gateways/stripe/webhook", function = "stripe_webhook", open = true }
   }
-}
-
-# The values are put by hand or by a script (docs/stripe.md), so that no plan and no state ever holds one.
-resource "aws_secretsmanager_secret" "stripe" {
-  #checkov:skip=CKV2_AWS_57:a key is rolled at Stripe, where Secrets Manager cannot roll it; docs/stripe.md says how
-  for_each = local.stripe ? local.stripe_secret_names : {}
-
-  name                    = each.value
-  description             = each.key == "key" ? "Stripe's API key" : "The secrets that sign Stripe's events"
-  kms_key_id              = module.subscriber_keys.keys["secrets"].arn
-  recovery_window_in_days = var.key_deletion_window_days
 }
 
 data "archive_file" "stripe_layer" {
@@ -139,16 +107,8 @@ resource "aws_lambda_layer_version" "stripe" {
   source_code_hash         = data.archive_file.stripe_layer[0].output_base64sha256
   compatible_architectures = [var.runtime.architecture]
   compatible_runtimes      = [var.runtime.name]
-}
 
-output "stripe" {
-  description = <<-EOT
-    With gateway = "stripe", the function that compares the books, the names of the secrets that want a value, and the
-    address to give to Stripe for its events; null without.
-  EOT
-  value = local.stripe ? {
-    comparer_function_name = module.function["stripe_comparer"].name
-    secret_names           = local.stripe_secret_names
-    webhook_url            = "${module.api.url}/gateways/stripe/webhook"
-  } : null
+  lifecycle {
+    create_before_destroy = true
+  }
 }

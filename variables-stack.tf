@@ -1,4 +1,4 @@
-# What stack this is, and where.
+# The name and the place of the stack.
 
 variable "cost_center" {
   description = "The CostCenter tag of every resource."
@@ -24,6 +24,17 @@ variable "project" {
   description = "The Project tag of every resource."
   type        = string
   default     = "payment-processing"
+  nullable    = false
+}
+
+variable "region_in_role_names" {
+  description = <<-EOT
+    Whether the names of the IAM roles end in a short form of the region, such as apse1. An account has its roles for all
+    regions together, so a second stack with the same environment_suffix in another region needs it. Set it before the
+    first apply: in a running stack it replaces every role.
+  EOT
+  type        = bool
+  default     = false
   nullable    = false
 }
 

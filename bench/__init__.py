@@ -1,1 +1,1 @@
-"""What the stack takes: time, calls, bytes and money. ``python -m bench --help`` says what can be measured."""
+"""Measure what the stack costs: time, calls, bytes and money. ``python -m bench --help`` lists the measurements."""

@@ -1,4 +1,4 @@
-"""The command line: ``python -m bench run`` measures, ``python -m bench cost`` reckons. See ``--help``."""
+"""The command line: ``python -m bench run`` measures, ``python -m bench cost`` calculates the bill. See ``--help``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.stack import Bench
 
 PARTS = ("package", "start", "work", "texts", "load")
-# Fewer than this say little of a payment's cost: the clock of a process's time ticks every 10 ms.
+# Fewer payments say little about the cost of one: the clock that counts a process's time ticks every 10 ms.
 PROBE = 500
 _WARM_UP = 100
 
@@ -40,19 +40,19 @@ def run(
     display = Display(Console(stderr=True))
     wanted = parts.split(",")
     if not set(wanted) <= set(PARTS):
-        raise LocalError(f"the parts are {', '.join(PARTS)}")
+        raise LocalError(f"--parts must be among {', '.join(PARTS)}")
     sizes = sorted({int(size) for size in payments.split(",")})
     found: dict[str, Any] = {}
     if "package" in wanted:
         found["package"] = package.measure()._asdict()
     if "start" in wanted:
-        with display.step(f"Starting each function {pairs} times beside the baseline"):
+        with display.step(f"Starting each function and the baseline {pairs} times"):
             found |= _starts(pairs)
     if "work" in wanted:
-        with display.step("The functions' own work"):
+        with display.step("Measuring the functions' own work"):
             found |= _work()
     if "texts" in wanted:
-        with display.step("Short and long texts, wherever text is checked"):
+        with display.step("Checking short and long texts, wherever text is checked"):
             found["texts"] = texts.measure()
     if "load" in wanted:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -93,7 +93,7 @@ def _load(folder: Path, sizes: list[int], clients: int, display: Display) -> dic
             bench = stack.enter_context(deployed(folder, step))
         with display.step("Warming up"):
             load.work_off(bench, _WARM_UP, clients)
-        with display.step("A backlog, in full batches"):
+        with display.step("Processing a backlog in full batches"):
             full = load.work_off_backlog(bench, 200, clients)
         stages, measured = [], []
         there = _WARM_UP + full.payments
@@ -121,10 +121,10 @@ def _load(folder: Path, sizes: list[int], clients: int, display: Display) -> dic
 
 
 def _stage(bench: Bench, size: int, there: int, clients: int) -> Measured:
-    """Fill the table up to a size; the last PROBE payments are what is measured."""
+    """Fill the table up to a size, and measure the last PROBE payments."""
     fill = size - there - PROBE
     if fill < 0:
-        raise LocalError(f"the stages must be at least {there + PROBE} payments, and as far apart as {PROBE}")
+        raise LocalError(f"each stage needs {PROBE} payments more than the last: here {there + PROBE} or more")
     if fill:
         load.work_off(bench, fill, clients)
     return load.work_off(bench, PROBE, clients)
@@ -150,7 +150,7 @@ def reckon(
     *,
     write: Annotated[bool, typer.Option("--write", help="Refresh docs/cost.md, for dev and prod.")] = False,
 ) -> None:
-    """Reckon a month's bill beside the usual design's, and what each lever changes."""
+    """Calculate a month's bill, compare it with the usual design's, and show what each lever changes."""
     if write:
         report.write_cost()
         return
@@ -167,7 +167,7 @@ def reckon(
 def main() -> int:
     """Run a command; return the process's exit status."""
     interrupt.install()
-    # The functions' package is nowhere installed: Lambda finds it by its place, too.
+    # The functions' package is not installed: Lambda also finds it by its folder.
     sys.path.insert(0, str(ROOT / "src"))
     try:
         status = app(standalone_mode=False, prog_name="python -m bench")

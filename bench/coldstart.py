@@ -1,12 +1,12 @@
-"""How long a function takes to start: its imports and its client, against the baseline that most samples begin with.
+"""How long a function takes to start: its imports and its client, compared with the start of most samples.
 
 Each start is a fresh process of the functions' Python, without site-packages (-S), on a path as on Lambda: the
 functions' code, the layer, then the runtime's own packages (boto3 and what it needs). The baseline finds boto3 in that
-same last folder. Baseline and function take turns, so that what else the machine does meets both alike; the ratio of
-each pair counts, and their median is the result.
+same last folder. Baseline and function take turns, so that other work on the machine slows both equally. The result is
+the median of the ratios of the pairs.
 
-Everything is byte-compiled. Lambda's runtime comes byte-compiled, our zip and layer do not: ``as_shipped`` leaves their
-bytecode away.
+Everything is byte-compiled. Lambda's runtime comes byte-compiled, our zip and layer do not: ``as_shipped`` leaves out
+their bytecode.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BASELINE = 'import boto3, json\nboto3.resource("dynamodb")\nboto3.client("sqs")'
-# What Lambda's Python runtime has besides Python.
+# The packages that Lambda's Python runtime adds to Python.
 RUNTIME_PACKAGES = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
 _TIMED = (
     "import time\nstarted = time.process_time(), time.perf_counter()\n{}\n"
@@ -50,7 +50,7 @@ class Places(NamedTuple):
 
 
 def prepare(folder: Path = BUILD / "bench-start", *, compiled: bool = True) -> Places:
-    """Copy the functions' code and the layer, and link the runtime's packages; say where they are."""
+    """Copy the functions' code and the layer, link the runtime's packages, and return the three folders."""
     shutil.rmtree(folder, ignore_errors=True)
     places = Places(folder / "functions", folder / "layer", folder / "runtime")
     ignored = shutil.ignore_patterns("__pycache__")
@@ -60,18 +60,18 @@ def prepare(folder: Path = BUILD / "bench-start", *, compiled: bool = True) -> P
     (site,) = EMBEDDED_PYTHON.parent.parent.glob("lib/python3*/site-packages")
     for name in RUNTIME_PACKAGES:
         if name.endswith(".py"):
-            shutil.copy(site / name, places.runtime)  # its bytecode is looked for beside it
+            shutil.copy(site / name, places.runtime)  # Python looks for its bytecode in the same folder
         else:
             (places.runtime / name).symlink_to(site / name)
     wanted = [places.runtime, *((places.functions, places.layer) if compiled else ())]
-    # A runtime's folder is a link, which compileall does not follow by itself.
+    # The runtime's folders are links, which compileall does not follow by itself.
     folders = [str(path.resolve()) for where in wanted for path in where.iterdir()]
     subprocess.run([str(EMBEDDED_PYTHON), "-m", "compileall", "-q", *folders], check=True)  # noqa: S603
     return places
 
 
 def environment(places: Places) -> dict[str, str]:
-    """Return what Lambda gives a function, so that it is wired while it is imported."""
+    """Return the environment that Lambda gives a function, so that importing it also wires it."""
     return {
         "PATH": os.defpath,
         "PYTHONPATH": os.pathsep.join(map(str, places)),
@@ -81,7 +81,7 @@ def environment(places: Places) -> dict[str, str]:
 
 
 def run(code: str, places: Places, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh Python of the functions'. It writes no bytecode: Lambda's file system is read-only."""
+    """Run code in a new process of the functions' Python. It writes no bytecode: Lambda's file system is read-only."""
     command = [str(EMBEDDED_PYTHON), "-S", "-s", "-B", *options, "-c", code]
     return subprocess.run(command, env=environment(places), check=True, capture_output=True, text=True)  # noqa: S603
 
@@ -102,7 +102,7 @@ def measure(pairs: int, *, compiled: bool = True, functions: tuple[str, ...] = F
     found = {}
     for function in functions:
         code = import_of(function)
-        # Once for the disk's sake.
+        # Once beforehand, to fill the disk's cache.
         _milliseconds(BASELINE, places)
         _milliseconds(code, places)
         taken = [(_milliseconds(BASELINE, places), _milliseconds(code, places)) for _ in range(pairs)]
@@ -116,8 +116,8 @@ def measure(pairs: int, *, compiled: bool = True, functions: tuple[str, ...] = F
 
 
 def modules(function: str, places: Places) -> list[str]:
-    """Return the modules that a function's start imports, in the order of their names."""
-    # Names with a dot only where they are imported: a module can put others into sys.modules.
+    """Return the modules that a function's start imports, sorted by name."""
+    # Includes modules that an imported module has put into sys.modules.
     return run(f"{import_of(function)}\nimport sys\nprint(*sorted(sys.modules))", places).stdout.split()
 
 
@@ -127,7 +127,7 @@ def top_level(function: str, places: Places) -> set[str]:
     return {name.partition(".")[0] for name in modules(function, places) if name not in bare}
 
 
-# Whose modules a start imports: the first name that fits.
+# The owners of the modules that a start imports. The first name that matches counts.
 _OWNERS = (
     "payments",
     "aws_lambda_powertools",
@@ -142,11 +142,11 @@ _OWNERS = (
 
 
 def profile(function: str, places: Places) -> dict[str, float]:
-    """Return the share of a function's start by whose modules take it, from Python's own import profile.
+    """Return each owner's share of a function's start, from Python's own import profile.
 
-    The client is made while the handler's module is imported: it is told apart as ``creating the client``.
+    The client is created while the handler's module is imported; that share is listed as ``creating the client``.
     """
-    # The least of several runs: what else the machine did is in none of them.
+    # The least of several runs, since other work on the machine only adds time.
     least: dict[str, int] = {}
     for _ in range(5):
         for line in run(import_of(function), places, "-X", "importtime").stderr.splitlines()[1:]:

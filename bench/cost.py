@@ -1,8 +1,8 @@
-"""The bill: what the stack costs while nobody pays, and what a million payments cost, beside the usual design.
+"""The bill: what the stack costs while idle, and what a million payments cost, compared with the usual design.
 
-What there is of each thing comes from the plan's inventory (tests/plan/inventory), the environment's tfvars and the
-Terraform's defaults. What a payment uses follows from the design, and is counted here. Free tiers are left out: an
-account has one of each, and a payments stack is seldom alone in it.
+The number of resources comes from the plan's inventory (tests/plan/inventory), the environment's tfvars and the
+defaults in Terraform. The design determines what a payment uses; this file counts it. Free tiers are left out: an
+account has one of each, and a payments stack rarely has the account to itself.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ def regions() -> list[str]:
 
 
 def prices(region: str) -> dict[str, float]:
-    """Return a region's prices by their names. Raises LocalError, naming the known ones, for another region."""
+    """Return a region's prices by name. Raises LocalError, which lists the known regions, for any other region."""
     known: dict[str, Any] = tomllib.loads(PRICES.read_text(encoding="utf-8"))
     if region not in regions():
-        raise LocalError(f"bench/prices.toml has no prices of {region!r}, but of {', '.join(regions())}")
+        raise LocalError(f"bench/prices.toml has no prices for {region!r}, only for {', '.join(regions())}")
     return {name: float(price["usd"]) for name, price in known[region].items()}
 
 
-# An alarm on an expression is billed by the metrics in it: so many beyond one for each alarm (tests/plan counts them).
+# An alarm on an expression is billed for each metric in it. This many come on top of one per alarm (tests/plan counts).
 FURTHER_ALARM_METRICS = {"simulator": 15, "stripe": 16}
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What stands there, whether anybody pays or not, and the settings that a payment's cost depends on."""
+    """The resources that exist whether anybody pays or not, and the settings that a payment's cost depends on."""
 
     zones: int
     keys: int
@@ -83,7 +83,7 @@ def _resources(environment: str) -> Counter[str]:
 
 
 def metrics(files: Iterable[Path]) -> set[str]:
-    """Return the metrics that Python files count: the names that they give to ``measure`` and its like."""
+    """Return the metrics that Python files write: the names that they pass to ``measure`` and similar functions."""
     calls = [
         node
         for file in files
@@ -104,19 +104,19 @@ def _choices(argument: ast.expr) -> tuple[ast.expr, ...]:
 
 def _metrics_of(gateway: str) -> set[str]:
     """Return the metrics of a stack without webhook endpoints: no environment here has one."""
-    # The simulator reports nothing by itself, so nothing hears it.
+    # The simulator sends no events, so nothing listens for them.
     options = {"webhook"} | ({"stripe", "usecases/hear.py"} if gateway != "stripe" else set())
     files = [
         file
         for file in SOURCES.rglob("*.py")
         if not any(option in str(file.relative_to(SOURCES)) for option in options)
     ]
-    # The relay counts disputes only where Stripe sends them: a metric that is never written costs nothing.
+    # The relay counts disputes, which only Stripe reports: a metric that is never written costs nothing.
     return metrics(files) - ({"Disputed"} if gateway != "stripe" else set())
 
 
 def stack(environment: str) -> Inventory:
-    """Return what an environment's plan makes."""
+    """Return what an environment's plan creates."""
     made, variables, root = _resources(environment), _variables(environment), Module(ROOT)
     # A public and a private subnet in each zone.
     zones = made["aws_subnet"] // 2
@@ -149,7 +149,7 @@ def stack(environment: str) -> Inventory:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a payment, and one look at it by GET, uses. The batch is how many messages a call carries on average."""
+    """What a payment and one GET of it use. The batch is how many messages a call carries on average."""
 
     batch: float
     api_calls: float
@@ -166,12 +166,12 @@ class Usage:
     traced: float = 0.05
 
 
-# What a function takes, in ms: near what the embedded stack and AWS's own latencies add up to. The charge is a typical
-# card gateway's.
+# A function's duration in ms: about the sum of the embedded stack's times and AWS's own latencies. The charge is that
+# of a typical card gateway.
 _MS = {"validator": 20, "relay": 20, "charge": 400, "notifier": 40, "reader": 12}
-# Lambda's own lines of a call (start, report) and ours (a step, its metrics), and the API's access log.
+# The log lines of a call: Lambda's own (start, report), ours (a step, its metrics), and the API's access log.
 _LOG_KB = {"call": 0.7, "step": 0.9, "access": 0.6}
-# A request and its answer with TLS and signature, on a connection that stays open.
+# A request and its response with TLS and signature, on a connection that stays open.
 _CALL_KB = 2.0
 _GATEWAY_KB = 6.0
 
@@ -180,8 +180,8 @@ def our_payment(made: Inventory, batch: float = 5) -> Usage:
     """Return what a payment uses here.
 
     validator: 1 put (item, customer index, open index). relay: 2 changes, in batches. processor: 1 read, in batches,
-    and 1 update (item, and out of the open index; with Stripe into two more), ten charges at once. notifier: in
-    batches. Each of the two queues is sent to, received from and deleted from in batches.
+    and 1 update (the item leaves the open index; with Stripe it enters two more), ten charges at once. notifier: in
+    batches. Messages are sent to, received from and deleted from each of the two queues in batches.
     """
     calls = {"validator": 1, "relay": 2 / batch, "processor": 1 / batch, "notifier": 1 / batch, "reader": 1}
     through_endpoints = 2 / batch + 1 / batch
@@ -228,7 +228,7 @@ def usual_payment(batch: float = 5) -> Usage:
 
 
 def usual_stack(made: Inventory) -> Inventory:
-    """Return the usual design's stack: the same, with a NAT gateway in each zone and no endpoints."""
+    """Return the stack of the usual design: the same, with a NAT gateway in each zone and no endpoints."""
     return replace(
         made,
         nat_gateways=made.zones,
@@ -244,11 +244,11 @@ Bill = dict[str, float]
 
 
 def idle(made: Inventory, price: dict[str, float]) -> Bill:
-    """Return what a month costs without a payment, in dollars."""
-    # Lambda's five pollers of a queue each wait 20 s for a message, again and again.
+    """Return what a month without payments costs, in dollars."""
+    # Lambda runs five pollers for each queue; each waits 20 s for a message, then asks again.
     polls = made.queues * 5 * SECONDS / 20
-    # SQS's own formula: a producer asks twice, a consumer once, in each period in which there are messages; and asks
-    # nothing while there are none.
+    # SQS's own formula: in each period with messages, a producer asks for the key twice and a consumer once; without
+    # messages, neither asks.
     return {
         "KMS keys": made.keys * price["kms_key_month"],
         "NAT gateways": made.nat_gateways * HOURS * price["nat_gateway_hour"],
@@ -263,7 +263,7 @@ def idle(made: Inventory, price: dict[str, float]) -> Bill:
 
 
 def used(made: Inventory, payment: Usage, volume: int, price: dict[str, float]) -> Bill:
-    """Return what so many payments in a month cost on top, in dollars."""
+    """Return what this many payments in a month add, in dollars."""
     gb = volume / MILLION  # a kB of each payment, in GB
     months = made.retention_days / 30
     kms_calls = made.queues * SECONDS / made.key_reuse_seconds * (2 + 1) if volume else 0
@@ -285,7 +285,7 @@ def used(made: Inventory, payment: Usage, volume: int, price: dict[str, float]) 
         "logs": gb * payment.log_kb * (price["logs_gb"] + months * price["logs_gb_month"]),
         "metrics": made.metrics * price["metric_month"] if volume else 0,
         "traces": volume * payment.traced * price["trace_million"] / MILLION,
-        # An instance has no price for a byte within the region.
+        # Traffic through a NAT instance is free within the region.
         "NAT traffic": gb * payment.nat_kb * (price["nat_gateway_gb"] if made.nat_gateways else 0),
         "endpoint traffic": gb * payment.endpoint_kb * price["endpoint_gb"],
     }
@@ -298,7 +298,7 @@ def total(bill: Bill) -> float:
 
 @dataclass(frozen=True)
 class BillComparison:
-    """An environment's bill beside the usual design's."""
+    """An environment's bill, and the bill of the usual design."""
 
     environment: str
     region: str
@@ -310,7 +310,7 @@ class BillComparison:
 
 
 def compare(environment: str, region: str, volume: int) -> BillComparison:
-    """Reckon an environment's month of so many payments, and the usual design's."""
+    """Calculate an environment's bill for a month with this many payments, and the usual design's."""
     price, made = prices(region), stack(environment)
     usual = usual_stack(made)
     return BillComparison(
@@ -340,7 +340,7 @@ def _part(ours: Bill, usual: Bill) -> list[list[str]]:
 
 
 def levers(environment: str, region: str, volume: int) -> dict[str, float]:
-    """Return what each lever changes a month's bill by, in dollars; below zero saves."""
+    """Return by how much each lever changes a month's bill, in dollars; a negative number is a saving."""
     price, made = prices(region), stack(environment)
 
     def bill(changed: Inventory, batch: float = 5) -> float:
@@ -349,7 +349,7 @@ def levers(environment: str, region: str, volume: int) -> dict[str, float]:
     now = bill(made)
     one_gateway = replace(made, nat_gateways=1, nat_instances=0, nat_volume_gb=0, addresses=1)
     instance = replace(made, nat_gateways=0, nat_instances=1, nat_volume_gb=8, addresses=1)
-    # Without NAT the functions reach SQS and SNS by endpoints only.
+    # Without NAT, the functions reach SQS and SNS only through endpoints.
     no_nat = replace(one_gateway, nat_gateways=0, addresses=0, endpoint_zones=made.endpoint_zones or 2 * made.zones)
     changed = {
         "network.nat.mode = gateway": one_gateway,

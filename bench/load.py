@@ -1,4 +1,4 @@
-"""Payments through the running stack: how many a second, for how many calls, whether many cost more each."""
+"""Send payments through the running stack: how many a second, with how many calls, and whether cost grows with size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.stack import Bench, Process
 
 BATCH = 10
-# A fifth of a payment a second is far below what any machine does: who waits longer waits for what will not come.
+# Every machine processes far more than a fifth of a payment a second: after this time, the rest will not come.
 _SECONDS_PER_PAYMENT = 5
 _ACCEPTED = 202
 _TOO_MANY = 429
@@ -30,7 +30,7 @@ _TOO_MANY = 429
 
 @dataclass(frozen=True)
 class Measured:
-    """A number of payments, worked off."""
+    """The measurements of a number of processed payments."""
 
     payments: int
     seconds: float
@@ -41,32 +41,32 @@ class Measured:
 
     @property
     def calls_per_payment(self) -> float:
-        """All functions' calls."""
+        """AWS calls for a payment, of all functions together."""
         return sum(self.calls.values())
 
     @property
     def cost(self) -> float:
-        """The functions' processor time in the clients': those do the same whatever the table holds.
+        """The functions' processor time divided by the clients', whose work does not depend on the size of the table.
 
-        A busy machine makes both dearer alike, so this is what can be compared between two times of day.
+        A busy machine slows both equally, so this ratio can be compared between two times of day.
         """
         return self.functions_cpu_ms / self.client_cpu_ms
 
     @property
     def functions_cpu_ms(self) -> float:
-        """All functions' processor time for a payment."""
+        """Processor time for a payment, of all functions together."""
         return sum(value for name, value in self.cpu_ms.items() if name != "server")
 
 
 class Client:
-    """A client that keeps its connection, and signs its requests."""
+    """A client that keeps its connection open and signs its requests."""
 
     def __init__(self, bench: Bench) -> None:
         self._url = f"{bench.stack.api_url}/payments"
         keys = Credentials(bench.keys.access_key_id, bench.keys.secret_access_key)
         self._signer = SigV4Auth(keys, "execute-api", bench.stack.region)
         self._session = requests.Session()
-        # Else the session asks the environment for proxies and a certificate at every request.
+        # Otherwise the session looks up proxies and certificates in the environment at every request.
         self._session.trust_env = False
         self._session.verify = bench.stack.trusted or True
 
@@ -75,7 +75,7 @@ class Client:
         number = uuid.uuid4()
         payment = {
             "transaction_id": f"bench-{_letters(number.int)}",
-            # A customer's payments share a partition of the index: here are 4096 customers.
+            # A customer's payments share a partition of the index, so there are 4096 customers here.
             "customer_id": f"customer-{_letters(number.int % 4096)}",
             "amount": "12.50",
             "currency": "EUR",
@@ -95,12 +95,12 @@ class Client:
 
 
 def _letters(number: int) -> str:
-    """Write a number in letters: of random digits, one in a thousand would make a card number."""
+    """Write a number in letters: one in a thousand numbers of random digits would pass as a card number."""
     return f"{number:x}".translate(str.maketrans("0123456789", "ghijklmnop"))
 
 
 def post(bench: Bench, payments: int, clients: int) -> list[float]:
-    """Post payments from so many clients at once; return how long each took, in ms."""
+    """Post payments from several clients at once; return how long each took, in ms."""
     own = threading.local()
 
     def one(_: int) -> float:
@@ -131,7 +131,7 @@ def work_off(bench: Bench, payments: int, clients: int) -> Measured:
 
 
 def work_off_backlog(bench: Bench, payments: int, clients: int) -> Measured:
-    """Hold the stream and the queues back until all payments are posted: every batch that follows is a full one."""
+    """Hold back the stream and the queues until all payments are posted, so that every batch is a full one."""
     lambdas = bench.stack.session().client("lambda", endpoint_url=bench.stack.endpoint, verify=bench.stack.trusted)
     names = bench.stack.outputs["function_names"]
     mappings = {
@@ -166,7 +166,7 @@ def _wait_for_queue(bench: Bench, url: str, messages: int) -> None:
         if int(attributes["Attributes"]["ApproximateNumberOfMessages"]) >= messages:
             return
         if time.monotonic() > deadline:
-            raise LocalError(f"{url} did not fill up with {messages} messages")
+            raise LocalError(f"{url} did not reach {messages} messages in time")
         time.sleep(0.1)
 
 
@@ -183,7 +183,7 @@ def _cpu_ms(before: dict[str, Process], after: dict[str, Process], payments: int
 
 
 def in_table(bench: Bench) -> dict[str, int]:
-    """Return how many payments the table holds, by status: what was announced must be there."""
+    """Return how many payments the table holds, by status: every announced payment must be among them."""
     statuses: dict[str, int] = {}
     for page in bench.stack.dynamodb.get_paginator("scan").paginate(
         TableName=bench.stack.outputs["dynamodb_table_name"],

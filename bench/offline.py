@@ -1,4 +1,4 @@
-"""The functions in this process, as they are, with an AWS that answers at once: what is left is their own work."""
+"""Run the unchanged functions in this process, with an AWS that answers at once, to measure their own work."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 BATCH = 10
 CHARGE_SECONDS = 0.2
 FUNCTIONS = tuple(sorted(file.stem for file in (ROOT / "src/payments/handlers").glob("[a-z]*.py")))
-# Those that a payment meets on its way, and the one that is asked for it.
+# The functions that a payment passes through, and the reader.
 WAY = ("validator", "relay", "processor", "notifier", "reader")
-# What Terraform tells the functions, without an AWS behind it.
+# The environment that Terraform gives the functions, with no AWS behind it.
 ENVIRONMENT = {
     "AMOUNT_LIMITS": "{}",
     "AWS_ACCESS_KEY_ID": "none",
@@ -80,14 +80,14 @@ class _Body:
 
 @dataclass
 class NoAws:
-    """Answers each call without leaving the process, and remembers the last item and the last messages."""
+    """Answers each call inside the process, and remembers the last item and the last messages."""
 
     calls: list[str] = field(default_factory=list)
     item: dict[str, Any] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
 
     def __call__(self, request: Any, event_name: str, **_: object) -> AWSResponse:  # noqa: ANN401 - botocore's
-        """Answer a request, as a handler of botocore's event before-send."""
+        """Answer a request, as a handler of botocore's before-send event."""
         operation = event_name.rpartition(".")[2]
         self.calls.append(operation)
         if operation == "PublishBatch":
@@ -121,7 +121,7 @@ def _response(url: str, kind: str, body: bytes) -> AWSResponse:
 
 
 class LambdaContext:
-    """A Lambda context with much time left."""
+    """A Lambda context with plenty of time left."""
 
     function_name = "bench"
     memory_limit_in_mb = 512
@@ -129,13 +129,13 @@ class LambdaContext:
     aws_request_id = "00000000-0000-0000-0000-000000000000"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Say that half a minute is left."""
+        """Return half a minute."""
         return 30_000
 
 
 @dataclass
 class Functions:
-    """The functions' modules, wired to no AWS, and an event for each that is worth BATCH payments to it."""
+    """The functions' modules, wired to no AWS, with an event for each that carries BATCH payments."""
 
     modules: dict[str, ModuleType]
     aws: NoAws
@@ -145,7 +145,7 @@ class Functions:
         return self.modules[function].handler(self.event(function), LambdaContext())
 
     def payments_of(self, function: str) -> int:
-        """Return how many payments a call of a function is about."""
+        """Return how many payments one call of a function handles."""
         return 1 if function in {"validator", "reader"} else BATCH
 
     def event(self, function: str) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class Functions:
         return api_event("/payments/{transaction_id}", path={"transaction_id": "order-1"})
 
     def _stored(self) -> dict[str, Any]:
-        # Each time anew: what was accepted long ago takes another way.
+        # A fresh time at each call: a payment that was accepted long ago takes another path.
         self.modules["validator"].handler(self._request(), LambdaContext())
         return self.aws.item
 
@@ -193,7 +193,7 @@ class Functions:
         return {"Records": records}
 
     def _messages(self, status: str = "validated") -> dict[str, Any]:
-        """Return what the relay makes of ten changes, as Lambda takes it from the queue."""
+        """Return the messages that the relay sends for ten changes, as Lambda receives them from the queue."""
         self.modules["relay"].handler(self._changes(status), LambdaContext())
         records = [
             {
@@ -218,7 +218,7 @@ def api_event(
     headers: dict[str, str] | None = None,
     query: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return a request as API Gateway hands it over."""
+    """Return a request as API Gateway passes it."""
     return {
         "resource": resource,
         "headers": headers or {},
@@ -232,7 +232,7 @@ def api_event(
 
 @contextmanager
 def functions(charge_seconds: float = 0) -> Iterator[Functions]:
-    """Wire the functions to an AWS that answers at once and a gateway that approves, after some time."""
+    """Wire the functions to an AWS that answers at once and a gateway that approves after some time."""
     with mock.patch.dict(os.environ, ENVIRONMENT):
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_LAMBDA_FUNCTION_NAME"):
             os.environ.pop(name, None)
@@ -268,7 +268,7 @@ def functions(charge_seconds: float = 0) -> Iterator[Functions]:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Let the functions log as they do, to nowhere."""
+    """Let the functions log as usual, but discard the output."""
     from payments.runtime.telemetry import logger  # noqa: PLC0415
 
     with open(os.devnull, "w", encoding="utf-8") as nowhere, mock.patch.object(sys, "stdout", nowhere):  # noqa: PTH123
@@ -282,7 +282,7 @@ def silent() -> Iterator[None]:
 
 
 def batch_ratio(runs: int = 5) -> float:
-    """Return how long a batch of BATCH charges takes, in charges: 1 is one after another not at all."""
+    """Return how long a batch of BATCH charges takes, as a multiple of one charge: 1 means that all ran in parallel."""
     with functions(CHARGE_SECONDS) as wired, silent():
         wired.call("processor")
         taken: list[float] = []
@@ -292,19 +292,19 @@ def batch_ratio(runs: int = 5) -> float:
             answer = wired.modules["processor"].handler(event, LambdaContext())
             taken.append(time.perf_counter() - started)
             if answer != {"batchItemFailures": []}:
-                raise RuntimeError(f"the batch was not worked off: {answer}")
+                raise RuntimeError(f"the batch was not processed: {answer}")
     return statistics.median(taken) / CHARGE_SECONDS
 
 
 class Count(NamedTuple):
-    """Python functions called for a payment: of the package payments, and in all."""
+    """How many Python functions a payment calls: those in the package payments, and all of them."""
 
     own: float
     total: float
 
 
 def count_calls(function: str) -> Count:
-    """Count the Python functions that a warm function calls for a payment. It does not depend on the machine."""
+    """Count the Python functions that a warm function calls for a payment. The count does not depend on the machine."""
     own_folder = str(ROOT / "src")
     counts = [0, 0]
 
@@ -317,7 +317,7 @@ def count_calls(function: str) -> Count:
         wired.call(function)
         wired.call(function)
         event = wired.event(function)
-        # The processor works in threads.
+        # The processor uses threads.
         threading.setprofile(on_event)
         sys.setprofile(on_event)
         try:
@@ -330,7 +330,7 @@ def count_calls(function: str) -> Count:
 
 
 class _OneAfterAnother:
-    """Stands for a pool of threads."""
+    """Stands in for a pool of threads, and runs everything in the caller's thread."""
 
     def __init__(self, _: int) -> None:
         pass
@@ -345,7 +345,7 @@ class _OneAfterAnother:
 
 
 class Work(NamedTuple):
-    """A function's processor time for a payment, in ms, the calls that it makes, and what takes the most of it."""
+    """A function's processor time for a payment in ms, the calls that it makes, and the largest parts of that time."""
 
     cpu_ms: float
     calls: Count
@@ -364,7 +364,7 @@ def measure(function: str, runs: int = 200) -> Work:
             handler(event, LambdaContext())
         cpu = time.process_time() - started
         profile = cProfile.Profile()
-        # A profile sees one thread.
+        # A profile covers only one thread.
         with mock.patch("payments.runtime.queue_batch.ThreadPoolExecutor", _OneAfterAnother):
             profile.enable()
             for event in events[:50]:
@@ -374,7 +374,7 @@ def measure(function: str, runs: int = 200) -> Work:
     return Work(cpu * 1000 / runs / payments, count_calls(function), _top(profile))
 
 
-# Where the time goes, by whose code it is.
+# The owners of the code that the time is spent in.
 _PARTS = (
     ("payments", str(ROOT / "src")),
     ("Powertools", "aws_lambda_powertools"),

@@ -1,4 +1,4 @@
-"""A bar chart as SVG: labels, bars, a goal. It is drawn for light and dark pages alike."""
+"""Draw a bar chart as SVG: labels, bars, a goal. It suits light and dark pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STYLE = (
 
 
 class Bar(NamedTuple):
-    """A bar: what it is, how long, what stands beside it, and whether it is only there to compare with."""
+    """A bar: its label, its length, the text next to it, and whether it is there only for comparison."""
 
     label: str
     value: float

@@ -1,4 +1,4 @@
-"""Write what was measured: as JSON for programs, as tables and a picture into docs/performance.md."""
+"""Write the measurements: as JSON for programs, and as tables and a picture in docs/performance.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOALS = {
 
 
 def write(found: dict[str, Any]) -> None:
-    """Write all of it. What this run did not measure stays as an earlier one found it."""
+    """Write all of it. Values that this run did not measure stay as an earlier run left them."""
     kept = json.loads(JSON.read_text(encoding="utf-8")) if JSON.exists() else {}
     whole = kept | found
     JSON.parent.mkdir(exist_ok=True)
@@ -44,7 +44,7 @@ def write(found: dict[str, Any]) -> None:
 
 
 def cost_page(text: str) -> str:
-    """Return the page on cost with today's tables: a million payments a month in the default region."""
+    """Return the cost page with current tables: a million payments a month in the default region."""
     region, volume = "ap-southeast-1", cost.MILLION
     for environment in ("dev", "prod"):
         found = cost.compare(environment, region, volume)
@@ -55,26 +55,26 @@ def cost_page(text: str) -> str:
 
 
 def write_cost() -> None:
-    """Refresh the page on cost."""
+    """Refresh the cost page."""
     COST_PAGE.write_text(cost_page(COST_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def between(text: str, name: str, content: str) -> str:
-    """Return a page's text with other content between the markers of a name."""
+    """Return a page's text with new content between the markers of that name."""
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     head, rest = text.split(begin, 1)
     return f"{head}{begin}\n{content}\n{end}{rest.split(end, 1)[1]}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a table in Markdown."""
+    """Return a Markdown table."""
     names = list(head)
     lines = [names, ["---"] * len(names), *([str(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def picture(starts: dict[str, Any]) -> str:
-    """Draw the starts as shares of the baseline's."""
+    """Draw each start as a share of the baseline's."""
     rows = [Bar("baseline", 1, "boto3, a resource and a client", other=True)]
     rows += [Bar(name, start["ratio"], f"{start['ratio']:.2f}") for name, start in starts.items()]
     return bars("A function's start, as a share of the baseline's", rows, GOALS["every function's start"])
@@ -177,7 +177,7 @@ def _texts(whole: dict[str, Any]) -> str:
     )
 
 
-# What a part of the layer is there for.
+# Why each part of the layer is there.
 WHY = {
     "aws_lambda_powertools": "logs and metrics in the formats of Lambda and CloudWatch; most of it is never imported",
     "msgspec": "JSON, checked and decoded in C",

@@ -1,4 +1,4 @@
-"""A stack of the benchmark's own: an embedded AWS whose functions note each call that they make."""
+"""The benchmark's own stack: an embedded AWS whose functions record each call that they make."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROBE = Path(__file__).parent / "probe"
 
 
 class AwsCall(NamedTuple):
-    """A call that a function made to AWS; ``entries`` are those of a batch call."""
+    """A call that a function made to AWS; ``entries`` is the number of entries in a batch call."""
 
     function: str
     operation: str
@@ -36,18 +36,18 @@ class AwsCall(NamedTuple):
 
 
 class Process(NamedTuple):
-    """What a process has taken so far."""
+    """The resources that a process has used so far."""
 
     cpu_seconds: float
     memory_mb: float
 
 
 class ProbedAWS(EmbeddedAWS):
-    """An embedded AWS whose functions write down their calls."""
+    """An embedded AWS whose functions record their calls."""
 
     @property
     def calls_file(self) -> Path:
-        """Where they do."""
+        """The file that the calls are recorded in."""
         return self.state_dir / "calls.log"
 
     def _server_environment(self) -> dict[str, str]:
@@ -56,7 +56,7 @@ class ProbedAWS(EmbeddedAWS):
 
 @dataclass
 class Bench:
-    """A deployed stack, and what can be seen of it from outside."""
+    """A deployed stack, and what can be measured from outside."""
 
     embedded: ProbedAWS
     stack: Stack
@@ -69,7 +69,7 @@ class Bench:
         if self.embedded.calls_file.exists():
             with self.embedded.calls_file.open(encoding="utf-8") as file:
                 file.seek(self._read)
-                # A line that is being written is left for the next time.
+                # A line that is still being written is read next time.
                 whole = file.read().rpartition("\n")[0]
                 self._read += len(whole) + (1 if whole else 0)
             for line in whole.splitlines():
@@ -78,11 +78,11 @@ class Bench:
         return self._calls
 
     def announced(self) -> int:
-        """Return how many announcements have been published so far."""
+        """Return how many announcements have been published."""
         return sum(call.entries for call in self.calls() if call.operation == "PublishBatch")
 
     def wait_for(self, announcements: int, seconds: float) -> None:
-        """Wait until so many have been published. Raises LocalError where that takes too long."""
+        """Wait until this many have been published. Raises LocalError if that takes too long."""
         deadline = time.monotonic() + seconds
         while self.announced() < announcements:
             if time.monotonic() > deadline:
@@ -90,7 +90,7 @@ class Bench:
             time.sleep(0.05)
 
     def processes(self) -> dict[str, Process]:
-        """Return what each function's process, and the server's, have taken: by function, and ``server``."""
+        """Return the resources that each process has used, by function; ``server`` is the embedded AWS itself."""
         server = psutil.Process(self.embedded.pid)
         found = {"server": _used_by(server)}
         for worker in server.children():
@@ -98,7 +98,7 @@ class Bench:
                 name = worker.environ().get("AWS_LAMBDA_FUNCTION_NAME", "-other").split("-")[1]
                 taken = _used_by(worker)
             except psutil.Error:
-                continue  # it has ended meanwhile
+                continue  # the process has ended
             before = found.get(name, Process(0, 0))
             found[name] = Process(before.cpu_seconds + taken.cpu_seconds, max(before.memory_mb, taken.memory_mb))
         return found
@@ -110,7 +110,7 @@ def _used_by(process: psutil.Process) -> Process:
 
 
 def per_payment(calls: list[AwsCall], payments: int, ledger: str) -> dict[str, float]:
-    """Return the calls a payment takes, by function and operation; the simulator's ledger stands for a gateway."""
+    """Return the calls for a payment, by function and operation; the simulator's ledger counts as the gateway."""
     counted = Counter(f"{call.function} {call.operation}" for call in calls if call.table != ledger)
     return {name: count / payments for name, count in sorted(counted.items())}
 

@@ -1,4 +1,4 @@
-"""How long the checks of text take: each place that takes text from outside, with 16 KiB and 256 KiB of the worst."""
+"""How long the text checks take: each place that accepts text from outside, with 16 KiB and 256 KiB of the worst."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SMALL, LARGE = 16 * 1024, 256 * 1024
-# Each asks for something else of the check: many groups, many separators, many digits, many near-UUIDs, many candidates
-# that pass the Luhn check, and characters outside ASCII.
+# Each pattern stresses another part of the check: many groups, many separators, many digits, many near-UUIDs, many
+# candidates that pass the Luhn check, and characters outside ASCII.
 WORST = {
     "single digits": "1 ",
     "hyphens": "1-1-1 - ",
@@ -31,26 +31,26 @@ WORST = {
 }
 
 
-# How often a place is called at least, and for how long: a short call is easily disturbed.
+# The least number of calls of each place, and the least total time: a short call is easily disturbed.
 _CALLS = 3
 _ENOUGH_NS = 50_000_000
 _CALL = SimpleNamespace(aws_request_id="00000000-0000-0000-0000-000000000000")
 
 
 class Growth(NamedTuple):
-    """How long a place takes for the small and for the large text, in ms of processor time."""
+    """How long the check in a place lasts with the small and with the large text, in ms of processor time."""
 
     small_ms: float
     large_ms: float
 
     @property
     def ratio(self) -> float:
-        """How many times as long the large text takes."""
+        """The large text's time as a multiple of the small text's."""
         return self.large_ms / self.small_ms
 
 
 def text_of(pattern: str, size: int) -> str:
-    """Return a text of so many characters."""
+    """Return a text of this many characters."""
     return (pattern * (size // len(pattern) + 1))[:size]
 
 
@@ -59,13 +59,13 @@ def _body(members: dict[str, Any]) -> str:
 
 
 def _repeated(size: int) -> str:
-    """Return an object whose names differ but for the last two."""
+    """Return an object in which only the last two names are the same."""
     members = ",".join(f'"{number:x}":0' for number in range(size // 8))
     return f'{{{members},"a":0,"a":0}}'
 
 
 def _requests(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return an event with the text in each place where a request can carry text, and the function that gets it."""
+    """Return an event for each place where a request can carry the text, with the function that receives it."""
     refunds = "/payments/{transaction_id}/refunds"
     one, of_customer = "/payments/{transaction_id}", "/customers/{customer_id}/payments"
     here = {"transaction_id": "order-1", "refund_id": "r", "customer_id": "ada"}
@@ -97,7 +97,7 @@ def _requests(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
 
 @contextmanager
 def places() -> Iterator[dict[str, Callable[[str], Callable[[], object]]]]:
-    """Wire each place; return by its name what makes of a text the call that checks it."""
+    """Wire each place; return, by name, a function that turns a text into the call that checks it."""
     with functions() as wired, silent():
         from payments.domain.cards import has_card, redact  # noqa: PLC0415 - after the environment, as on Lambda
         from payments.runtime.telemetry import logger  # noqa: PLC0415
@@ -118,7 +118,7 @@ def places() -> Iterator[dict[str, Callable[[str], Callable[[], object]]]]:
 
 
 def milliseconds(call: Callable[[], object]) -> float:
-    """Return the least processor time of several calls: what others do on the machine only makes a call longer."""
+    """Return the least processor time of several calls, since other work on the machine only adds time."""
     taken: list[int] = []
     while len(taken) < _CALLS or sum(taken) < _ENOUGH_NS:
         started = time.thread_time_ns()
@@ -128,12 +128,12 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 
 def growth(place: Callable[[str], Callable[[], object]], pattern: str) -> Growth:
-    """Measure a place with a pattern, repeated to each size."""
+    """Measure a place with a pattern that is repeated to each size."""
     return Growth(*(milliseconds(place(text_of(pattern, size))) for size in (SMALL, LARGE)))
 
 
 def measure() -> dict[str, dict[str, Any]]:
-    """Measure every place with every pattern; return the worst of each."""
+    """Measure every place with every pattern; return the worst result of each place."""
     found: dict[str, dict[str, Any]] = {}
     with places() as wired:
         for name, place in wired.items():

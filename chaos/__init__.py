@@ -1,8 +1,8 @@
-"""Prove the system under fire: faults between the functions and AWS, and an audit from outside when they are over."""
+"""Test the system under faults: break calls between the functions and AWS, then audit the results from outside."""
 
 import sys
 
 from local import ROOT
 
-# The functions' code, as they have it, for the currencies alone.
+# Only for the list of currencies in the functions' code.
 sys.path.insert(0, str(ROOT / "src"))

@@ -1,4 +1,4 @@
-"""``python -m chaos``: a stack of its own, load under faults, the audit; exit status 1 where a zero is not zero."""
+"""``python -m chaos``: deploy a stack, send load under faults, audit; exit status 1 if the audit finds anything."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ console = Console()
 
 
 def main(
-    payments: Annotated[int, typer.Option(min=1, help="How many payments are posted.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Which faults, and when.")] = 7,
+    payments: Annotated[int, typer.Option(min=1, help="How many payments to post.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="The seed that decides which faults occur, and when.")] = 7,
 ) -> None:
-    """Deploy a stack of its own, post payments and refunds under faults, let it come to rest, and audit it."""
+    """Deploy a separate stack, post payments and refunds under faults, let it settle, and audit it."""
     try:
         with tempfile.TemporaryDirectory(prefix="payments-chaos-") as folder:
             report = _run(Path(folder), Size(payments, seed))
@@ -40,7 +40,7 @@ def main(
     _show(report)
     wrong = zeros(report)
     if wrong:
-        console.print(f"[red]Not zero: {wrong}[/]")
+        console.print(f"[red]These counts must be 0: {wrong}[/]")
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -77,7 +77,7 @@ def _show(report: dict[str, Any]) -> None:
             table.add_row(name, str(value))
     console.print(table)
     console.print(
-        f"{REPORT.relative_to(ROOT)} (one payment in {round(1 / REFUNDED_SHARE)} is given back, in part or whole)"
+        f"{REPORT.relative_to(ROOT)} (one payment in {round(1 / REFUNDED_SHARE)} is refunded, in part or in full)"
     )
 
 

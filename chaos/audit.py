@@ -1,7 +1,7 @@
-"""The audit from outside: the gateway's books against the table against the announcements that were received.
+"""The audit from outside: compares the gateway's books, the table, and the announcements that were received.
 
-It takes plain facts and knows none of the system's code but the names of its states, so that a mistake there is not
-repeated here.
+It takes plain data and uses nothing of the system's code but the names of its states, so that it does not repeat
+a mistake that is made there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-# A payment's states in which nothing is left to happen by itself.
+# The states of a payment that nothing changes by itself any more.
 ENDED = {"processed", "failed", "partially_refunded", "refunded"}
 CHARGED = ENDED - {"failed"}
 ANNOUNCED_AS = {"processed": "payment.refunded", "failed": "payment.refund_failed"}
@@ -20,7 +20,7 @@ _OTHER = {"processed": "failed", "failed": "processed"}
 
 
 class Reply(Enum):
-    """What a client was told in the end."""
+    """The final answer that a client got."""
 
     NONE = "none"
     ACCEPTED = "accepted"
@@ -29,7 +29,7 @@ class Reply(Enum):
 
 @dataclass
 class PostedRefund:
-    """A refund that a client has asked for."""
+    """A refund that a client has requested."""
 
     amount_minor: int
     answer: Reply = Reply.NONE
@@ -37,15 +37,15 @@ class PostedRefund:
 
 @dataclass
 class Posted:
-    """What a client has asked for, and what it was told."""
+    """A client's request, and the answer that it got."""
 
     transaction_id: str
     amount_minor: int
     currency: str
-    # How many digits follow the point of an amount in the currency.
+    # How many decimals an amount in the currency has.
     exponent: int
     answer: Reply = Reply.NONE
-    # Whether the same request was answered in two ways.
+    # Whether the same request got two different answers.
     answered_otherwise: bool = False
     # By refund_id.
     refunds: dict[str, PostedRefund] = field(default_factory=dict)
@@ -53,26 +53,26 @@ class Posted:
 
 @dataclass
 class Findings:
-    """What is wrong, each by the payment (and refund) that it is wrong with."""
+    """The errors that the audit found, each named by the payment (and refund) that it concerns."""
 
     lost: set[str] = field(default_factory=set)
     double_charged: set[str] = field(default_factory=set)
     amount_differences: set[str] = field(default_factory=set)
     unannounced: set[str] = field(default_factory=set)
-    # What a client was refused, or got no answer to for as long as it had patience: all that they ask for is in order.
+    # Requests that were refused, or not answered while the client retried. Every request here is valid.
     refused: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
-    # What the clients, the table, the gateway and the announcements tell differently.
+    # Differences between the clients, the table, the gateway and the announcements.
     contradicted: set[str] = field(default_factory=set)
 
     def counts(self) -> dict[str, int]:
-        """Return how many of each there are."""
+        """Return the number of errors of each kind."""
         return {name: len(found) for name, found in vars(self).items()}
 
 
-# The gateway's charges by payment, and what it has given back by payment and refund.
+# The gateway's charges by payment, and its refunds by payment and refund.
 _Books = tuple[dict[str, list[dict[str, Any]]], dict[tuple[str, str], list[dict[str, Any]]]]
-# Of a payment, or of one of its refunds: the types of its announcements, each with the id and amount of each.
+# The announcements of a payment, or of one of its refunds: by type, the ids and amounts.
 _Told = dict[tuple[str, "str | None"], dict[str, set[tuple[str, Decimal]]]]
 
 
@@ -82,7 +82,7 @@ def audit(
     ledger: list[dict[str, Any]],
     events: list[dict[str, Any]],
 ) -> Findings:
-    """Compare what was asked for with the table's items, the gateway's entries (both plain) and the CloudEvents."""
+    """Compare the requests with the table's items and the gateway's entries (both plain), and with the CloudEvents."""
     found = Findings()
     items = {item["transaction_id"]: item for item in table}
     charges, refunds = _books(ledger)
@@ -100,7 +100,7 @@ def audit(
         ):
             found.amount_differences.add(name)
         if item is None or item["status"] not in ENDED:
-            # What nobody was told is accepted may be missing; what is there, or was charged, must come to its end.
+            # A payment that no client saw accepted may be missing. One that is stored or charged must become final.
             if payment.answer is Reply.ACCEPTED or item is not None:
                 found.lost.add(name)
             if made:
@@ -132,7 +132,7 @@ def _audit_answer(answer: Reply, name: str, found: Findings) -> None:
 def _audit_told(
     told: dict[str, set[tuple[str, Decimal]]], outcomes: tuple[str, str], name: str, amount: Decimal, found: Findings
 ) -> None:
-    """Of what came out there is one announcement, however often it was received, and none of what did not."""
+    """Check that each outcome has one announcement, however often it was received, and that no other exists."""
     outcome, other = outcomes
     heard = told.get(outcome, set())
     if not heard:
@@ -155,7 +155,7 @@ def _audit_ended(payment: Posted, item: dict[str, Any], told: _Told, found: Find
 
 
 def _audit_unasked(posted: list[Posted], items: dict[str, Any], books: _Books, told: _Told, found: Findings) -> None:
-    """Find what nobody has asked for: stored, charged, given back or announced."""
+    """Find everything that was stored, charged, refunded or announced without a request."""
     charges, refunds = books
     payments = {payment.transaction_id for payment in posted}
     asked = {(payment.transaction_id, name) for payment in posted for name in payment.refunds}
@@ -168,7 +168,7 @@ def _audit_unasked(posted: list[Posted], items: dict[str, Any], books: _Books, t
 
 
 def _books(ledger: list[dict[str, Any]]) -> _Books:
-    """Return what the gateway has charged by payment, and what it has given back by payment and refund."""
+    """Return what the gateway has charged by payment, and what it has refunded by payment and refund."""
     charges: dict[str, list[dict[str, Any]]] = defaultdict(list)
     refunds: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for entry in ledger:

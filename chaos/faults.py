@@ -1,4 +1,4 @@
-"""What goes wrong, and when: all of it follows from the seed."""
+"""The faults and their times, all derived from the seed."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _LOST_REPLY = {"response": {"abort_bytes": 0}}
 
 
 def background() -> list[dict[str, Any]]:
-    """Return the faults that are always on, as microburst's rules: a few in a hundred calls of each kind."""
+    """Return the faults that are always on, as microburst rules: each hits a few calls in a hundred."""
     return [
-        # Once for certain: in a short run, chance alone can spare a service that is called seldom.
+        # At least once: in a short run, chance may spare a service that is rarely called.
         *({"service": service, "times": 1, **_LOST_REPLY} for service in ("dynamodb", "sqs", "sns")),
         {"service": "dynamodb", "probability": 0.02, "error": _THROTTLED},
         {"service": "dynamodb", "probability": 0.01, "error": {"code": "InternalServerError", "status": 500}},
         {"service": "dynamodb", "probability": 0.02, "reset": True},
-        # The sharpest one: the write is done, and who asked for it never learns of it.
+        # The worst fault: the write takes effect, and the caller never learns that it did.
         {"service": "dynamodb", "operation": "PutItem", "probability": 0.03, **_LOST_REPLY},
         {"service": "dynamodb", "operation": "UpdateItem", "probability": 0.03, **_LOST_REPLY},
-        # Cut, and said to be no longer: botocore reads it as an empty answer.
+        # Cut off, with a matching length: botocore reads it as an empty answer.
         {"service": "*", "probability": 0.02, "response": {"truncate_frac": 0.5}},
         {"service": "sqs", "probability": 0.03, "error": {"code": "ThrottlingException", "status": 400}},
         {"service": "sqs", "probability": 0.02, "reset": True},
@@ -51,9 +51,10 @@ def background() -> list[dict[str, Any]]:
 
 @dataclass
 class Storm:
-    """Faults in a thread of its own, as a context manager: the background ones, and one event after the other.
+    """Injects faults in a separate thread, as a context manager: the background faults, and one event after another.
 
-    A server that keeps its state is restarted once, after every other event has come once.
+    It does not end before each kind of event has occurred once, however soon the load is done. A server that keeps its
+    state is restarted once, after that first round.
     """
 
     stack: Stack
@@ -62,6 +63,7 @@ class Storm:
     seed: int
     pause: float = 2.0
     counts: Counter[str] = field(default_factory=Counter)
+    _round_done: threading.Event = field(default_factory=threading.Event, init=False)
     _over: threading.Event = field(default_factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _died: Exception | None = field(default=None, init=False)
@@ -72,7 +74,9 @@ class Storm:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self._round_done.wait()
         self._over.set()
         if self._thread is not None:
             self._thread.join()
@@ -80,29 +84,32 @@ class Storm:
         self._mapping_enabled(enabled=True)
         self.counts.update(self.proxy.fired())
         if self._died is not None:
-            raise LocalError(f"the storm broke off: {self._died}") from self._died
+            raise LocalError(f"fault injection stopped: {self._died}") from self._died
 
     def _blow(self) -> None:
         try:
             self._run()
         except Exception as error:  # noqa: BLE001 - it is raised again where the storm is over
             self._died = error
+        finally:
+            self._round_done.set()
 
     def _run(self) -> None:
         chance = random.Random(self.seed)  # noqa: S311 - it is to be repeated, not to be secret
         events = [self._kill_a_worker, self._duplicate, self._gateway_down, self._pause_the_queue]
         once = [self._restart] if self.server.persist else []
         while not self._over.is_set():
-            # Each kind comes before any comes again.
+            # Each kind occurs once before any occurs twice.
             chance.shuffle(events)
             for event in [*events, *once]:
                 if self._over.wait(chance.uniform(0.5, 1.5) * self.pause):
                     return
                 event(chance)
             once = []
+            self._round_done.set()
 
     def _kill_a_worker(self, chance: random.Random) -> None:
-        """Kill a function's process, whatever it does just then."""
+        """Kill a function's process, in the middle of any work."""
         workers = sorted(_workers(self.server.pid))
         if workers:
             with suppress(ProcessLookupError):
@@ -110,12 +117,12 @@ class Storm:
                 self.counts["worker killed"] += 1
 
     def _restart(self, _chance: random.Random) -> None:
-        """Stop all of the embedded AWS, its functions at whatever they do, and start it with the state that it kept."""
+        """Stop the embedded AWS and its functions in the middle of their work, and restart it with its saved state."""
         self.server.restart()
         self.counts["embedded AWS restarted"] += 1
 
     def _duplicate(self, chance: random.Random) -> None:
-        """Send messages a second time, in another order."""
+        """Send some messages a second time, in another order."""
         url = self.stack.outputs[chance.choice(["validator_queue_url", "processor_queue_url"])]
         got = self.stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=2)
         messages = got.get("Messages", [])
@@ -125,7 +132,7 @@ class Storm:
             self.counts["message duplicated"] += 1
 
     def _gateway_down(self, chance: random.Random) -> None:
-        """Let the gateway answer nothing for a while; every second time, it acts all the same."""
+        """Stop the gateway's answers for a while; half the time it still acts on requests."""
         ledger = self.stack.outputs["simulator_ledger_table_name"]
         acts = chance.random() < 0.5  # noqa: PLR2004
         fault: dict[str, Any] = _LOST_REPLY if acts else {"reset": True}
@@ -135,7 +142,7 @@ class Storm:
         self.counts["gateway down"] += 1
 
     def _pause_the_queue(self, chance: random.Random) -> None:
-        """Leave the processor's queue alone for a while."""
+        """Pause the processor's queue for a while."""
         self._mapping_enabled(enabled=False)
         self._over.wait(chance.uniform(1, 4))
         self._mapping_enabled(enabled=True)
@@ -150,7 +157,7 @@ class Storm:
 
 
 def _workers(server_pid: int | None) -> list[int]:
-    """Return the processes of the functions: the server's children, and theirs."""
+    """Return the functions' processes: the server's children, and the children of those."""
     if server_pid is None:
         return []
     try:
@@ -160,7 +167,7 @@ def _workers(server_pid: int | None) -> list[int]:
 
 
 def wait_until(done: Any, seconds: float, every: float = 1.0) -> bool:  # noqa: ANN401 - any callable
-    """Wait until ``done()`` is true, for at most so long; say whether it came true."""
+    """Wait until ``done()`` is true, but no longer than ``seconds``; return whether it became true."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:

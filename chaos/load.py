@@ -1,4 +1,4 @@
-"""The clients: they post payments and refunds, and repeat what was not answered well, as the contract says."""
+"""The clients: they post payments and refunds, and retry failed requests as the contract says."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAUSE_SECONDS = 0.2
 _ACCEPTED = 202
 _SERVER_ERROR = 500
 _TOO_MANY = 429
-# What a client pays with: mostly what works, and every behaviour that the simulator knows but never answering.
+# The payment methods that clients use: mostly ones that work, plus every behaviour of the simulator except no answer.
 _METHODS = [
     *["pm_sim_approved"] * 12,
     *["pm_sim_declined_insufficient_funds"] * 2,
@@ -43,7 +43,7 @@ _CURRENCIES = ["EUR", "USD", "JPY", "KWD", "CLF"]
 
 
 class Load:
-    """Clients that post by the seed, and remember what they asked for and what they were told."""
+    """Clients whose requests follow from the seed, and who remember each request and its answer."""
 
     def __init__(self, api: Api, seed: int, run: str) -> None:
         self._api = api
@@ -54,7 +54,7 @@ class Load:
         self.counts: Counter[str] = Counter()
 
     def post(self, payments: int, told: Callable[[int], None]) -> None:
-        """Post so many payments; ``told`` hears of each that is done with."""
+        """Post this many payments; call ``told`` after each."""
         requests_ = [self._request(number) for number in range(payments)]
         again = [self._chance.random() < 0.1 for _ in requests_]  # noqa: PLR2004 - one in ten asks twice
 
@@ -71,7 +71,7 @@ class Load:
             list(pool.map(one, range(payments)))
 
     def refund(self, share: float, told: Callable[[int], None]) -> None:
-        """Give back a part of that share of the payments, once or twice, as soon as each is charged."""
+        """Refund parts of this share of the payments, once or twice each, as soon as each is charged."""
         chosen = [posted for posted in self.posted if posted.answer is Reply.ACCEPTED and self._chance.random() < share]
         parts = [self._chance.choice([[1], [2], [2, 2], [3, 3, 3]]) for _ in chosen]
 
@@ -89,7 +89,7 @@ class Load:
         money = Money(self._chance.randint(3, 10**6), self._chance.choice(_CURRENCIES))
         posted = Posted(f"{self._run}-{number}", money.minor, money.currency, EXPONENTS[money.currency])
         self.posted.append(posted)
-        # Exact in both forms: a decimal string, and a number.
+        # Exact both as a decimal string and as a number.
         amount: Any = str(money) if number % 2 or EXPONENTS[money.currency] else int(Decimal(str(money)))
         body = {
             "transaction_id": posted.transaction_id,
@@ -116,7 +116,7 @@ class Load:
         return str(status)
 
     def _until_answered(self, path: str, body: dict[str, Any]) -> requests.Response | None:
-        """Repeat a request until it is accepted or refused for good; None where the patience is over."""
+        """Repeat a request until it is accepted or finally refused; None if it takes too long."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
             try:

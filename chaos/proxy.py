@@ -1,6 +1,6 @@
 """The fault layer: microburst, which speaks AWS's protocols, between the functions and the embedded AWS.
 
-``python -m chaos.proxy PORT UPSTREAM SEED`` serves until it is stopped. Faults are set while it runs, by its own API.
+``python -m chaos.proxy PORT UPSTREAM SEED`` serves until it is stopped. Its own API sets faults while it runs.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _CALL_SECONDS = 10
 
 
 class Transparent(Upstream):
-    """An upstream that is sent what the functions signed: the Host header is part of a signature."""
+    """An upstream that gets requests unchanged, since the functions' signatures cover the Host header."""
 
     async def start(self) -> None:
-        """Open the connections, over TLS with the local authority."""
+        """Open the connections, over TLS with the local certificate authority."""
         connector = TCPConnector(ssl=ssl.create_default_context(cafile=str(AUTHORITY)), limit=0)
         self.session = ClientSession(
             connector=connector, timeout=ClientTimeout(total=600, connect=30), auto_decompress=False
@@ -47,8 +47,8 @@ class Transparent(Upstream):
 
 
 def serve(port: int, upstream: str, seed: int) -> None:
-    """Serve on loopback until the process is told to end."""
-    # microburst draws from the module's own generator.
+    """Serve on loopback until the process receives a signal to end."""
+    # microburst uses the global random generator.
     random.seed(seed)
     proxy = Microburst(upstream)
     proxy.upstream = Transparent(upstream, stats=proxy.stats)
@@ -57,7 +57,7 @@ def serve(port: int, upstream: str, seed: int) -> None:
 
 @dataclass
 class Proxy:
-    """The fault layer in a process of its own, as a context manager. ``url`` is where the functions call."""
+    """The fault layer in a separate process, as a context manager. The functions call ``url``."""
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -65,16 +65,16 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The endpoint that the functions are given."""
+        """The endpoint that the functions use."""
         return f"http://{HOST}:{self.port}"
 
     def start(self, upstream: str, seed: int = 0) -> Self:
-        """Start in front of ``upstream``, without a fault. Raises LocalError where it does not come up."""
+        """Start in front of ``upstream``, without faults. Raises LocalError if it does not start."""
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / "fault-layer.log"
         command = [sys.executable, "-m", "chaos.proxy", str(self.port), upstream, str(seed)]
         process = start_process(command, log, cwd=ROOT)
-        failed = f"the fault layer did not come up on port {self.port}. Its log: {log}"
+        failed = f"the fault layer did not start on port {self.port}. Its log: {log}"
         wait_until_up(process, self._answers, _START_SECONDS, failed)
         self._pid = process.pid
         return self
@@ -92,22 +92,22 @@ class Proxy:
         self.stop()
 
     def set_faults(self, rules: list[dict[str, Any]]) -> None:
-        """Put these rules (microburst's) in place of those that were there."""
+        """Replace all microburst rules with these."""
         requests.post(self._control("rules"), json=rules, timeout=_CALL_SECONDS).raise_for_status()
 
     def add_fault(self, rule: dict[str, Any]) -> None:
-        """Put this rule behind those that are there."""
+        """Add this rule after the existing ones."""
         requests.patch(self._control("rules"), json=[rule], timeout=_CALL_SECONDS).raise_for_status()
 
     def fired(self) -> dict[str, int]:
-        """Return how many faults were injected so far, by service, operation and kind."""
+        """Return how many faults have been injected, by service, operation and kind."""
         counts: dict[str, int] = {}
         text = requests.get(self._control("metrics"), timeout=_CALL_SECONDS).text
         for line in text.splitlines():
             if line.startswith("microburst_faults_total{"):
                 labels, _, value = line.removeprefix("microburst_faults_total{").rpartition("} ")
                 told = dict(part.split("=", 1) for part in labels.split(",") if "=" in part)
-                # A latency's kind names its milliseconds.
+                # The kind of a latency fault includes its milliseconds.
                 told["action"] = re.sub(r":\d+ms", "", told["action"])
                 kind = " ".join(told[name].strip('"') for name in ("service", "operation", "action"))
                 counts[kind] = counts.get(kind, 0) + int(float(value))

@@ -1,4 +1,4 @@
-"""One run: load under faults, the way back to health, and the audit."""
+"""One run: load under faults, recovery, and the audit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class SystemUnderTest:
-    """What is put under fire: a stack, its API, the fault layer before its AWS, and that AWS."""
+    """The system under test: a stack, its API, the fault layer in front of its AWS, and that AWS."""
 
     stack: Stack
     api: Api
@@ -41,7 +41,7 @@ class SystemUnderTest:
 
 @dataclass(frozen=True)
 class Size:
-    """How much is posted, by which seed, and how long a pause (seconds) lies between two events of the storm."""
+    """How much to post, with which seed, and the pause between two fault events, in seconds."""
 
     payments: int
     seed: int
@@ -49,13 +49,13 @@ class Size:
 
 
 def run(target: SystemUnderTest, size: Size, tell: Callable[[str, int], None]) -> tuple[dict[str, Any], Findings]:
-    """Run, and return the report and what the audit found. ``tell`` hears of each stage's progress."""
-    # Letters between the numbers: no three of them can be taken for a card number.
+    """Run, and return the report and the audit's findings. ``tell`` is called with each stage's progress."""
+    # Letters separate the numbers, so that three of them cannot be mistaken for a card number.
     name = f"chaos-{size.seed}-run{uuid.uuid4().hex[:8]}"
     stack, client = target.stack, QueueClient(target.stack)
     load = Load(target.api, size.seed, name)
     began = time.monotonic()
-    # Dead letters that were there before do not belong to this run.
+    # Earlier dead letters do not belong to this run.
     before = _waiting(client)
     with Inbox(stack) as inbox:
         with Storm(stack, target.proxy, target.server, size.seed, size.pause) as storm:
@@ -95,15 +95,15 @@ def _posted(load: Load) -> dict[str, int]:
 
 
 def zeros(report: dict[str, Any]) -> dict[str, int]:
-    """Return what must be nothing, and is not."""
+    """Return the counts that must be zero and are not."""
     names = [*Findings().counts(), "left_in_queues"]
     return {name: report[name] for name in names if report[name]}
 
 
 def _drain(client: QueueClient, load: Load, inbox: Inbox, before: int, tell: Callable[[str, int], None]) -> int:
-    """Do what an operator does when the faults are over, until all is final; return how many messages were redriven.
+    """Do what an operator does after the faults, until everything is final; return how many messages were redriven.
 
-    The dead-letter queues are sent back, and the reconciler is called by hand. So many messages as ``before`` may stay.
+    Redrives the dead-letter queues and calls the reconciler by hand. ``before`` messages may stay.
     """
     wanted = {posted.transaction_id for posted in load.posted if posted.answer is Reply.ACCEPTED}
     stack = client.stack
@@ -133,13 +133,13 @@ def _has_ended(item: dict[str, Any] | None) -> bool:
 
 
 def _waiting(client: QueueClient) -> int:
-    """Return how many messages wait, or are worked on."""
+    """Return how many messages are waiting or being processed."""
     queues = [*work_queues(client.stack).values(), *dead_letter_queues(client.stack).values()]
     return sum(client.counts(queue).total for queue in queues)
 
 
 def _all_told(wanted: set[str], inbox: Inbox) -> bool:
-    """Say whether all was heard of. What is never announced is for the audit to find, when the patience is over."""
+    """Return whether every expected announcement arrived. After the timeout, the audit reports those that did not."""
     while inbox.receive():
         pass
     told = {event["subject"] for event in inbox.received}
@@ -155,7 +155,7 @@ def _reconcile(stack: Stack, transaction_ids: list[str]) -> None:
 
 
 def _items(stack: Stack, table: str, run: str = "") -> list[dict[str, Any]]:
-    """Return a table's items, plain; those of one run, by the start of their ids."""
+    """Return a table's items as plain data; ``run`` selects those whose ids start with it."""
     read = TypeDeserializer()
     pages = stack.dynamodb.get_paginator("scan").paginate(TableName=stack.outputs[table], ConsistentRead=True)
     return [
@@ -167,14 +167,14 @@ def _items(stack: Stack, table: str, run: str = "") -> list[dict[str, Any]]:
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 - what DynamoDB holds
-    """Return numbers as whole ones: there are no others."""
+    """Return numbers as integers: the tables hold no others."""
     if isinstance(value, dict):
         return {name: _whole(part) for name, part in value.items()}
     return value if isinstance(value, (str, set)) else int(value)
 
 
 def _slowest(items: list[dict[str, Any]]) -> float:
-    """Return how long the slowest charge or refund took, from when it was accepted to when it was final, in seconds."""
+    """Return how long the slowest charge or refund took from accepted to final, in seconds."""
     spans = [
         (part["created_at"], part["updated_at"])
         for item in items

@@ -4,6 +4,7 @@
 """
 
 import ast
+import inspect
 import io
 import re
 import sys
@@ -48,16 +49,26 @@ def _plain(kind: str, content: str) -> str:
 
 
 def python(source: str) -> Iterator[Block]:
-    """Yield the docstrings, the sentences in strings, and the comments of a Python file."""
+    """Yield the docstrings, the sentences in strings, and the comments of a Python file.
+
+    Indented paragraphs of a docstring, such as tables and drawings, are left out like Markdown's code blocks.
+    """
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Constant(value=str(text)) if len(text.split()) >= _SENTENCE_WORDS and text[0].isupper():
-                for number, paragraph in enumerate(_code_as_a_word(text).split("\n\n")):
-                    yield Block(node.lineno + 2 * number, paragraph)
+            case ast.Constant(value=str(text)) if _is_prose(text):
+                line = node.lineno
+                for paragraph in _code_as_a_word(inspect.cleandoc(text)).split("\n\n"):
+                    if not paragraph.startswith(" "):
+                        yield Block(line, paragraph)
+                    line += paragraph.count("\n") + 2
     comments = [
         token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type == tokenize.COMMENT
     ]
     yield from _joined([(token.start[0], token.string.lstrip("#: ")) for token in comments])
+
+
+def _is_prose(text: str) -> bool:
+    return len(text.split()) >= _SENTENCE_WORDS and text[0].isupper() and not text.isupper()
 
 
 def _code_as_a_word(text: str) -> str:
@@ -79,8 +90,13 @@ def _joined(comments: list[tuple[int, str]]) -> Iterator[Block]:
 def terraform(source: str) -> Iterator[Block]:
     """Yield the comments of a Terraform file, and the descriptions and messages of its blocks."""
     lines = source.splitlines()
-    comments = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip().startswith("#")]
-    yield from _joined([(number, line.lstrip("# ")) for number, line in comments])
+    comments = [
+        (number, line.strip().lstrip("# ")) for number, line in enumerate(lines, 1) if line.strip().startswith("#")
+    ]
+    # A scanner's skip is a line by itself, with its reason after the check's name.
+    skips = [(number, line) for number, line in comments if line.startswith("checkov:skip=")]
+    yield from (Block(number, line.partition(":")[2].partition(":")[2]) for number, line in skips)
+    yield from _joined([comment for comment in comments if comment not in skips])
     for text in _texts(hcl2.loads(source)):
         first = text.split("\n", 1)[0][:40]
         yield Block(next((number for number, line in enumerate(lines, 1) if first in line), 1), text)
@@ -159,7 +175,9 @@ def _shown(path: Path) -> str:
 def main() -> int:
     """Check the files; return the process's exit status."""
     _register()
-    listed = [path for glob in RULES["paths"] for path in sorted(ROOT.glob(glob))]
+    listed = [
+        path for glob in RULES["paths"] for path in sorted(ROOT.glob(glob)) if _shown(path) not in RULES["not_checked"]
+    ]
     files = [Path(name) for name in sys.argv[1:]] or listed
     found = [line for path in files for line in findings(_shown(path), path.read_text(encoding="utf-8"))]
     sys.stdout.write("".join(f"{line}\n" for line in found) + f"{len(files)} files, {len(found)} findings\n")

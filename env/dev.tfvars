@@ -1,7 +1,8 @@
-# The cheapest stack that is still the whole system: one small NAT instance instead of interface endpoints.
+# The cheapest stack that is still complete: one small NAT instance instead of interface endpoints.
 environment_suffix       = "dev"
 log_retention_days       = 14
 key_deletion_window_days = 7
+secret_recovery_days     = 0
 
 network = {
   availability_zone_count = 2
@@ -12,9 +13,4 @@ network = {
 table = {
   deletion_protection         = false
   point_in_time_recovery_days = 1
-}
-
-api = {
-  # An account has one role for API Gateway's logs in a region: false where another stack there has set it.
-  manage_account_logging = true
 }

@@ -1,4 +1,4 @@
-"""What a laptop has instead of AWS: the embedded AWS, the provider mirror, and the layer's build."""
+"""A laptop's replacements for AWS: the embedded AWS, the provider mirror, and the layer's build."""
 
 from pathlib import Path
 

@@ -49,10 +49,10 @@ class ArchiveFile(DataSource):
         )
 
     def read(self, ctx: ReadDataContext, config: Config) -> State | None:
-        """Write the archive and return what it is."""
+        """Write the archive and return its state."""
         if config["type"] != "zip":
             ctx.diagnostics.add_error(
-                "type must be zip", "This stand-in for hashicorp/archive makes zip archives only."
+                "type must be zip", "This stand-in for hashicorp/archive creates only zip archives."
             )
             return None
         source, output = Path(config["source_dir"]), Path(config["output_path"])

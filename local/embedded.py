@@ -1,4 +1,4 @@
-"""The embedded AWS's own process: MiniStack, and what it leaves out. Run it by the interpreter of its environment."""
+"""The embedded AWS's own process: MiniStack, and what it lacks. Run it with the interpreter of its environment."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _end_at_once() -> None:
     serve = hypercorn.asyncio.serve
 
     async def serve_until_asked(application: Any, config: Config) -> None:  # noqa: ANN401 - MiniStack's
-        # In the loop's own thread: while it saves, nobody is answered.
+        # In the loop's own thread, so that nothing is answered during the save.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _save_and_end)
         await serve(application, config, shutdown_trigger=asyncio.Event().wait)
 

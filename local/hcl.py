@@ -1,4 +1,4 @@
-"""Read HCL with python-hcl2: tfvars files, and what a module's own files say without a plan."""
+"""Read HCL with python-hcl2: tfvars files, and the content of a module's files without a plan."""
 
 from __future__ import annotations
 
@@ -105,6 +105,15 @@ class Module:
             for block in found
             for attribute in block.attributes("type")
         }
+
+    def entries(self, name: str) -> list[str]:
+        """Return what the objects in the files give to a name, as HCL writes it, without the quotes of a string."""
+        elements: list[View] = [found for document in self._documents for found in document.find_all(ObjectElemRule)]
+        return [
+            str(element.raw.expression.serialize(_VALUES))
+            for element in elements
+            if element.raw.key.serialize() == name
+        ]
 
     def _attribute(self, blocks: list[View], name: str, what: str) -> Any:  # noqa: ANN401
         attributes = [attribute for block in blocks for attribute in block.attributes(name)]

@@ -1,4 +1,4 @@
-"""Start and stop the embedded AWS: MiniStack in a process of its own, on loopback, with a clean environment."""
+"""Start and stop the embedded AWS: MiniStack in its own process, on loopback, with a clean environment."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def start_process(
 def wait_until_up(
     process: subprocess.Popen[bytes], answers: Callable[[], bool], seconds: float, otherwise: str
 ) -> None:
-    """Wait until a server answers. Where it ends or takes longer, end it and raise LocalError: ``otherwise``."""
+    """Wait until a server answers. If it ends or takes longer, end it and raise LocalError with ``otherwise``."""
     deadline = time.monotonic() + seconds
     while not answers():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -119,9 +119,9 @@ def wait_until_up(
 
 
 def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> bool:
-    """End the process group that ``pid`` leads: ask first, and insist after so many seconds.
+    """End the process group that ``pid`` leads: ask first, and kill it after this many seconds.
 
-    Say whether it ended when it was asked.
+    Return whether it ended by itself when asked.
     """
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -131,7 +131,7 @@ def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             # A child of ours stays a zombie until it is waited for.
-            # Where another run of ours started it, its parent is gone, and init reaps it.
+            # If another run of ours started it, its parent is gone, and init reaps it.
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
             if not psutil.pid_exists(pid):
@@ -151,7 +151,7 @@ class EmbeddedAWS:
     stop and a start on the same port. The functions call AWS at ``functions_endpoint`` if that is given, for
     instance at a proxy. The log is ``state_dir/embedded-aws.log``.
 
-    Raises LocalError where the port is taken, or the server does not come up.
+    Raises LocalError if the port is taken, or the server does not start.
     """
 
     state_dir: Path
@@ -218,7 +218,7 @@ class EmbeddedAWS:
         self.stop()
 
     def _server_environment(self) -> dict[str, str]:
-        # The functions inherit what the server has: nothing of the caller's may reach them.
+        # The functions inherit the server's environment, so nothing of the caller's may be in it.
         between = {"AWS_ENDPOINT_URL": self.functions_endpoint} if self.functions_endpoint else {}
         return between | {
             "PATH": os.defpath,

@@ -1,4 +1,4 @@
-"""Tell one payment's whole story from the functions' logs: what the saved Logs Insights query does, for a laptop.
+"""Tell one payment's whole story from the functions' logs: the saved Logs Insights query for a laptop.
 
 ``. .local/env && python -m local.story TRANSACTION_ID`` asks the AWS that the environment names; ``--env`` is the
 stack's suffix. You can use it in an account too, but there the saved query is faster, because it does not read each log
@@ -45,7 +45,7 @@ def steps(logs: Any, environment: str, transaction_id: str) -> list[LogLine]:  #
         for event in _events(logs, group, transaction_id)
         if (line := _line(event["message"])) and line.get("transaction_id") == transaction_id
     ]
-    # By the line's own time: the embedded AWS gives all of a call's lines the time of its end.
+    # Sorted by the line's own time: the embedded AWS gives all of a call's lines the time of its end.
     return sorted(found, key=lambda step: step.at)
 
 

@@ -101,7 +101,9 @@ class Letter:
             first, last = batch.get("startSequenceNumber"), batch.get("endSequenceNumber")
             told |= {"event": "stream records", "detail": f"{batch.get('batchSize', '?')} records, {first} to {last}"}
         elif "sequence_number" in body:
-            told |= {"transaction_id": body.get("transaction_id") or None, "event": "no payment"}
+            # A message that its queue refused has no place in the stream.
+            event = "no payment" if body["sequence_number"] else body.get("event")
+            told |= {"transaction_id": body.get("transaction_id") or None, "event": event}
             told["detail"] = body.get("reason")
         elif {"event", "transaction_id"} <= body.keys():
             # The processor's queue holds names only; before schema 2 it held the payment, as the notifier's does.
@@ -296,10 +298,12 @@ class QueueClient:
     def redrive_relay(self, queue: StackQueue, progress: Callable[[int, int], None]) -> dict[str, int]:
         """Hand the records that the relay gave up to it again; count ``sent`` and ``kept`` letters, and ``records``.
 
-        The stream has them for 24 hours. After that the table tells what has changed at that time.
+        The stream has them for 24 hours. After that the table tells what has changed at that time. A letter that comes
+        back, since its queue refuses the message again, counts as kept.
         """
         total = self.counts(queue).waiting
         sent = kept = relayed = 0
+        alone: set[object] = set()
         for letters in self.receive(queue, total):
             for letter in letters:
                 records = self.lost_records(letter)
@@ -312,11 +316,16 @@ class QueueClient:
                     self.delete(queue, [letter])
                     relayed += len(records)
                     sent += 1
+                    alone.add(letter.content().get("transaction_id"))
                 progress(sent + kept, total)
+        alone.discard(None)
+        if alone:
+            back = {letter.content().get("transaction_id") for letter in self.peek(queue, total)} & alone
+            sent, kept = sent - len(back), kept + len(back)
         return {"sent": sent, "kept": kept, "records": relayed}
 
     def lost_records(self, letter: Letter) -> list[StreamRecord] | None:
-        """Return the records that a letter of the relay names, or None where no relaying can help it."""
+        """Return the records that a letter of the relay names, or None if relaying again cannot help."""
         body = letter.content()
         batch = body.get("DDBStreamBatchInfo")
         if isinstance(batch, dict):
@@ -386,7 +395,7 @@ def _plain(value: object) -> float:
 
 
 def _last_change(item: dict[str, Any]) -> StreamRecord | None:
-    """Return the record of a payment's last change, as its stream had it; None where the item is no payment.
+    """Return the record of a payment's last change, as its stream had it; None if the item is not a payment.
 
     Only the last one: an announcement's id contains the payment's version, and the earlier versions are gone.
     """

@@ -65,7 +65,7 @@ def bring_up(folder: Path) -> tuple[FakeStripeServer, bool]:
 
 
 def stop(folder: Path) -> None:
-    """Stop it, where it runs."""
+    """Stop it if it runs."""
     FakeStripeServer.stop(_record(folder))
 
 
@@ -85,7 +85,7 @@ def introduce(folder: Path, stack: Stack) -> None:
 def put_secrets(stack: Stack, key: str, signing_secret: str) -> None:
     """Put the API key, and what the events are signed with, as an operator does."""
     secrets = stack.client("secretsmanager")
-    names = stack.outputs["stripe"]["secret_names"]
+    names = stack.gateway["secret_names"]
     secrets.put_secret_value(SecretId=names["key"], SecretString=key)
     secrets.put_secret_value(SecretId=names["webhook"], SecretString=json.dumps({"secrets": [signing_secret]}))
 

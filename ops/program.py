@@ -12,7 +12,7 @@ from rich.console import Console
 
 from local import ROOT, LocalError
 from ops import interrupt
-from ops.commands import backups, dead_letters, health, payments, stack, tools, webhooks
+from ops.commands import backups, dead_letters, health, payments, stack, stripe, tools, webhooks
 from ops.commands.examples import add_examples
 from ops.display import Display
 from ops.failures import explain
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (payments, dead_letters, health, backups, webhooks, tools, stack):
+for commands in (payments, dead_letters, health, backups, webhooks, stripe, tools, stack):
     commands.add_to(app)
 add_examples(app)
 

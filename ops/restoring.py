@@ -27,7 +27,7 @@ Item = dict[str, Any]
 
 
 class Outcome(StrEnum):
-    """What becomes of a payment that is to be put back."""
+    """The result of putting a payment back."""
 
     RESTORED = "restored"
     THERE = "in the table: left as it is"

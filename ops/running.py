@@ -114,7 +114,7 @@ def terraform(place: Place, url: str) -> Terraform:
 
 
 def has_lost_its_state(place: Place, url: str) -> bool:
-    """Say whether the server does not hold what Terraform's state says it made."""
+    """Return whether the server lacks what Terraform's state says that it created."""
     made = tables_in_state(place)
     if made is None:
         return False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from local import LocalError
 from local.server import ROOT_KEY
 from local.tls import AUTHORITY
 
@@ -43,10 +44,17 @@ class Stack:
 
     @property
     def api_url(self) -> str:
-        """Where the API answers. An embedded AWS serves every API below its one address."""
+        """The API's base URL. An embedded AWS serves every API below its one address."""
         if self.endpoint is None:
             return str(self.outputs["api_gateway_url"])
         return f"{self.endpoint}/_aws/execute-api/{self.outputs['api_gateway_id']}/{self.outputs['api_stage_name']}"
+
+    @property
+    def gateway(self) -> dict[str, Any]:
+        """The payment gateway: its name, and what else the output says. Raises LocalError for an older deployment."""
+        if "gateway" not in self.outputs:
+            raise LocalError("The stack was deployed by an earlier version, which did not say its gateway. Deploy it.")
+        return dict(self.outputs["gateway"])
 
     @property
     def trusted(self) -> str | None:

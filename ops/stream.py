@@ -116,7 +116,7 @@ class Feed:
 def records_between(stack: Stack, arn: str, shard: str, first: str, last: str) -> list[StreamRecord]:
     """Return a shard's records from one sequence number to another, both included.
 
-    Raises TrimmedError where the stream has forgotten them.
+    Raises TrimmedError if the stream no longer keeps them.
     """
     client = stack.client("dynamodbstreams")
     records: list[StreamRecord] = []
@@ -124,7 +124,7 @@ def records_between(stack: Stack, arn: str, shard: str, first: str, last: str) -
         iterator = client.get_shard_iterator(
             StreamArn=arn, ShardId=shard, ShardIteratorType="AT_SEQUENCE_NUMBER", SequenceNumber=first
         )["ShardIterator"]
-        # An empty answer does not say that there is nothing behind it.
+        # An empty answer does not mean that there are no more records.
         for _ in range(_ANSWERS):
             if not iterator:
                 break

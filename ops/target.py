@@ -112,5 +112,5 @@ def account_terraform(env: str) -> Terraform:
         text = f"AWS_ENDPOINT_URL is set: this uses {endpoint} instead of an AWS account."
         Display(Console(stderr=True)).line(text, style="yellow")
     environment = {**outside_environment(), **provider_environment(ROOT / "build")}
-    # A workspace each: one environment's deployment can never take another's resources for its own.
+    # A workspace for each: one environment's deployment can never treat another's resources as its own.
     return Terraform(environment, file, workspace=env, patience=None)

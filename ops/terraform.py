@@ -46,8 +46,8 @@ class Terraform:
     """Terraform with one environment's variables and state.
 
     ``state`` is a state file of the local stack. Without one, the state is where the configuration's backend puts it,
-    under ``workspace``. ``patience`` is how long an interrupted Terraform may take to stop by itself: None, for as
-    long as it needs, where a state that it could not save would cost more than the wait.
+    under ``workspace``. ``patience`` is how long an interrupted Terraform may take to stop by itself; None means as
+    long as it needs, if losing an unsaved state would cost more than the wait.
     """
 
     environment: Mapping[str, str]
@@ -55,6 +55,8 @@ class Terraform:
     data_dir: Path | None = None
     state: Path | None = None
     workspace: str | None = None
+    # The folder of the root module.
+    root: Path = ROOT
     # Whether an apply asks AWS first what is there. The embedded AWS does not give everything back as it was set, and
     # would be deployed in part again each time.
     refresh: bool = True
@@ -174,7 +176,7 @@ class Terraform:
             # A group of its own: it and its providers can be stopped together, in order.
             process = subprocess.Popen(  # noqa: S603
                 [executable, *arguments],
-                cwd=ROOT,
+                cwd=self.root,
                 env=environment,
                 stdout=stdout,
                 stderr=stderr,

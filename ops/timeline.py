@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-# What every line has, and what says nothing of the payment.
+# Fields that every line has, or that say nothing about the payment.
 _COMMON = {
     "level",
     "location",
@@ -72,7 +72,7 @@ def _word(said: Mapping[str, Any]) -> str:
 
 
 def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[TimelineEntry], list[str]]:
-    """Return what the functions have logged of a payment, and why any log could not be read."""
+    """Return a payment's events from the functions' logs, and the reason for each log that could not be read."""
     start = datetime.fromisoformat(created_at) - _SLACK
     client = stack.client("logs")
     functions = all_functions(stack.outputs)
@@ -107,9 +107,9 @@ def _step(function: str, milliseconds: int, line: dict[str, Any]) -> TimelineEnt
 
 
 def _moment(line: dict[str, Any], milliseconds: int) -> str:
-    """Return when a line was written, by itself where it says so."""
+    """Return when a line was written: by its own time if it has one."""
     try:
-        return timestamp(datetime.strptime(str(line.get("timestamp")), "%Y-%m-%d %H:%M:%S,%f%z"))
+        return timestamp(datetime.fromisoformat(str(line.get("timestamp"))))
     except ValueError:
         return timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
 
@@ -120,5 +120,5 @@ def told(steps: list[TimelineEntry]) -> list[TimelineEntry]:
 
 
 def is_alarming(step: TimelineEntry) -> bool:
-    """Say whether a step wants an operator's eye."""
+    """Return whether an operator should look at a step."""
     return step.level in _ALARMING or step.what in {"failed", "unknown"}

@@ -1,6 +1,6 @@
-"""Count the AWS calls of the functions. Python imports this by its name, since bench.stack puts its folder on the path.
+"""Count the functions' AWS calls. Python imports this module by its name: bench.stack puts its folder on the path.
 
-It hooks into botocore where botocore offers it, so that the functions run as they are.
+It uses botocore's own event hooks, so the functions run unchanged.
 """
 
 import os

@@ -1,5 +1,5 @@
-# Another system out of the same modules, in a VPC and with keys that are there already: orders are taken by an API, kept in
-# a table, and shipped by a function behind a queue.
+# Another system from the same modules, with an existing VPC and existing keys: an API takes orders, a table keeps them,
+# and a function behind a queue ships them.
 
 provider "aws" {
   region = var.region
@@ -24,7 +24,7 @@ locals {
     region     = var.region
   }
 
-  # What the functions have in common, and where they differ.
+  # The functions' common settings, and their differences.
   functions = {
     take = {
       description = "Takes an order: keeps it, and puts it on the queue."
@@ -101,10 +101,9 @@ module "api" {
     take_order = {
       method         = "POST"
       path           = "/orders"
-      function_name  = module.function["take"].name
-      alias_name     = module.function["take"].alias_name
-      invoke_arn     = module.function["take"].invoke_arn
+      function_name  = "orders-take"
       request_schema = jsonencode({ type = "object", required = ["order_id"] })
     }
   }
+  alias_arns = [module.function["take"].alias_arn]
 }

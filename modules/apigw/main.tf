@@ -1,6 +1,6 @@
 locals {
-  # The resources that the paths need, by their whole path, level by level: a resource needs its parent's id, and one
-  # resource block cannot refer to itself.
+  # The resources of all paths, one map for each level. A resource needs its parent's id, and a resource block cannot refer
+  # to itself.
   segments = { for name, route in var.routes : name => split("/", trimprefix(route.path, "/")) }
   levels = [
     for depth in range(1, 5) : toset([
@@ -22,6 +22,12 @@ locals {
     )
   }
   request_schemas = { for name, route in var.routes : name => route.request_schema if route.request_schema != null }
+
+  lambda_arn = "arn:${var.context.partition}:lambda:${var.context.region}:${var.context.account_id}:function"
+  invoke_arns = {
+    for name, route in var.routes : name =>
+    "arn:${var.context.partition}:apigateway:${var.context.region}:lambda:path/2015-03-31/functions/${local.lambda_arn}:${route.function_name}:${route.alias_name}/invocations"
+  }
 }
 
 resource "aws_api_gateway_rest_api" "this" {
@@ -120,7 +126,7 @@ resource "aws_api_gateway_integration" "this" {
   http_method             = aws_api_gateway_method.this[each.key].http_method
   type                    = "AWS_PROXY"
   integration_http_method = "POST"
-  uri                     = each.value.invoke_arn
+  uri                     = local.invoke_arns[each.key]
 }
 
 resource "aws_lambda_permission" "this" {
@@ -132,4 +138,6 @@ resource "aws_lambda_permission" "this" {
   qualifier     = each.value.alias_name
   principal     = "apigateway.amazonaws.com"
   source_arn    = "${aws_api_gateway_rest_api.this.execution_arn}/${var.stage_name}/${each.value.method}${replace(each.value.path, "/\\{[^}]+\\}/", "*")}"
+
+  depends_on = [var.alias_arns]
 }

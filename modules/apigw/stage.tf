@@ -1,7 +1,7 @@
 resource "aws_api_gateway_deployment" "this" {
   rest_api_id = aws_api_gateway_rest_api.this.id
 
-  # Everything that is served, and nothing else: a new deployment exactly when one of these changes.
+  # Everything that the API serves. A new deployment happens exactly if one of these changes.
   triggers = {
     served = sha256(jsonencode({
       authorization     = [var.authorization, var.cognito_user_pool_arns]
@@ -11,6 +11,8 @@ resource "aws_api_gateway_deployment" "this" {
     }))
   }
 
+  # Only parts of the API. Everything that a deployment depends on inherits its create_before_destroy: a function that it
+  # waits for, that function's queues, their key (docs/decisions/0046).
   depends_on = [
     aws_api_gateway_gateway_response.this,
     aws_api_gateway_integration.this,
@@ -30,8 +32,17 @@ resource "aws_cloudwatch_log_group" "access" {
   retention_in_days = var.logs.retention_days
 }
 
+# API Gateway chooses the name. A group that it has already created is imported once (README).
+resource "aws_cloudwatch_log_group" "execution" {
+  count = var.execution_logs ? 1 : 0
+
+  name              = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.this.id}/${var.stage_name}"
+  kms_key_id        = var.logs.kms_key_arn
+  retention_in_days = var.logs.retention_days
+}
+
 resource "aws_api_gateway_stage" "this" {
-  #checkov:skip=CKV2_AWS_4:execution logs need the account-wide role, so they are on where manage_account_logging sets it
+  #checkov:skip=CKV2_AWS_4:execution_logs is a variable; the access log has each request, with the reason of a failure
   #checkov:skip=CKV_AWS_120:answers about money must not come from a cache
   #checkov:skip=CKV2_AWS_29:a web ACL costs by the month and the request, so waf is an option
   #checkov:skip=CKV2_AWS_77:the rules of waf are a list, which a scanner of the text cannot follow; its default has the set that knows Log4j
@@ -58,7 +69,9 @@ resource "aws_api_gateway_stage" "this" {
     })
   }
 
-  depends_on = [aws_api_gateway_account.this]
+  # Otherwise API Gateway would create the log group itself, unencrypted and without a retention. And a stage serves a
+  # route only once the route's function can be called.
+  depends_on = [aws_cloudwatch_log_group.execution, aws_lambda_permission.this]
 }
 
 resource "aws_api_gateway_method_settings" "all" {
@@ -69,16 +82,16 @@ resource "aws_api_gateway_method_settings" "all" {
   method_path = "*/*"
 
   settings {
-    # The bodies hold customers' data: they are never logged.
+    # Never log bodies: they contain customers' data.
     data_trace_enabled     = false
-    logging_level          = var.manage_account_logging ? "ERROR" : "OFF"
+    logging_level          = var.execution_logs ? "ERROR" : "OFF"
     metrics_enabled        = true
     throttling_burst_limit = var.throttle.burst_limit
     throttling_rate_limit  = var.throttle.rate_limit
   }
 }
 
-# A route's own settings stand for the general ones, all of them.
+# A route's own settings replace all general ones.
 resource "aws_api_gateway_method_settings" "route" {
   #checkov:skip=CKV_AWS_225:answers about money must not come from a cache
   #checkov:skip=CKV_AWS_308:answers about money must not come from a cache
@@ -90,7 +103,7 @@ resource "aws_api_gateway_method_settings" "route" {
 
   settings {
     data_trace_enabled     = false
-    logging_level          = var.manage_account_logging ? "ERROR" : "OFF"
+    logging_level          = var.execution_logs ? "ERROR" : "OFF"
     metrics_enabled        = true
     throttling_burst_limit = each.value.burst_limit
     throttling_rate_limit  = each.value.rate_limit
@@ -134,34 +147,28 @@ resource "aws_api_gateway_usage_plan_key" "this" {
   usage_plan_id = aws_api_gateway_usage_plan.this[0].id
 }
 
-# One for each account and region.
-resource "aws_iam_role" "account_logging" {
-  count = var.manage_account_logging ? 1 : 0
+# An account has one role for API Gateway's logs in each region, and bootstrap/ sets it (docs/decisions/0044). Terraform
+# forgets the role that this module had, and leaves the role and the setting unchanged.
+removed {
+  from = aws_api_gateway_account.this
 
-  name = "${var.name}-logging"
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "apigateway.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-      Condition = { StringEquals = { "aws:SourceAccount" = var.context.account_id } }
-    }]
-  })
+  lifecycle {
+    destroy = false
+  }
 }
 
-resource "aws_iam_role_policy_attachment" "account_logging" {
-  count = var.manage_account_logging ? 1 : 0
+removed {
+  from = aws_iam_role_policy_attachment.account_logging
 
-  role = aws_iam_role.account_logging[0].name
-  # API Gateway tries this role against every log group of the account, and refuses it unless it holds this policy.
-  policy_arn = "arn:${var.context.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+  lifecycle {
+    destroy = false
+  }
 }
 
-resource "aws_api_gateway_account" "this" {
-  count = var.manage_account_logging ? 1 : 0
+removed {
+  from = aws_iam_role.account_logging
 
-  cloudwatch_role_arn = aws_iam_role.account_logging[0].arn
-
-  depends_on = [aws_iam_role_policy_attachment.account_logging]
+  lifecycle {
+    destroy = false
+  }
 }

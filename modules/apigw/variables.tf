@@ -8,6 +8,13 @@ variable "context" {
   nullable = false
 }
 
+variable "alias_arns" {
+  description = "The ARNs of the aliases that the routes call, from the resources or modules that create them: the permissions and the stage wait for them. If something else creates the functions before the API, leave it empty."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 variable "authorization" {
   description = "Who may call: AWS_IAM (signed requests), COGNITO_USER_POOLS (a token from cognito_user_pool_arns), API_KEY (a key of the usage plan) or NONE."
   type        = string
@@ -114,6 +121,13 @@ variable "endpoint" {
   }
 }
 
+variable "execution_logs" {
+  description = "Whether API Gateway also writes its own errors, without bodies, into its log group API-Gateway-Execution-Logs_ID/STAGE, which the module then creates. The key of logs must allow that name."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "logs" {
   description = "The access log's retention in days, and the key that encrypts it."
   type = object({
@@ -121,13 +135,6 @@ variable "logs" {
     retention_days = number
   })
   nullable = false
-}
-
-variable "manage_account_logging" {
-  description = "Whether this module sets the role that API Gateway uses to write logs. There is one for each account and region: leave false if something else sets it."
-  type        = bool
-  default     = false
-  nullable    = false
 }
 
 variable "name" {
@@ -139,14 +146,14 @@ variable "name" {
 variable "routes" {
   description = <<-EOT
     The routes by a name of your choice. Each has a method, a path (up to four segments, parameters in braces), and the
-    function's name, alias and invoke ARN. It may have a JSON schema (draft 4) of the body, and headers and query
+    names of a function of this account and of its alias. Give the names themselves, not another resource's attributes:
+    what a name comes from would be created before it is destroyed, as the API's deployment is. A route may have a JSON schema (draft 4) of the body, and headers and query
     parameters (true: required). An open route has no authorization by the API: the function authenticates its callers.
   EOT
   type = map(object({
-    alias_name       = string
+    alias_name       = optional(string, "live")
     function_name    = string
     headers          = optional(map(bool), {})
-    invoke_arn       = string
     method           = string
     open             = optional(bool, false)
     path             = string
@@ -208,7 +215,7 @@ variable "throttle" {
 
   validation {
     condition     = length(setsubtract(keys(var.throttle.routes), keys(var.routes))) == 0
-    error_message = "throttle: routes has a name that is none of the API's routes."
+    error_message = "throttle: routes has a name that is not one of the API's routes."
   }
 }
 

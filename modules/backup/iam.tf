@@ -2,15 +2,21 @@ locals {
   arn_end    = "${var.context.region}:${var.context.account_id}"
   table_arns = { for name in keys(var.tables) : name => "arn:${var.context.partition}:dynamodb:${local.arn_end}:table/${name}" }
 
-  # By alias, since a key's id is known after the first apply only; and through the one service that uses it.
+  # The regions and accounts of the copies. A recovery point's ARN does not name its vault.
+  copy_places   = distinct([for arn in sort(var.copy_to_vault_arns) : join(":", slice(split(":", arn), 3, 5))])
+  copy_key_arns = [for place in local.copy_places : "arn:${var.context.partition}:kms:${place}:key/*" if place != local.arn_end]
+  own_places    = distinct([for place in concat([local.arn_end], local.copy_places) : place if endswith(place, ":${var.context.account_id}")])
+
+  # By alias, because a key's id is known only after the first apply, and through the one service that uses it.
   key_uses = merge(
     { vault = { alias = var.kms_alias, service = "backup" } },
     { for name, table in var.tables : "table-${name}" => { alias = table.kms_alias, service = "dynamodb" } },
   )
+  aliases = distinct([for key in values(local.key_uses) : "alias/${key.alias}"])
 }
 
 resource "aws_iam_role" "this" {
-  name        = var.name
+  name        = "${var.name}${var.context.role_suffix}"
   description = "What AWS Backup may do to back up what ${var.name} selects"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -48,18 +54,54 @@ resource "aws_iam_role_policy" "this" {
           Action   = ["backup:CopyIntoBackupVault", "backup:DescribeBackupVault"]
           Resource = concat(["arn:${var.context.partition}:backup:${local.arn_end}:backup-vault:${var.name}"], sort(var.copy_to_vault_arns))
         },
+        {
+          # A backup gets the tags of its table.
+          Sid      = "TagsOfBackups"
+          Effect   = "Allow"
+          Action   = ["backup:TagResource"]
+          Resource = [for place in local.own_places : "arn:${var.context.partition}:backup:${place}:recovery-point:*"]
+        },
       ],
+      [for vaults in [sort(var.copy_to_vault_arns)] : {
+        Sid       = "CopiesOfBackups"
+        Effect    = "Allow"
+        Action    = ["backup:CopyFromBackupVault"]
+        Resource  = "arn:${var.context.partition}:backup:${local.arn_end}:recovery-point:*"
+        Condition = { "ForAllValues:ArnEquals" = { "backup:CopyTargets" = vaults } }
+      } if length(vaults) > 0],
+      # The alias of another vault's key is not known here. In another account, that key's policy decides as well.
+      [for arns in [local.copy_key_arns] : {
+        Sid      = "KeysOfCopies"
+        Effect   = "Allow"
+        Action   = ["kms:DescribeKey"]
+        Resource = arns
+      } if length(arns) > 0],
+      [for arns in [local.copy_key_arns] : {
+        Sid       = "GrantsForCopies"
+        Effect    = "Allow"
+        Action    = ["kms:CreateGrant"]
+        Resource  = arns
+        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+      } if length(arns) > 0],
       [for use, key in local.key_uses : {
         Sid      = replace(title(replace("key-${use}", "/[^A-Za-z0-9]/", " ")), " ", "")
         Effect   = "Allow"
-        Action   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+        Action   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
         Resource = "arn:${var.context.partition}:kms:${local.arn_end}:key/*"
         Condition = {
           "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = ["alias/${key.alias}"] }
           StringEquals               = { "kms:ViaService" = ["${key.service}.${var.context.region}.amazonaws.com"] }
         }
       }],
-      # A grant that an AWS service takes for itself cannot be tied to the service that asks for it.
+      # AWS Backup describes a key itself, and not through another service.
+      [{
+        Sid       = "KeysThemselves"
+        Effect    = "Allow"
+        Action    = ["kms:DescribeKey"]
+        Resource  = "arn:${var.context.partition}:kms:${local.arn_end}:key/*"
+        Condition = { "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = local.aliases } }
+      }],
+      # A grant that an AWS service creates for itself cannot be tied to that service.
       [{
         Sid      = "GrantsOfServices"
         Effect   = "Allow"
@@ -67,7 +109,7 @@ resource "aws_iam_role_policy" "this" {
         Resource = "arn:${var.context.partition}:kms:${local.arn_end}:key/*"
         Condition = {
           Bool                       = { "kms:GrantIsForAWSResource" = "true" }
-          "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = distinct([for key in values(local.key_uses) : "alias/${key.alias}"]) }
+          "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = local.aliases }
         }
       }],
     )

@@ -1,9 +1,10 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them. role_suffix ends the names of the roles, which an account has once for all regions."
   type = object({
-    account_id = string
-    partition  = string
-    region     = string
+    account_id  = string
+    partition   = string
+    region      = string
+    role_suffix = optional(string, "")
   })
   nullable = false
 }

@@ -1,9 +1,10 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them. role_suffix ends the names of the roles, which an account has once for all regions."
   type = object({
-    account_id = string
-    partition  = string
-    region     = string
+    account_id  = string
+    partition   = string
+    region      = string
+    role_suffix = optional(string, "")
   })
   nullable = false
 }
@@ -122,7 +123,7 @@ variable "layer_arns" {
 }
 
 variable "logs" {
-  description = "The log's retention in days, the key that encrypts it, and the lowest level to log."
+  description = "The log's retention in days, the key that encrypts it, and the lowest level that the function logs. Lambda's own filter never rises above INFO, because metrics are lines without a level."
   type = object({
     kms_key_arn    = string
     level          = optional(string, "INFO")
@@ -160,8 +161,9 @@ variable "name" {
 }
 
 variable "network" {
-  description = "The subnets and the security groups that the function runs in; null for none."
+  description = "The subnets and the security groups that the function runs in, and the account that owns them if another account shares them (owner_account_id); null for none."
   type = object({
+    owner_account_id   = optional(string)
     security_group_ids = list(string)
     subnet_ids         = list(string)
   })
@@ -200,7 +202,7 @@ variable "provisioned_concurrency" {
 
   validation {
     condition     = var.reserved_concurrency == -1 || var.provisioned_concurrency <= var.reserved_concurrency
-    error_message = "provisioned_concurrency must not be above reserved_concurrency, out of which it is taken."
+    error_message = "provisioned_concurrency must not be above reserved_concurrency, since it is a part of it."
   }
 }
 
@@ -270,7 +272,7 @@ variable "snap_start" {
 
   validation {
     condition     = !var.snap_start || (var.provisioned_concurrency == 0 && var.ephemeral_storage_mb == 512)
-    error_message = "snap_start goes neither with provisioned_concurrency nor with ephemeral_storage_mb above 512: Lambda refuses both."
+    error_message = "snap_start cannot be combined with provisioned_concurrency, nor with ephemeral_storage_mb above 512: Lambda refuses both."
   }
 
   validation {

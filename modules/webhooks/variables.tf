@@ -1,9 +1,10 @@
 variable "context" {
-  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them."
+  description = "Where the stack is: the partition (aws), the region and the account id. The module builds ARNs from them. role_suffix ends the names of the roles, which an account has once for all regions."
   type = object({
-    account_id = string
-    partition  = string
-    region     = string
+    account_id  = string
+    partition   = string
+    region      = string
+    role_suffix = optional(string, "")
   })
   nullable = false
 }
@@ -15,7 +16,7 @@ variable "alarm_topic_arn" {
 }
 
 variable "allowed_private_cidrs" {
-  description = "Private networks that endpoints may still be in: for a receiver on the same machine, in tests only."
+  description = "Private IPv4 networks that endpoints may be in: for tests with a receiver on the same machine or in the same network. Each lies within 10.0.0.0/8, 127.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
   type        = list(string)
   default     = []
   nullable    = false
@@ -23,6 +24,14 @@ variable "allowed_private_cidrs" {
   validation {
     condition     = alltrue([for block in var.allowed_private_cidrs : can(cidrhost(block, 0))])
     error_message = "allowed_private_cidrs must be CIDR blocks, such as 127.0.0.0/8."
+  }
+
+  validation {
+    condition = alltrue([for block in var.allowed_private_cidrs : anytrue([
+      for private in ["10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] :
+      try(tonumber(split("/", block)[1]) >= tonumber(split("/", private)[1]) && cidrhost("${split("/", block)[0]}/${split("/", private)[1]}", 0) == cidrhost(private, 0), !can(cidrhost(block, 0)))
+    ])])
+    error_message = "allowed_private_cidrs must lie within 10.0.0.0/8, 127.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16. Anything wider would let a webhook's URL reach other addresses of the network, such as those that hold credentials (169.254.0.0/16)."
   }
 }
 
@@ -172,7 +181,7 @@ variable "secret_ttl_seconds" {
 
   validation {
     condition     = var.secret_ttl_seconds >= 1 && var.secret_ttl_seconds <= 3600
-    error_message = "secret_ttl_seconds must be from 1 to 3600: a secret that was taken back is used no longer than that."
+    error_message = "secret_ttl_seconds must be from 1 to 3600: a withdrawn secret is used no longer than that."
   }
 }
 

@@ -131,17 +131,17 @@ def compare(
     env: Environment = LOCAL,
     as_json: AsJson = False,
 ) -> int:
-    """Compare a day of Stripe's records with the payments, and announce each difference. It changes no payment.
+    """Compare a day of the gateway's records with the payments, and announce each difference. It changes no payment.
 
     Exit status 3 if there is a difference.
     """
     output, there = Output(as_json), target.resolve(env)
-    books = there.stack.outputs.get("stripe")
-    if books is None:
-        raise LocalError("This deployment does not charge through Stripe, so there is nothing to compare.")
-    with output.progress.step("Comparing with Stripe") as step:
+    comparer = there.stack.gateway["comparer_function_name"]
+    if comparer is None:
+        raise LocalError("This deployment's gateway has no records to compare.")
+    with output.progress.step("Comparing with the gateway") as step:
         event = {} if day is None else {"day": day.date().isoformat()}
-        came = call(there.stack, books["comparer_function_name"], event)
+        came = call(there.stack, comparer, event)
         step.result = f"{came['day']}: {came['compared']} compared, {len(came['differences'])} differences"
     if as_json:
         output.json(came)

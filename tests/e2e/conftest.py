@@ -1,4 +1,4 @@
-"""One stack for the whole session: an embedded AWS of its own, one apply, IAM in force."""
+"""One stack for the whole session: its own embedded AWS, one apply, IAM enforced."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ops import running
 from ops.client import Api, Keys, create_client
 from ops.display import Step
 from ops.inbox import Inbox
+from tests.support.checkout import copy_of_root
 from tests.support.deployed import Deployed
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     place = running.Place(tmp_path_factory.mktemp("stack"))
     with Proxy(place.folder) as proxy, EmbeddedAWS(place.folder, functions_endpoint=proxy.url) as embedded:
-        # It lets everything through, until a test sets faults.
+        # It passes every call through until a test sets faults.
         proxy.start(embedded.url)
         terraform = running.terraform(place, embedded.url)
+        terraform.root = copy_of_root(place.folder / "root")
         stack = running.deploy(terraform, embedded.url, Step("Deploying"))
         yield Deployed(stack, terraform, proxy, embedded)
 
@@ -38,7 +40,7 @@ def stack(deployed: Deployed) -> Stack:
 
 @pytest.fixture(scope="session")
 def api(stack: Stack) -> Api:
-    """The API, called by a user that may do nothing but call it."""
+    """The API, called by a user who may only call the API."""
     return Api(stack.api_url, stack.region, create_client(stack), stack.trusted)
 
 

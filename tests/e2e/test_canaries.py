@@ -1,4 +1,4 @@
-"""I6: card numbers and tokens are pushed down every path, the failing ones too, and looked for everywhere after."""
+"""I6: send card numbers and tokens down every path, including failing ones, then search for them everywhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-# Test numbers of five schemes, each used for a place of its own, so that a find says where it came from.
+# Test numbers of five schemes, each for one place, so that a find shows where it came from.
 CARDS = {
     "field": "4242424242424242",
     "grouped": "5555 5555 5555 4444",
@@ -42,7 +42,7 @@ def digits(text: str) -> str:
 
 
 def push(api: Api) -> list[str]:
-    """Send each number where a client could put it, and return what the API said."""
+    """Send each number where a client could put it, and return the API's answers."""
     charged = a_payment()
     assert api.post(charged).status_code == 202
     until_final(api, charged["transaction_id"], SOON)
@@ -70,13 +70,13 @@ def push(api: Api) -> list[str]:
         api.customers_payments("ada", f"?next_token={CARDS['query']}&limit={CARDS['query']}"),
     ]
     refused = [answer for answer in answers if answer.status_code >= 400]
-    # A list of a customer who is named like a card is empty: nothing is stored under such a name.
+    # The list of a customer whose id is a card number is empty: nothing is stored under such an id.
     assert len(refused) == len(answers) - 1
     return [answer.text + str(answer.headers) for answer in answers]
 
 
 def everything(stack: Stack, inbox: Inbox) -> Iterator[tuple[str, str]]:
-    """Yield all that the stack keeps and says: tables, queues, dead-letter queues, logs, metrics, announcements."""
+    """Yield everything that the stack stores and emits: tables, queues, dead letters, logs, metrics, announcements."""
     for table in ("dynamodb_table_name", "simulator_ledger_table_name"):
         for page in stack.dynamodb.get_paginator("scan").paginate(TableName=stack.outputs[table]):
             yield from ((table, json.dumps(item)) for item in page["Items"])
@@ -100,7 +100,7 @@ def test_no_card_number_is_kept_or_said_anywhere(api: Api, stack: Stack, inbox: 
     time.sleep(2)
     kept = list(everything(stack, inbox))
     places = {place for place, _ in kept}
-    # The search has seen what it searched: without that it could not find.
+    # The search has read every kind of place; otherwise it could not find anything.
     assert {"dynamodb_table_name", "simulator_ledger_table_name", "announcement", "metrics"} <= places
     assert len([place for place in places if place.startswith("/aws/lambda/")]) >= 5
 
@@ -111,14 +111,14 @@ def test_no_card_number_is_kept_or_said_anywhere(api: Api, stack: Stack, inbox: 
         assert holding(card, kept) == [], name
         assert holding(card, [("answer", text) for text in answers]) == [], name
 
-    # The token of the payment method is the gateway's and the table's business, and its code the announcement's.
+    # Only the gateway and the table may hold the payment method's token; its code may be in the announcement.
     allowed = {"dynamodb_table_name", "simulator_ledger_table_name"}
     assert [(place, text[:300]) for place, text in kept if TOKEN in text and place not in allowed] == []
 
 
 def test_the_search_finds_what_is_there(stack: Stack, inbox: Inbox) -> None:
-    """A number that is put where none may be is found: the search can fail."""
-    # Not in the payments' table, whose stream would leave a dead letter of it.
+    """A card number in a forbidden place is found: the search can fail."""
+    # Not in the payments' table, whose stream would turn it into a dead letter.
     name = stack.outputs["simulator_ledger_table_name"]
     key: Any = {"idempotency_key": {"S": f"planted-{CARDS['field']}"}}
     stack.dynamodb.put_item(TableName=name, Item=key | {"transaction_id": {"S": "planted"}})

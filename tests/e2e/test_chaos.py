@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 def test_nothing_is_lost_charged_twice_or_left_unsaid_under_faults(deployed: Deployed, api: Api) -> None:
     stack = deployed.stack
-    # A dead letter that was there before, and that no redrive can send on, is none of the run's.
+    # An earlier dead letter that no redrive can process does not belong to this run.
     dead = {"QueueUrl": stack.outputs["relay_dlq_url"]}
     stack.sqs.send_message(**dead, MessageBody=json.dumps({"reason": "no payment", "sequence_number": "1"}))
     try:
@@ -27,10 +27,10 @@ def test_nothing_is_lost_charged_twice_or_left_unsaid_under_faults(deployed: Dep
     finally:
         stack.sqs.purge_queue(**dead)
     assert zeros(report) == {}, (report, findings)
-    # Patience did not have to end it.
+    # It did not end by a time-out.
     assert report["drain_seconds"] < PATIENCE_SECONDS
     assert report["acknowledged"] == report["posted"] == 120
     assert report["refunds_acknowledged"] > 0
-    # The faults were there: each kind of the storm, and calls of every service that the functions talk to.
+    # The faults did occur: each kind of event, and faults in calls to every service that the functions use.
     assert {"worker killed", "gateway down", "queue paused"} <= report["faults"].keys()
     assert {"dynamodb", "sns", "sqs"} <= {kind.split()[0] for kind in report["faults"]}

@@ -1,4 +1,4 @@
-"""The console: what it shows in a browser, what can be done in it by keyboard, and whom it refuses."""
+"""The console in a browser: what it shows, what the keyboard can do, and which requests it refuses."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def url(there: Target) -> Iterator[str]:
 
 
 def is_complaint(said: ConsoleMessage) -> bool:
-    """Whether a browser's line tells of a fault: what the API refuses, it calls one too."""
+    """Say whether a line of the browser's log reports a fault. The browser also logs the API's refusals as errors."""
     return said.type == "error" and "responded with a status of 502" not in said.text
 
 
 @pytest.fixture
 def page(url: str, tmp_path: Path) -> Iterator[Page]:
-    """The page, open in a browser; whatever it complains of, or asks of another site, fails the test."""
+    """The page, open in a browser; any error, and any request to another site, fails the test."""
     with browser(tmp_path / "profile") as context:
         complaints: list[str] = []
         page = context.new_page()
@@ -72,7 +72,7 @@ def card(page: Page, transaction_id: str) -> Locator:
 
 
 def said_id(page: Page) -> str:
-    """Return the id of the payment that the form has just made."""
+    """Return the id of the payment that the form has just created."""
     expect(page.locator("#said")).to_contain_text("is validated", timeout=SOON_MS)
     found = re.match(r"(console-\w+) is validated", page.locator("#said").inner_text())
     assert found
@@ -88,14 +88,14 @@ def test_a_payment_is_made_seen_through_and_given_back_by_keyboard(page: Page, a
     page.keyboard.press("Enter")
     name = said_id(page)
     expect(page.locator(f"[data-state=processed] [data-id='{name}']")).to_be_visible(timeout=SOON_MS)
-    # It has been seen in each of its states.
+    # The page has shown each of its states.
     expect(card(page, name)).to_contain_text(re.compile(r"validated .* → processed "))
     button = page.get_by_role("button", name=f"Refund {name}")
     button.focus()
     page.keyboard.press("Enter")
     expect(page.locator(f"[data-state=refunded] [data-id='{name}']")).to_be_visible(timeout=SOON_MS)
     expect(card(page, name)).to_contain_text("12.50 refunded")
-    # The button is gone, and the keyboard is where it was.
+    # The button is gone, and the focus has not moved.
     expect(card(page, name)).to_be_focused()
     assert api.get(name).json()["status"] == "refunded"
 
@@ -124,7 +124,7 @@ def test_a_payment_made_elsewhere_appears_by_itself(page: Page, api: Api) -> Non
 
 
 def dead_letter(stack: Stack) -> str:
-    """Put the message of a payment that is charged into the dead letters; return the payment's id."""
+    """Put the message of a charged payment into the dead-letter queue; return the payment's id."""
     name = unique("dead")
     message = Message("payment.processed", payment_of(transaction_id=name, status="processed", version=2))
     stack.sqs.send_message(QueueUrl=stack.outputs["processor_dlq_url"], MessageBody=encode(message))
@@ -143,7 +143,7 @@ def test_dead_letters_are_seen_and_redriven(page: Page, stack: Stack, inbox: Any
 
 
 def test_what_a_payment_says_is_text(page: Page, there: Target, url: str) -> None:
-    """The page's policy lets no script of a stranger run, and nothing is ever read as HTML."""
+    """The page's policy lets no foreign script run, and no data is ever read as HTML."""
     assert page.evaluate("document.querySelectorAll('script:not([src])').length") == 0
     page.evaluate(
         "drawBoard(payments.set('x', {transaction_id: 'x', status: 'failed', failure_code: '<img src=x onerror=1>',"
@@ -167,7 +167,7 @@ def test_dark_and_light(url: str, tmp_path: Path) -> None:
 
 @contextmanager
 def stuck(stack: Stack, api: Api, name: str) -> Iterator[str]:
-    """Have a payment that the gateway never answers for; no later test finds its message or its dead letter."""
+    """Create a payment that the gateway never answers; remove its message or dead letter before later tests."""
     payment = a_payment(payment_method="pm_sim_unavailable", amount="80.00")
     key = {"transaction_id": {"S": name}}
     assert retrying(partial(api.post, payment | {"customer_id": "grace", "transaction_id": name}), SOON).ok

@@ -1,4 +1,4 @@
-"""The deployed API against its own OpenAPI document: Schemathesis makes requests of it, valid and broken, signed."""
+"""The deployed API against its own OpenAPI document: Schemathesis derives signed requests, valid and invalid."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text())
-# All of Schemathesis' checks but these:
-#   positive_data_acceptance: what a schema cannot say is refused rightly (decimals by currency, ids of no payment)
-#   unsupported_method: API Gateway answers a method that is not there with 403, whoever asks; RFC 9110 would have 405
-#   ignored_auth: the signature is made here, outside the schema; unsigned requests have a test of their own
-#   use_after_free, ensure_resource_availability: nothing is ever deleted, and what is accepted is read in its own tests
+# All of Schemathesis' checks but these.
+#   positive_data_acceptance: a schema cannot express every rule (decimals by currency, ids of existing payments).
+#   unsupported_method: API Gateway answers an unknown method with 403; RFC 9110 would have 405.
+#   ignored_auth: the signature is added here, outside the schema; unsigned requests have a separate test.
+#   use_after_free, ensure_resource_availability: nothing is deleted; other tests read what was accepted.
 CHECKS = [
     not_a_server_error,
     openapi.status_code_conformance,
@@ -43,7 +43,7 @@ CHECKS = [
 
 
 class Signed(requests.auth.AuthBase):
-    """Signs a request as it stands, with the client's keys."""
+    """Signs a request unchanged, with the client's keys."""
 
     def __init__(self, api: Api) -> None:
         assert api.keys is not None
@@ -57,21 +57,21 @@ class Signed(requests.auth.AuthBase):
         return request
 
 
-# Whether a request is signed is not the schema's to vary.
+# The signature is not for the schema to vary.
 SCHEMA = schemathesis.openapi.from_dict({name: part for name, part in DOCUMENT.items() if name != "security"})
 PATIENCE = 5
 OPERATIONS = [(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods]
 
 
 def named(case: Any) -> list[str]:
-    """Return the payments that a request names, as far as it names them by something that could be an id."""
+    """Return the payments that a request names, if the names could be ids."""
     body = case.body if isinstance(case.body, dict) else {}
     names = [(case.path_parameters or {}).get("transaction_id"), body.get("transaction_id")]
     return [name for name in names if isinstance(name, str) and 0 < len(name) < 1000 and name.isascii()]
 
 
 def asked_for(stack: Stack, transaction_id: str) -> tuple[object, ...] | None:
-    """Return what clients' requests have written of a payment. The rest of it changes as the payment travels."""
+    """Return the parts of a payment that clients' requests write. The rest changes as the payment is processed."""
     item = stored(stack, transaction_id)
     if item is None:
         return None
@@ -94,15 +94,15 @@ def test_the_api_does_as_its_document_says(
         before = {name: asked_for(stack, name) for name in named(case)}
         for _ in range(PATIENCE):
             response = case.call(base_url=api.url, auth=signed, verify=stack.trusted)
-            # As the contract says: repeat what was not served. Any other server's error is one.
+            # As the contract says: repeat a request that got 503. Any other server error is a failure.
             if response.status_code != 503:
                 break
-        # A path that it cannot make out a signature for, the embedded AWS refuses in a form of its own. The form of our
-        # own refusals has tests in test_pipeline.py.
+        # The embedded AWS refuses some paths in its own format, since it cannot compute their signature. The format of
+        # our own refusals has tests in test_pipeline.py.
         checks = [openapi.status_code_conformance] if response.status_code == 403 else CHECKS
         case.validate_response(response, checks=checks)
         if response.status_code >= 400:
-            assert {name: asked_for(stack, name) for name in before} == before, "a refused request has written"
+            assert {name: asked_for(stack, name) for name in before} == before, "a refused request changed data"
 
     holds()
 

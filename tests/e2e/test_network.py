@@ -1,4 +1,4 @@
-"""Each function is in the security group that it needs. That no packet goes elsewhere only AWS can show."""
+"""Each function is in the security group that it needs. Only AWS itself can show that no packet goes elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_each_function_is_in_the_group_that_it_needs(stack: Stack) -> None:
     # The local stack has both kinds: SQS and SNS have an endpoint there, and DynamoDB has none.
     assert {"relay", "notifier"} == set(found) - outside
     for function, group in found.items():
-        # The embedded AWS keeps the rule for all protocols that a new group has, which Terraform takes away on AWS.
+        # The embedded AWS keeps a new group's rule for all protocols, which Terraform removes on AWS.
         https = [rule for rule in group["IpPermissionsEgress"] if rule["IpProtocol"] == "tcp"]
         blocks = {block["CidrIp"] for rule in https for block in rule["IpRanges"]}
         assert group["GroupName"] == f"payment-local-{'functions' if function in outside else 'endpoints-only'}"

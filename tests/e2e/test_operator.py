@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
+    from tests.support.deployed import Deployed
 
 
 pytestmark = pytest.mark.e2e
@@ -44,7 +45,7 @@ def payments(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 @pytest.fixture(scope="module")
 def _quiet(stack: Stack) -> None:
-    """Wait until nothing is on its way: what fails for the last time here would be one more dead letter."""
+    """Wait until no message is in flight: one that fails for the last time now would add a dead letter."""
     post = QueueClient(stack)
     deadline = time.monotonic() + AFTER_THE_RETRIES
     while left := [queue.name for queue in work_queues(stack).values() if post.counts(queue).total]:
@@ -54,7 +55,7 @@ def _quiet(stack: Stack) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_dead_letters(stack: Stack, _quiet: None) -> None:
-    """Other tests leave some."""
+    """Delete the dead letters that other tests have left."""
     post = QueueClient(stack)
     for queue in dead_letter_queues(stack).values():
         while post.counts(queue).waiting:
@@ -98,7 +99,7 @@ def test_a_payment_is_made_shown_listed_and_given_back(payments: Run) -> None:
         ("refund r1", "processed"),
     ]:
         assert step in told
-    # On a stack that is still cold the first answer may have been late, and the command has repeated its call.
+    # On a cold stack the first answer may have been late, so the command may have repeated its call.
     assert {("validator", "accepted"), ("validator", "replayed")} & set(told)
     assert told.index(("payment", "validated")) < told.index(("refund r1", "validated"))
     assert shown.json["unread"] == []
@@ -232,7 +233,7 @@ def records_of(stack: Stack, transaction_id: str) -> list[dict[str, Any]]:
 
 
 def announced(inbox: Inbox, transaction_id: str, times: int) -> list[str]:
-    """Wait until a payment has been announced so often; return the announcements' ids."""
+    """Wait until a payment has been announced this many times; return the announcements' ids."""
     deadline = time.monotonic() + SOON
     while len(inbox.of(transaction_id)) < times and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -240,7 +241,7 @@ def announced(inbox: Inbox, transaction_id: str, times: int) -> list[str]:
 
 
 def batch_letter(stack: Stack, numbers: list[str], shard: str, moment: str) -> str:
-    """A letter as Lambda writes it when it gives a batch of a stream up."""
+    """A dead letter as Lambda writes it when it gives up a batch of a stream."""
     told = {
         "shardId": shard,
         "startSequenceNumber": numbers[0],
@@ -257,7 +258,7 @@ def batch_letter(stack: Stack, numbers: list[str], shard: str, moment: str) -> s
 def test_what_the_relay_gave_up_is_relayed_again(
     payments: Run, stack: Stack, api: Api, inbox: Inbox, *, forgotten: bool
 ) -> None:
-    """From the stream; and where that has forgotten it, from the table, under the same event id."""
+    """From the stream or, if that no longer has it, from the table, under the same event id."""
     payment = a_payment()
     name = payment["transaction_id"]
     api.post(payment)
@@ -289,7 +290,7 @@ def test_an_item_that_is_no_payment_is_kept_until_it_is_mended(
     kept = payments("dlq", "redrive", "relay", "--yes", "--json")
     assert (kept.status, kept.json["kept"], kept.json["sent"]) == (3, 1, 0)
     stack.dynamodb.update_item(**poison, ExpressionAttributeValues={":a": {"N": "1250"}})
-    # Mended, it is announced by itself: an old image that cannot be read is none.
+    # Once repaired, it is announced by itself: an unreadable old image counts as none.
     announced = inbox.wait(lambda event: event["subject"] == name, SOON)
     assert announced is not None
     assert announced["type"] == "payment.unknown"
@@ -353,7 +354,7 @@ def test_the_doctor_finds_dead_letters_and_a_stream_that_is_cut(payments: Run, s
 
 
 def test_an_account_is_reached_by_its_outputs(payments: Run, stack: Stack, tmp_path: Path) -> None:
-    """In a process of its own, with nothing but a file of outputs and the usual variables: no Terraform, no state."""
+    """In a separate process, with only a file of outputs and the usual variables: no Terraform, no state."""
     file = tmp_path / "outputs.json"
     file.write_text(json.dumps({name: {"value": value} for name, value in stack.outputs.items()}))
     ran = subprocess.run(
@@ -373,10 +374,11 @@ def test_an_account_is_reached_by_its_outputs(payments: Run, stack: Stack, tmp_p
     assert json.loads(ran.stdout)["relay"] == {"waiting": 0, "in_flight": 0, "delayed": 0}
 
 
-def test_no_function_carries_it(stack: Stack) -> None:
-    functions = zipfile.ZipFile(ROOT / "build" / "functions-local.zip").namelist()
+def test_no_function_carries_it(deployed: Deployed) -> None:
+    built = deployed.terraform.root / "build"
+    functions = zipfile.ZipFile(built / "functions-local.zip").namelist()
     assert {name.split("/")[0] for name in functions} == {"payments"}
-    layer = zipfile.ZipFile(ROOT / "build" / "layer-local.zip").namelist()
+    layer = zipfile.ZipFile(built / "layer-local.zip").namelist()
     packages = {name.split("/")[1] for name in layer}
     assert "msgspec" in packages
     assert not packages & {"ops", "local", "typer", "rich", "click", "boto3", "requests", "playwright"}

@@ -1,7 +1,7 @@
-"""Least privilege with IAM in force: what each role is allowed works, what the others need is refused.
+"""Least privilege with IAM enforced: each role can do what it is allowed, and nothing that only other roles need.
 
-The matrix is made from the policies as they were deployed: every action of any function, on every resource that it has
-there, is called by a probe that runs under each function's own role.
+The matrix comes from the deployed policies: a probe under each function's own role calls every action that any
+function may do, on every resource that the policies name.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def handler(event, context):
         return error.response["Error"]["Code"]
     return "done"
 """
-# An announcement of nothing: the embedded AWS takes an empty message, too, and receivers would stumble over that.
+# An announcement of no event: the embedded AWS accepts even an empty message, which receivers could not read.
 NOTHING = json.dumps({"specversion": "1.0", "id": "probe", "subject": "probe", "type": "probe", "data": {}})
 REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"}
-# Services whose every action this can call without leaving a trace. What is left out has no resource to be limited to
-# (X-Ray, network interfaces), belongs to the log group of each function alone, or is a key: keys have a test below.
+# Services whose every action a probe can call without side effects. Left out are actions without a resource to limit
+# (X-Ray, network interfaces), those on each function's own log group, and keys, which have a test below.
 PROBED = {"dynamodb", "sqs", "sns"}
 
 
@@ -50,7 +50,7 @@ class Right:
     resource: str
 
     def call(self) -> dict[str, Any]:
-        """Return a call of the action that changes nothing, whether it is allowed or not."""
+        """Return a call of the action that changes nothing, allowed or not."""
         name = self.resource.rpartition("/")[2] if ":table/" in self.resource else self.resource.rpartition(":")[2]
         table = self.resource.partition(":table/")[2].partition("/")[0]
         key_name = "idempotency_key" if "ledger" in table else "transaction_id"
@@ -73,7 +73,7 @@ class Right:
                     "ExpressionAttributeValues": {":nobody": {"S": "nobody"}},
                 },
             ),
-            # No message may hold that character: whoever may send sends nothing.
+            # No message may hold that character: even an allowed call sends nothing.
             "sqs:SendMessage": ("sqs", "send_message", {"QueueUrl": url, "MessageBody": "\x01"}),
             "sqs:DeleteMessage": ("sqs", "delete_message", {"QueueUrl": url, "ReceiptHandle": "no-such-message"}),
             "sqs:GetQueueAttributes": (
@@ -87,8 +87,8 @@ class Right:
         return {"service": service, "operation": operation, "parameters": parameters}
 
 
-# ReceiveMessage would take a message. The embedded AWS refuses a stream's calls to every role, whatever its policy
-# says, since its own poller reads the stream: on the plan, they are checked with all others.
+# ReceiveMessage would take a message. The embedded AWS refuses stream calls to every role, since its own poller reads
+# the stream; tests/plan checks those rights with all others.
 NOT_CALLED = {
     "sqs:ReceiveMessage",
     "dynamodb:DescribeStream",
@@ -99,9 +99,9 @@ NOT_CALLED = {
 
 
 def rights(stack: Stack, role: str) -> set[Right]:
-    """Return what a role's policies allow, of the services that are probed."""
+    """Return what a role's policies allow on the probed services."""
     found = set()
-    # What Terraform has deployed, without what local/iam.py adds for the embedded AWS.
+    # The policies from Terraform, without those that local/iam.py adds for the embedded AWS.
     document: Any = stack.iam.get_role_policy(RoleName=role, PolicyName="work")["PolicyDocument"]
     for statement in (json.loads(document) if isinstance(document, str) else document)["Statement"]:
         found |= {Right(action, resource) for action in statement["Action"] for resource in statement["Resource"]}

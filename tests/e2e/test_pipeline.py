@@ -1,4 +1,4 @@
-"""The payment's way through the running stack, with IAM in force: what a client sees, and what is charged."""
+"""A payment's path through the running stack, with IAM enforced: what the client sees, and what is charged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,13 +15,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ops.payment import until_final
-from payments.domain.clock import timestamp
-from payments.domain.lifecycle import Status
 from payments.domain.message import Message
-from payments.domain.payment import Payment
 from payments.runtime.messages import encode
-from payments.table.items import to_item
-from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, assert_problem, ledger, shown, stored, unique
+from tests.support.deployed import (
+    AFTER_THE_RETRIES,
+    SOON,
+    a_payment,
+    assert_problem,
+    ledger,
+    shown,
+    stored,
+    stranded,
+    unique,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +35,13 @@ if TYPE_CHECKING:
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
+    from payments.domain.payment import Payment
     from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 
-# What the embedded AWS does not give back as it was set, so that Terraform sees a difference at once.
-# It is closed: anything else in a second plan is a defect of the modules.
+# Attributes that the embedded AWS does not return as they were set, so that Terraform sees a difference at once.
+# The list is complete: anything else in a second plan is a defect of the modules.
 NOT_READ_BACK = {
     "aws_cloudwatch_composite_alarm": {
         "actions_enabled",
@@ -62,7 +69,7 @@ NOT_READ_BACK = {
 
 @dataclass(frozen=True)
 class Slow:
-    """What takes its time: sent first, looked at last."""
+    """Slow cases: sent first, checked last."""
 
     charged_then_lost: dict[str, Any]
     never_answered: dict[str, Any]
@@ -76,12 +83,12 @@ def slow(stack: Stack, api: Api, inbox: Inbox) -> Slow:
         charged_then_lost=a_payment(payment_method="pm_sim_timeout_after_charge"),
         never_answered=a_payment(payment_method="pm_sim_unavailable"),
         poison={"{not json", json.dumps({"schema": 99, "event": "payment.validated", "payment": {}})},
-        neighbours=[neighbour(stack) for _ in range(3)],
+        neighbours=[stranded(stack, timedelta()) for _ in range(3)],
     )
     for payment in (started.charged_then_lost, started.never_answered):
         assert api.post(payment).status_code == 202
     good = [encode(Message("payment.validated", payment)) for payment in started.neighbours]
-    # The poison in the midst of its neighbours, in one call: they reach the processor as one batch.
+    # The poison message among its neighbours, in one call: they reach the processor as one batch.
     bodies = [good[0], *started.poison, *good[1:]]
     answer = stack.sqs.send_message_batch(
         QueueUrl=stack.outputs["validator_queue_url"],
@@ -89,25 +96,6 @@ def slow(stack: Stack, api: Api, inbox: Inbox) -> Slow:
     )
     assert not answer.get("Failed")
     return started
-
-
-def neighbour(stack: Stack) -> Payment:
-    """Store a payment that the relay does not send to the processor: one whose earlier attempts were lost."""
-    moment = timestamp(datetime.now(UTC))
-    payment = Payment(
-        transaction_id=unique("test"),
-        customer_id="neighbour",
-        amount_minor=1250,
-        currency="EUR",
-        payment_method="pm_sim_approved",
-        status=Status.UNKNOWN,
-        version=2,
-        created_at=moment,
-        updated_at=moment,
-        fingerprint="0" * 64,
-    )
-    stack.dynamodb.put_item(TableName=stack.outputs["dynamodb_table_name"], Item=to_item(payment))
-    return payment
 
 
 def test_the_first_payment_is_shown_and_a_shell_can_go_on(stack: Stack, api: Api, tmp_path: Path) -> None:
@@ -265,7 +253,7 @@ def test_unknown_keys_are_refused(api_with_wrong_keys: Api) -> None:
 
 
 def test_the_clients_keys_open_nothing_but_the_api(api: Api, stack: Stack) -> None:
-    """The client's user may call the API; the table and the queues behind it are closed to it."""
+    """The client's user may call the API, but not the table and the queues behind it."""
     assert api.keys is not None
     session = boto3.Session(api.keys.access_key_id, api.keys.secret_access_key, region_name=stack.region)
     table = session.client("dynamodb", endpoint_url=stack.endpoint, verify=stack.trusted)
@@ -304,7 +292,7 @@ def differences(plan: dict[str, Any]) -> dict[str, set[str]]:
         change = resource["change"]
         if resource["mode"] == "managed" and change["actions"] != ["no-op"]:
             before, after = change["before"] or {}, change["after"] or {}
-            # An attribute that is known after the apply only is not what makes the difference.
+            # An attribute that is known only after the apply does not cause the difference.
             names = after.keys() - change["after_unknown"].keys() if before else {"the resource itself"}
             found.setdefault(resource["type"], set()).update(
                 name for name in names if not before or before.get(name) != after.get(name)
@@ -341,7 +329,7 @@ def test_a_charge_whose_answer_was_lost_is_made_once(api: Api, stack: Stack, slo
 
 
 def test_what_cannot_be_done_ends_in_the_dead_letter_queue(api: Api, stack: Stack, slow: Slow, inbox: Inbox) -> None:
-    """The poison, and the payment that the gateway never answered for: that one is announced as unknown."""
+    """The poison message, and the payment that the gateway never answered, which is announced as unknown."""
     unanswered = slow.never_answered["transaction_id"]
     dead: set[str] = set()
     deadline = time.monotonic() + AFTER_THE_RETRIES

@@ -1,4 +1,4 @@
-"""The README's calls work as they stand. Node's is left out, since Node is no prerequisite."""
+"""The README's calls work unchanged. The call with Node is left out, since Node is no prerequisite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refunds on the running stack: the same way as a payment, with the same promises; and the reconciler."""
+"""Refunds on the running stack: the same path as a payment, with the same promises; and the reconciler."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def charged(api: Api) -> str:
-    """A payment of 12.50 EUR that is charged."""
+    """A charged payment of 12.50 EUR."""
     return charge(api)
 
 
@@ -38,7 +38,7 @@ def charge(api: Api, **changes: Any) -> str:
 
 
 def refund_ended(api: Api, transaction_id: str, refund_id: str, seconds: float = SOON) -> dict[str, Any]:
-    """Wait until the gateway has said its last word of a refund, and return it."""
+    """Wait until a refund is final, and return it."""
     deadline = time.monotonic() + seconds
     while True:
         answer = api.request("GET", f"/payments/{transaction_id}/refunds/{refund_id}")
@@ -96,7 +96,7 @@ def test_many_refunds_at_once_never_exceed_the_charge(api: Api, stack: Stack, ch
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda n: api.refund(charged, {"refund_id": f"r{n}", "amount": "5.00"}), range(8)))
     made = [answer.json()["refund_id"] for answer in answers if answer.status_code == 202]
-    # Two fit. A client whose turn did not come in time is told to repeat its request, which then does not fit.
+    # Two fit. A client whose turn did not come in time gets a 503, and its repeated request then does not fit.
     assert len(made) == 2
     assert {answer.status_code for answer in answers} <= {202, 409, 503}
     for refund_id in made:
@@ -162,7 +162,7 @@ def test_the_reconciler_records_what_the_gateway_knows(api: Api, stack: Stack, i
 
 
 def test_the_reconciler_finds_what_is_stranded_and_sends_it_on(api: Api, stack: Stack) -> None:
-    """By the sparse index, through the outbox, to the processor: and charged once."""
+    """It goes from the sparse index through the outbox to the processor, and is charged once."""
     payment = stranded(stack)
     assert reconcile(stack, {})["redriven"] >= 1
     assert until_final(api, payment.transaction_id, SOON)["status"] == "processed"

@@ -1,24 +1,24 @@
-"""A stack that runs: no variable but a name or an address may take away what holds data or is known outside."""
+"""On a running stack, no variable but a name or an address may replace anything that holds data or is known outside."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local import ROOT
 from local.hcl import Module
+from tests.support.kept import HOLDS_DATA
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
 
-# What payments, messages, secrets or callers would be lost with.
+# Replacing one of these would lose payments, messages, secrets or callers.
 KEPT = {
     "aws_api_gateway_rest_api",
     "aws_api_gateway_stage",
@@ -34,13 +34,14 @@ KEPT = {
     "aws_vpc",
 }
 
-# A name is what a thing is; the folder says for which machine the layer was built; one gateway's books are its own.
-NOT_CHANGED = {"environment_suffix", "gateway", "layer_dir", "region"}
+# Left out: a new name means a new resource; the folder depends on the layer's machine; each gateway has its own books.
+NOT_CHANGED = {"environment_suffix", "gateway", "layer_dir", "region", "region_in_role_names"}
 AS_DEPLOYED = {"environment_suffix": "local", "layer_dir": "build/layer-local"}
 KEY = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-000000000000"
 
-# Another value for every other variable, in two plans where two exclude each other.
+# Another value for every other variable, in two plans, because some exclude each other.
 CHANGED: dict[str, Any] = {
+    "account_concurrency": 1000,
     "alarm_emails": ["ops@example.com"],
     "allowed_private_cidrs": ["127.0.0.0/8"],
     "amount_limits": {"EUR": "10000.00"},
@@ -49,7 +50,7 @@ CHANGED: dict[str, Any] = {
     "api": {
         "authorization": "API_KEY",
         "burst_limit": 20,
-        "manage_account_logging": True,
+        "execution_logs": True,
         "quota_limit": 1000,
         "quota_period": "DAY",
         "rate_limit": 10,
@@ -90,6 +91,7 @@ CHANGED: dict[str, Any] = {
     "route_throttles": {"create_payment": {"rate_limit": 5, "burst_limit": 5}},
     "runtime": {"architecture": "x86_64"},
     "saved_queries": True,
+    "secret_recovery_days": 7,
     "stripe_address": "http://127.0.0.1:9",
     "stripe_webhook_throttle": {"burst_limit": 5, "rate_limit": 5},
     "table": {"deletion_protection": True, "point_in_time_recovery_days": 7},
@@ -100,6 +102,22 @@ CHANGED: dict[str, Any] = {
     "webhooks": {"shop": {"url": "https://shop.example.com/payments", "retry_delays_seconds": [60, 600]}},
 }
 PRIVATE = {"custom_domain": None, "private_api": {"vpc_endpoint_ids": ["vpce-0"]}}
+
+
+def test_nothing_that_holds_data_is_created_before_it_is_destroyed(deployed: Deployed) -> None:
+    """Terraform keeps in the state what has inherited create_before_destroy (tests/plan/test_replacement.py)."""
+    assert deployed.terraform.state is not None
+    state = json.loads(Path(deployed.terraform.state).read_text(encoding="utf-8"))
+    resources: list[dict[str, Any]] = state["resources"]
+    made = {resource["type"] for resource in resources if resource["mode"] == "managed"}
+    first = {
+        resource["type"]
+        for resource in resources
+        if any(instance.get("create_before_destroy") for instance in resource["instances"])
+    }
+    assert {"aws_sqs_queue", "aws_dynamodb_table", "aws_sns_topic", "aws_kms_key"} <= made
+    assert "aws_api_gateway_deployment" in first
+    assert first & HOLDS_DATA == set()
 
 
 def test_every_variable_is_changed_here() -> None:
@@ -116,6 +134,6 @@ def test_a_change_of_variables_replaces_nothing_that_must_stay(
     plan = replace(deployed.terraform, variables=file).plan()
     changes = {change["address"]: change for change in plan["resource_changes"] if change["type"] in KEPT}
     updated = {change["type"] for change in changes.values() if change["change"]["actions"] == ["update"]}
-    # The plan does change them: else it would prove nothing.
+    # The plan does change them; otherwise it would prove nothing.
     assert {"aws_dynamodb_table", "aws_kms_key", "aws_sqs_queue", "aws_lambda_function"} <= updated
     assert [address for address, change in changes.items() if "delete" in change["change"]["actions"]] == []

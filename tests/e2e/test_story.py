@@ -25,7 +25,7 @@ def test_a_payments_story_is_told_by_the_functions_logs(api: Api, stack: Stack) 
     while time.monotonic() < deadline and "announced" not in {step.message for step in told}:
         time.sleep(1)
         told = steps(stack.logs, "local", payment["transaction_id"])
-    # A function logs what it has done, and the next may be faster than its log: only the ends are sure.
+    # A function logs a step after it is done, and the next function may log earlier: only both ends have a fixed place.
     found = [(step.function, step.message, step.more.get("event")) for step in told]
     assert found[0] == ("validator", "accepted", None)
     assert found[-1] == ("notifier", "announced", "payment.processed")

@@ -1,4 +1,4 @@
-"""After a restore, what was lost and is requested again looks new, and has been charged or refunded already."""
+"""After a restore, a lost payment or refund looks new if it is requested again, but has already moved the money."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def post(world: World, path: dict[str, str] | None, body: dict[str, Any]) -> None:
-    """Post a request as a client does, and let everything run its way."""
+    """Post a request as a client does, and let everything finish."""
     world.post(path, body)
     world.settle()
 
 
 def lose_it_all(world: World) -> list[dict[str, Any]]:
-    """Pay, and refund, and forget both: return the table as a backup from before the refund has it."""
+    """Pay, refund, and lose both; return the table as a backup from before the refund has it."""
     post(world, None, PAYMENT)
     backup = world.items()
     post(world, OF_IT, REFUND)
     assert len(world.gateway.approved(Refund, "t")) == 1
-    # The gateway has forgotten its keys.
+    # The gateway's keys have expired.
     world.clock += timedelta(hours=25)
     return backup
 
@@ -69,7 +69,7 @@ def test_a_lost_refund_that_its_client_repeats_is_not_refunded_twice(world: Worl
 
 
 def test_a_lost_refund_of_a_payment_that_was_put_back_is_not_refunded_twice(world: World) -> None:
-    """Nobody has said that the table was restored: the item's own mark is enough, for refunds of later too."""
+    """The functions do not know of the restore: the item's own mark is enough, also for later refunds."""
     (charged,) = lose_it_all(world)
     world.lose(charged)
     world.put_back(charged)
@@ -79,7 +79,7 @@ def test_a_lost_refund_of_a_payment_that_was_put_back_is_not_refunded_twice(worl
     assert len(world.gateway.approved(Refund, "t")) == 1
     (item,) = world.items()
     assert item["status"] == {"S": "partially_refunded"}
-    # And what is new is refunded.
+    # A new refund is still made.
     post(world, OF_IT, {"refund_id": "r2", "amount": "1.00"})
     assert len(world.gateway.approved(Refund, "t")) == 2
 

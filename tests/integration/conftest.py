@@ -1,4 +1,4 @@
-"""What the unit tests stand on, for tests that also call servers, start processes, count or try thousands of events."""
+"""The unit tests' fixtures, for tests that also use servers or processes, count calls or try thousands of events."""
 
 from tests.support.aws import context, dynamodb, environment, log, moto_client, table
 

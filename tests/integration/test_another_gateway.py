@@ -1,4 +1,4 @@
-"""The skeleton of another gateway works, answer by answer."""
+"""The skeleton of another gateway works for each answer."""
 
 from __future__ import annotations
 

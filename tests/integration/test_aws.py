@@ -1,4 +1,4 @@
-"""What a function takes for an answer of AWS: a real client, over real HTTP."""
+"""Which responses a function accepts as an answer of AWS, with a real client over real HTTP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACCOUNT = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Return what makes a client of a server that has one answer, and sends no more than some bytes of it."""
+    """Return a factory of clients for a server that sends one answer, or only its first bytes."""
     said: dict[str, Any] = {}
 
     class AwsHandler(BaseHTTPRequestHandler):
@@ -37,7 +37,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
             whole, sent = said["answer"], said["sent"]
             self.send_response(200)
             self.send_header("Content-Type", said["kind"])
-            # A proxy that cuts an answer well, says how long the rest is.
+            # A careful proxy that cuts an answer off also corrects its length.
             self.send_header("Content-Length", str(len(sent)))
             if said["checksum"]:
                 self.send_header("x-amz-crc32", str(zlib.crc32(whole)))

@@ -1,4 +1,4 @@
-"""What a payment takes of the functions' own work, and the benchmark's arithmetic."""
+"""The functions' own work for a payment, and the benchmark's arithmetic."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WAY_OUT = "If the work is worth it, raise the bound; make bench says what it costs in ms."
+WAY_OUT = "If the work is worth it, raise the bound; make bench shows what it costs in ms."
 
-# Calls of Python functions that a payment takes: of ours, and with those of botocore, Powertools and Python. They do
-# not depend on the machine; a new botocore may move the second. The relay's are a log line for each payment: without it
-# the log does not tell a payment's whole story. The processor's read each payment from the table (docs/decisions/0033).
+# How many Python functions a payment calls: ours, and all with those of botocore, Powertools and Python. The counts do
+# not depend on the machine; a new botocore may change the second. The relay's include a log line for each payment,
+# which completes the payment's story. The processor's include a read of each payment (docs/decisions/0033).
 CALLS = {
     "validator": (176, 2450),
     "relay": (100, 410),
@@ -52,9 +52,9 @@ def test_ten_charges_take_about_as_long_as_one() -> None:
 
 
 def in_proportion(place: Callable[[str], Callable[[], object]], text: str) -> bool:
-    """Say whether the time grows as the text does, in one of three tries: a busy machine makes it seem worse.
+    """Return whether the time grows in proportion to the text, in one of three tries: a busy machine distorts a try.
 
-    A check in quadratic time has a ratio of 256, and fails each try.
+    A quadratic check has a ratio of 256 and fails every try.
     """
     return any(texts.growth(place, text).ratio <= report.GOALS["texts"] for _ in range(3))
 
@@ -76,7 +76,7 @@ def test_the_functions_zip_and_the_layer_are_small() -> None:
     made = package.measure()
     assert made.functions_zip <= report.GOALS["functions_kb"] * 1000
     assert made.layer_unzipped <= report.GOALS["layer_mb"] * 1e6
-    assert made.layer_parts.keys() == report.WHY.keys(), "Say in bench/report.py what it is there for."
+    assert made.layer_parts.keys() == report.WHY.keys(), "Say in bench/report.py why it is there."
 
 
 def test_calls_are_counted_for_a_payment_without_the_simulators_books() -> None:
@@ -141,6 +141,6 @@ def test_what_the_functions_use_is_told_apart_by_function() -> None:
         finally:
             os.killpg(server.pid, signal.SIGKILL)
     assert used.keys() == {"server", "relay", "reader"}
-    # Two workers of the relay have computed the same as one of the reader.
+    # The relay's two workers have each done the same work as the reader's one.
     assert used["relay"].cpu_seconds > used["reader"].cpu_seconds > 0
     assert all(1 < process.memory_mb < 1000 for process in used.values())

@@ -1,7 +1,7 @@
-"""An endpoint that is dead for days: nothing that its queue holds may expire without a delivery or a dead letter.
+"""An endpoint that is down for days: no message in its queue may expire without a delivery or a dead letter.
 
-The real function works on a simulated queue, which hides a limited number of messages and forgets what is too old.
-Numbers are a thousandth of SQS's, times a tenth of the default delays', so that days take seconds.
+The real function reads a simulated queue, which hides a limited number of messages and drops those that are too old.
+Numbers are a thousandth of SQS's, and times a tenth of the default delays, so that days take seconds.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 DELAYS = [3, 6, 30, 90, 360, 1080, 2160, 3960]
 RETENTION = 34_560
-# In flight at most, as SQS has it, and as the deliverer aims at.
+# The most messages in flight: SQS's limit, and the deliverer's target.
 LIMIT, MOST_HIDDEN = 120, 100
 VISIBILITY = 180
 WORKERS = 2
-# What a batch takes besides its deliveries, and for how long SQS may tell an old number of hidden messages.
+# The overhead of a batch, and for how long SQS may report an outdated number of hidden messages.
 BATCH_SECONDS, STALE_SECONDS = 0.15, 20
 
 
@@ -76,7 +76,7 @@ class InFlightQueue:
         while self._due and self._due[0][0] <= self.clock:
             moment, number = heapq.heappop(self._due)
             letter = self.hidden.get(number)
-            # It may have been hidden anew since.
+            # It may have been hidden again since.
             if letter is not None and letter.visible_at == moment:
                 self.visible.append(self.hidden.pop(number))
         given: list[HeldMessage] = []
@@ -95,7 +95,7 @@ class InFlightQueue:
         self.most_hidden = max(self.most_hidden, len(self.hidden))
         return given
 
-    # What the deliverer knows of SQS
+    # The part of SQS that the deliverer uses
     def change_message_visibility(self, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:  # noqa: N803
         assert (QueueUrl, 0 <= VisibilityTimeout <= 43_200) == ("queue", True)
         self.hide(self.hidden[int(ReceiptHandle)], VisibilityTimeout)
@@ -112,7 +112,7 @@ class InFlightQueue:
 
 
 class FixedSecret:
-    """A secret that is always there."""
+    """A secret that never changes."""
 
     def read(self) -> Signing:
         return Signing("v1", [], off=False)
@@ -120,7 +120,7 @@ class FixedSecret:
 
 @dataclass
 class Death:
-    """How an endpoint fails: after how many seconds, and for how long it asks to be left alone."""
+    """How an endpoint fails: after how many seconds, and the Retry-After that it sends."""
 
     seconds: float = 0.05
     retry_after: float = 0
@@ -130,7 +130,7 @@ REFUSED, HANGS, ASKS = Death(), Death(seconds=30), Death(retry_after=1e9)
 
 
 class Simulation:
-    """Announcements come at a rate, and the endpoint is dead from the start until it is alive."""
+    """Announcements arrive at a fixed rate; the endpoint is down from the start until it recovers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, death: Death, rate: float, *, limit: int = LIMIT) -> None:
         self.sqs = InFlightQueue(limit)
@@ -144,7 +144,7 @@ class Simulation:
         for module in (delivery, queue_batch):
             monkeypatch.setattr(module, "logger", DeadEndpoint())
         monkeypatch.setattr(delivery, "measure", lambda *_: None)
-        # Each container has what it has seen itself.
+        # Each container knows only its own deliveries.
         self._containers = [self._container() for _ in range(WORKERS)]
         self._monkeypatch = monkeypatch
 
@@ -171,7 +171,7 @@ class Simulation:
             self.sent += 1
 
     def run(self, seconds: float) -> None:
-        """Let the containers work for so long."""
+        """Let the containers work for this long."""
         turns = [(self.sqs.clock, number) for number in range(WORKERS)]
         while turns[0][0] < seconds:
             self.sqs.clock, worker = heapq.heappop(turns)
@@ -180,7 +180,7 @@ class Simulation:
             if given:
                 took = self._work(worker, given)
             else:
-                # At the limit, SQS answers a long poll with nothing.
+                # At the limit, SQS answers a long poll with no messages.
                 soon = min(self.sqs.next_due(), self.sent / self.rate) if not self.sqs.visible else 0.0
                 took = max(soon - self.sqs.clock, 1.0)
             heapq.heappush(turns, (self.sqs.clock + took, worker))
@@ -199,7 +199,7 @@ class Simulation:
 
 
 class DeadEndpoint:
-    """A log that nobody reads."""
+    """A log that discards everything."""
 
     def __getattr__(self, _: str) -> Callable[..., None]:
         return lambda *_, **__: None
@@ -218,7 +218,7 @@ def record(letter: HeldMessage) -> dict[str, Any]:
 
 
 def accounted(sqs: InFlightQueue, sent: int) -> None:
-    """Every message is delivered, a dead letter, or still in the queue and young enough."""
+    """Check that every message is delivered, a dead letter, or still in the queue and young enough."""
     expired = len(sqs.expired)
     assert expired == 0
     waiting = [*sqs.visible, *sqs.hidden.values()]
@@ -230,7 +230,7 @@ def accounted(sqs: InFlightQueue, sent: int) -> None:
 @pytest.mark.parametrize("death", [REFUSED, ASKS], ids=["refused", "asks for an hour"])
 @pytest.mark.parametrize("load", [0.5, 4, 20])
 def test_the_limit_of_hidden_messages_is_never_met(monkeypatch: pytest.MonkeyPatch, death: Death, load: float) -> None:
-    """``load`` is how many times over the whole schedule would fill what may be hidden."""
+    """``load``: the messages that the full schedule would hide, as a multiple of the limit."""
     simulation = Simulation(monkeypatch, death, load * MOST_HIDDEN / sum(DELAYS))
     simulation.run(1.25 * RETENTION)
     accounted(simulation.sqs, simulation.sent)
@@ -238,7 +238,7 @@ def test_the_limit_of_hidden_messages_is_never_met(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_endpoint_that_hangs_does_not_let_messages_expire_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine deliveries of half a minute each are more than the containers can do at this rate."""
+    """Nine deliveries of half a minute each are more than the containers can handle at this rate."""
     simulation = Simulation(monkeypatch, HANGS, 0.3, limit=10**6)
     monkeypatch.setattr(delivery, "MOST_HIDDEN", 10**6)
     simulation.run(1.75 * RETENTION)

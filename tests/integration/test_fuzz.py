@@ -1,4 +1,4 @@
-"""Any event at any handler: an answer, a list of what must come again, or a signal to retry; never half a change."""
+"""Any event at any handler gives an answer, a list of messages to retry, or an error to retry; never half a change."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TASK = json.loads(encode(Task(event="payment.validated", transaction_id="good"))
 
 
 def changed(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """A message or an image of ours with some of its members changed or gone."""
+    """One of our messages or images with some members changed or removed."""
     return st.builds(
         lambda changes, gone: {name: value for name, value in (whole | changes).items() if name not in gone},
         st.dictionaries(st.sampled_from([*whole]), values, max_size=2),

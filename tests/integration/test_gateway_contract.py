@@ -1,9 +1,9 @@
-"""What every gateway must do, whoever it is: the same tests for the simulator and for Stripe.
+"""What every gateway must do: the same tests for the simulator and for Stripe.
 
-A gateway is tested by adding it to GATEWAYS: how it is made, and its payment method for each behaviour.
+To test another gateway, add it to GATEWAYS: how to create it, and its payment method for each behaviour.
 
-Stripe is asked twice: as we know it, by a fake of our own, and as others know it, by localstripe. That one knows the
-shapes and not the whole meaning; DIFFERENCES says which tests it fails and why, and it must fail them.
+Stripe is tested twice: with our own fake, and with localstripe, which others wrote. localstripe has Stripe's formats
+but not all of its behaviour; DIFFERENCES lists the tests that it must fail, each with the reason.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TEN = Money(1000, "EUR")
 
 @dataclass
 class GatewayUnderTest:
-    """A gateway, what it has charged and given back by its own books, and its payment method for each behaviour."""
+    """A gateway, its own books of charges and refunds, and its payment method for each behaviour."""
 
     gateway: Gateway
     charged: Callable[[], int]
@@ -83,15 +83,15 @@ def localstripe(request: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
 
 
 GATEWAYS = {"simulator": simulator, "stripe": stripe, "localstripe": localstripe}
-NO_KEYS = "it ignores idempotency keys: each repeat charges, or gives back, once more"
-NO_SEARCH = "it has no search, so what has no reference yet is never found"
-NO_FAULTS = "it has no payment methods that fail in such ways"
-NOT_FOUND = "it says 404 and neither a code nor a parameter, where Stripe says which of them there is not"
+NO_KEYS = "it ignores idempotency keys: each repeat charges, or refunds, once more"
+NO_SEARCH = "it has no search, so a payment without a reference is never found"
+NO_FAULTS = "it has no payment methods that fail in these ways"
+NOT_FOUND = "its 404 has neither a code nor a parameter; Stripe's says which object does not exist"
 DIFFERENCES: dict[str, dict[str, str]] = {
     "localstripe": {
         "test_a_charge_is_made_once_however_often_it_is_asked_for": NO_KEYS,
         "test_a_charge_is_made_once_though_it_is_asked_for_at_once": NO_KEYS,
-        "test_a_decline_is_final_and_says_why": "it charges a card that is declined",
+        "test_a_decline_is_final_and_says_why": "it charges a card that must be declined",
         "test_a_payment_method_that_is_not_there_is_a_decline": NOT_FOUND,
         "test_a_lost_answer_is_unknown_and_is_had_by_asking": NO_FAULTS,
         "test_a_lost_question_is_unknown_and_is_asked_again": NO_FAULTS,
@@ -100,12 +100,12 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         "test_a_key_that_was_used_for_another_amount_is_neither_a_charge_nor_a_decline": NO_KEYS,
         "test_what_was_never_asked_for_is_not_found": NO_SEARCH,
         "test_a_refund_is_given_once_however_often_it_is_asked_for": NO_KEYS,
-        "test_refunds_end_where_the_charge_does": "it gives back more than was charged",
+        "test_refunds_end_where_the_charge_does": "it refunds more than was charged",
         "test_a_refund_of_no_charge_is_declined": NOT_FOUND,
         "test_a_refund_that_got_lost_is_given_once": NO_FAULTS,
     }
 }
-# How a test fails that meets one of them.
+# How a test fails because of one of them.
 EXPECTED = (AssertionError, KeyError, UnavailableError)
 
 
@@ -119,7 +119,7 @@ def opinion() -> Iterator[second_opinion.Opinion]:
 def bench(request: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
     differs = DIFFERENCES.get(request.param, {}).get(request.node.originalname)
     if differs is not None:
-        # Strict: where it comes to do what Stripe does, its line must go.
+        # Strict: if it learns to do what Stripe does, its line must be removed.
         request.applymarker(pytest.mark.xfail(reason=differs, strict=True, raises=EXPECTED))
     with GATEWAYS[request.param](request) as made:
         yield made
@@ -152,7 +152,7 @@ def test_a_charge_is_made_once_though_it_is_asked_for_at_once(bench: GatewayUnde
     charge = charge_of(bench, "approved")
     with ThreadPoolExecutor(10) as pool:
         outcomes = set(pool.map(bench.gateway.charge, [charge] * 10))
-    # Who comes while the first is under way may be told to come again; nobody is refused.
+    # Calls during the first one may have to be repeated; none is declined.
     assert not any(isinstance(outcome, Declined) for outcome in outcomes)
     assert len({outcome for outcome in outcomes if isinstance(outcome, Approved)}) == 1
     assert isinstance(bench.gateway.charge(charge), Approved)
@@ -256,7 +256,7 @@ def test_a_refund_that_got_lost_is_given_once(
     assert bench.given_back() == 1000
 
 
-# What localstripe and our fake Stripe agree on: the shapes of what is sent and of what comes back.
+# What localstripe and our fake Stripe agree on: the formats of requests and answers.
 
 
 @pytest.fixture(params=["stripe", "localstripe"])
@@ -279,7 +279,7 @@ def test_a_charge_and_its_refund_are_made_and_found_by_their_names(agreeing: Gat
 
 
 def test_the_second_opinion_knows_less_than_stripe(opinion: second_opinion.Opinion) -> None:
-    """It refuses a parameter that Stripe has, which the bench therefore leaves out on the way, and declines no card."""
+    """It refuses a parameter that Stripe has, so the tests leave it out of the requests, and it declines no card."""
     opinion.forget()
     charges = {name: Charge("k", TEN, method, "order-1") for name, method in opinion.methods().items()}
     assert opinion.gateway(as_it_is=True).charge(charges["approved"]) == Unknown("InvalidRequestError 400")

@@ -1,4 +1,4 @@
-"""What a laptop has instead of AWS: the archive provider's stand-in, the mirror, the server's complaints."""
+"""A laptop's replacements for AWS: the archive provider's stand-in, the mirror, the server's messages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PACK = (
 
 
 def packed(source: Path, *excludes: str) -> dict[str, str]:
-    """Pack a folder as the stand-in does, under the Python that runs it."""
+    """Pack a folder as the stand-in does, with the Python that runs it."""
     said = subprocess.run(
         [str(EMBEDDED_PYTHON), "-c", PACK, str(source), *excludes], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
@@ -180,7 +180,7 @@ def client(aws: EmbeddedAWS, service: str, **options: Any) -> Any:
 
 
 def heard(sqs: Any, queue: str, wanted: str) -> bool:
-    """Take messages until this one comes."""
+    """Receive messages until this one arrives."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for message in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", []):
@@ -204,7 +204,7 @@ def test_a_connection_outlives_its_thousandth_request(embedded: EmbeddedAWS) -> 
 
 
 def make_table(dynamodb: Any, name: str, **options: Any) -> dict[str, Any]:
-    """Make a table of names, and return what it is."""
+    """Create a table of names, and return its description."""
     made: dict[str, Any] = dynamodb.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
@@ -216,7 +216,7 @@ def make_table(dynamodb: Any, name: str, **options: Any) -> dict[str, Any]:
 
 
 def make_function(functions: Any, name: str, code: str, **options: Any) -> None:
-    """Make a function of a module's text."""
+    """Create a function from a module's text."""
     packed_code = io.BytesIO()
     with zipfile.ZipFile(packed_code, "w") as archive:
         archive.writestr(f"{name}.py", code)
@@ -243,7 +243,7 @@ def test_tables_queues_and_streams_outlast_a_restart(embedded: EmbeddedAWS) -> N
     sqs.send_message(QueueUrl=queue, MessageBody="kept")
     embedded.restart()
     assert heard(sqs, queue, "kept")
-    # What was read is read again, and what comes next is not passed over.
+    # Records that were read are read again, and later ones are not skipped.
     assert heard(sqs, queue, "before")
     table.put_item(TableName="named", Item={"name": {"S": "after"}})
     assert heard(sqs, queue, "after")
@@ -259,7 +259,7 @@ def handler(event, context):
 
 
 def write(table: Any, writer: int, answered: list[str], over: threading.Event) -> None:
-    """Write items until it is over; note those that were answered."""
+    """Write items until ``over`` is set; record those that were answered."""
     number = 0
     while not over.is_set():
         name = f"{writer}-{number}"
@@ -270,7 +270,7 @@ def write(table: Any, writer: int, answered: list[str], over: threading.Event) -
 
 
 def test_nothing_that_was_answered_is_forgotten_by_a_restart(embedded: EmbeddedAWS) -> None:
-    """Not even where a function that takes its time keeps the server from ending."""
+    """Not even if a slow function delays the server's end."""
     table, functions = (
         client(embedded, name, retries={"total_max_attempts": 1}, read_timeout=40) for name in ("dynamodb", "lambda")
     )
@@ -299,7 +299,7 @@ def test_nothing_that_was_answered_is_forgotten_by_a_restart(embedded: EmbeddedA
     pages = table.get_paginator("scan").paginate(TableName="answered")
     kept = {item["name"]["S"] for page in pages for item in page["Items"]}
     assert 0 < before < len(answered)
-    # It does not wait for the function's thirty seconds: whoever is answered meanwhile would be forgotten.
+    # It does not wait for the function's thirty seconds: writes that were answered meanwhile would be lost.
     assert took < 20
     assert {name for name in answered if name not in kept} == set()
 
@@ -313,7 +313,7 @@ def test_the_layer_is_for_the_runtime_that_an_environment_asks_for(
     file = tmp_path / "far.tfvars"
     monkeypatch.setattr(layer, "variables", lambda _env: file)
     monkeypatch.setattr(layer, "ROOT", tmp_path)
-    # Which file it is in, and in which order, does not matter.
+    # The file and the order do not matter.
     (tmp_path / "variables-functions.tf").write_text("""variable "runtime" {
       type = object({ name = optional(string, "python3.13"), architecture = optional(string, "arm64") })
     }""")

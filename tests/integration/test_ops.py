@@ -1,4 +1,4 @@
-"""The operator's commands: what they say, what they leave behind, how they recover."""
+"""The operator's commands: their messages, the files they leave, and how they recover."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def place(tmp_path: Path) -> running.Place:
 
 @pytest.fixture
 def a_process() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is somebody else's."""
+    """A process of another program."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     yield process
     process.kill()
@@ -161,7 +161,7 @@ def test_an_operators_own_provider_configuration_is_kept(tmp_path: Path, monkeyp
     assert environments.provider_environment(tmp_path / "made") == {"TF_CLI_CONFIG_FILE": str(own)}
 
 
-# The stack as a client sees it
+# The stack from a client's point of view
 
 
 def test_the_apis_address_is_awss_or_the_embedded_ones() -> None:
@@ -196,7 +196,7 @@ def test_a_request_is_signed_where_there_are_keys(keys: Keys | None, monkeypatch
     assert recorder.headers["content-type"] == "application/json"
 
 
-# What earlier runs left
+# Remains of earlier runs
 
 
 def write_state(place: running.Place) -> None:
@@ -248,7 +248,7 @@ def test_a_server_that_saved_its_state_is_used_again(place: running.Place) -> No
 def test_another_programs_process_is_not_taken_for_the_server(
     place: running.Place, a_process: subprocess.Popen[bytes]
 ) -> None:
-    """The system gives process ids out again: down must not stop what is not ours."""
+    """The system reuses process ids: `down` must not stop another program's process."""
     write_record(place, a_process.pid)
     assert running.remove(place)
     assert a_process.poll() is None
@@ -643,7 +643,7 @@ def test_the_fake_stripe_lives_with_the_stack(place: running.Place, folder: Path
     fake, started = fake_stripe.bring_up(folder)
     assert started
     assert requests.get(f"{fake.address}/v1/payment_intents/pi_1", timeout=5).status_code == 401
-    # A second run goes on with it, and one after it has died starts it again where the stack looks for it.
+    # A second run uses the same one. If it has died, the next run starts it again at the address that the stack knows.
     assert fake_stripe.bring_up(folder) == (fake, False)
     fake_stripe.stop(folder)
     again, started = fake_stripe.bring_up(folder)

@@ -1,4 +1,4 @@
-"""The prose linter reads what a reader reads, and finds what it must."""
+"""The prose linter reads the prose of each kind of file, and finds every banned construction."""
 
 import subprocess
 import sys
@@ -64,6 +64,15 @@ def test_python_is_read(tmp_path: Path) -> None:
     assert {line.split(":")[0] for line in lint(module)} == {"1", "3", "6", "8"}
 
 
+def test_a_docstrings_tables_and_a_list_of_codes_are_left_out(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(
+        f'def pay() -> None:\n    """Pay.\n\n        {"whatever " * 40}\n\n    Whatever follows.\n    """\n'
+        f'CODES = "{"AED AFN ALL AMD " * 20}"\n'
+    )
+    assert [line.split(":")[0] for line in lint(module)] == ["6"]
+
+
 def test_terraform_is_read(tmp_path: Path) -> None:
     module = tmp_path / "variables.tf"
     module.write_text(
@@ -71,3 +80,13 @@ def test_terraform_is_read(tmp_path: Path) -> None:
         '  validation {\n    condition = true\n    error_message = "It shall be there."\n  }\n}\n'
     )
     assert {line.split(":")[0] for line in lint(module)} == {"1", "3", "8"}
+
+
+def test_a_scanners_skip_is_a_sentence_of_its_own(tmp_path: Path) -> None:
+    module = tmp_path / "main.tf"
+    reason = "one more word " * 10
+    module.write_text(
+        f'resource "a" "b" {{\n  #checkov:skip=CKV_1:{reason}\n  #checkov:skip=CKV_2:{reason}\n'
+        "  #checkov:skip=CKV_3:whatever else\n}\n"
+    )
+    assert [line.split(":")[0] for line in lint(module)] == ["4"]

@@ -1,4 +1,4 @@
-"""Stripe's books beside the table: each kind of difference, planted, and nothing where there is none."""
+"""Comparing Stripe's books with the table: each planted difference is found, and nothing if there is none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOUR = 3600
 
 
 class RecordingTopic:
-    """SNS, as far as something is published to it."""
+    """An SNS that records what is published."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def compare(day: str | None = TODAY, remaining: int = 900_000) -> dict[str, Any]
 
 
 def charge(fake: FakeStripe, table: Table, transaction_id: str = "order-1", method: str = "pm_card_visa") -> str:
-    """Accept a payment and charge it; return the gateway's name of it."""
+    """Accept a payment and charge it; return the gateway's reference."""
     moment = timestamp(now())
     accepted = payment(transaction_id=transaction_id, payment_method=method, created_at=moment, updated_at=moment)
     table.accept(accepted)
@@ -102,7 +102,7 @@ def give_back(fake: FakeStripe, table: Table, refund_id: str = "r1") -> dict[str
 
 
 def update(dynamodb: Any, transaction_id: str = "order-1", **values: dict[str, str]) -> None:
-    """Change an item behind everybody's back."""
+    """Change an item directly."""
     dynamodb.update_item(
         TableName=TABLE,
         Key={"transaction_id": {"S": transaction_id}},
@@ -113,7 +113,7 @@ def update(dynamodb: Any, transaction_id: str = "order-1", **values: dict[str, s
 
 
 def only(topic: RecordingTopic, kind: str) -> dict[str, Any]:
-    """The one difference of a comparison, as it is announced."""
+    """Return the one difference that a comparison has announced."""
     came = compare()
     assert [one["kind"] for one in came["differences"]] == [kind]
     (event,) = topic.events
@@ -239,7 +239,7 @@ def test_a_payment_whose_charge_did_not_happen(fake: FakeStripe, table: Table, t
 
 def test_a_charge_at_midnight_is_found_by_its_name(fake: FakeStripe, table: Table) -> None:
     charge(fake, table)
-    # In the table it is today's, in the books tomorrow's.
+    # The table has it under today, the books under tomorrow.
     fake.balance[0]["created"] += 24 * HOUR
     assert compare() == {"day": TODAY, "compared": 1, "differences": []}
 
@@ -261,6 +261,16 @@ def test_a_refund_of_another_amount(fake: FakeStripe, table: Table, topic: Recor
 def test_a_refund_that_failed_at_stripe_after_all(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
     charge(fake, table)
     give_back(fake, table)["status"] = "failed"
+    found = only(topic, "status")
+    assert (found["refund_id"], found["at_gateway"], found["in_table"]) == ("r1", "failed", Status.PROCESSED)
+
+
+def test_a_refund_that_failed_days_after_it_succeeded(fake: FakeStripe, table: Table, topic: RecordingTopic) -> None:
+    """Stripe books the failure on its own day: the day of the refund was compared long ago."""
+    charge(fake, table)
+    given = give_back(fake, table)
+    fake.balance.clear()
+    fake.finish_refund(given["id"], "failed", "lost_or_stolen_card")
     found = only(topic, "status")
     assert (found["refund_id"], found["at_gateway"], found["in_table"]) == ("r1", "failed", Status.PROCESSED)
 

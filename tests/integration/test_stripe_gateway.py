@@ -1,4 +1,4 @@
-"""Stripe through its own package, over HTTP: what is sent, and how each answer is read."""
+"""Stripe through its own package, over HTTP: the requests, and the reading of each answer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def charge(fake: FakeStripe, **changes: Any) -> Outcome:
 
 
 def test_the_pinned_version_is_the_one_that_the_package_describes() -> None:
-    """A new package is a new version of the API: read what changed, then change both."""
+    """A new package means a new version of the API: read what changed, then change both."""
     assert stripe.api_version == stripe_gateway.API_VERSION
 
 
@@ -127,15 +127,15 @@ def test_a_refusal_is_told_by_stripes_most_exact_word(fake: FakeStripe, method: 
 )
 def test_each_fault_is_what_it_is(fake: FakeStripe, fault: str, outcome: type, charged: int) -> None:
     fake.fail_next = [fault]
-    # Shorter than the fake is silent, and where an answer comes, longer than any pause of a busy machine.
+    # Shorter than the fake's silence, but longer than an answer takes on a busy machine.
     gateway = gateway_to(fake, seconds=0.4 if fault.startswith("silence") else 5.0)
     assert type(gateway.charge(CHARGE)) is outcome
-    # Once: the package tries nothing again by itself.
+    # Once: the package itself retries nothing.
     assert (len(fake.calls), fake.charged()) == (1, charged)
 
 
 def test_a_server_error_is_repeated_by_the_key_and_resolved_by_asking(fake: FakeStripe) -> None:
-    """Stripe keeps its answer for the key, an error too. Only a question tells that the charge was made."""
+    """Stripe keeps its answer for the key, even an error. Only a lookup shows that the charge was made."""
     fake.fail_next = ["500"]
     gateway = gateway_to(fake)
     assert [type(gateway.charge(CHARGE)) for _ in range(2)] == [Unknown, Unknown]
@@ -151,18 +151,18 @@ def test_a_key_is_forgotten_after_a_day_and_the_charge_is_found_by_its_name(fake
 
 
 def test_a_charge_whose_name_differs_in_its_case_is_anothers(fake: FakeStripe) -> None:
-    """Stripe's search finds it: taken for ours, a payment would be processed that nobody was charged for."""
+    """Stripe's search finds it. If it counted as ours, a payment would be processed that nobody was charged for."""
     gateway = gateway_to(fake)
     theirs = msgspec.structs.replace(CHARGE, key="payment-Order-1", transaction_id="Order-1")
     made = gateway.charge(theirs)
     assert gateway.lookup(CHARGE) is None
     assert gateway.lookup(theirs) == made
-    # Of another amount, it is no contradiction either.
+    # With another amount, it is no contradiction either.
     assert gateway.lookup(msgspec.structs.replace(CHARGE, money=Money(999, "EUR"))) is None
 
 
 def test_a_charge_behind_the_first_page_of_the_search_is_found(fake: FakeStripe) -> None:
-    """Who reads one page would charge again, since others' ids differ from ours in their case only."""
+    """Code that reads only one page would charge again, since other ids differ from ours only in their case."""
     gateway = gateway_to(fake)
     for name in ("ORDER-1", "Order-1", "oRDER-1"):
         gateway.charge(msgspec.structs.replace(CHARGE, key=f"payment-{name}", transaction_id=name))
@@ -180,7 +180,7 @@ def test_where_nobody_listens_nothing_was_sent() -> None:
 def test_where_no_connection_comes_about_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stripe_gateway, "CONNECT_SECONDS", 0.05)
     secret = Secret(Vault(KEY), "s", str.strip, 300)
-    # An address that is reserved for documents: no one answers there, or no way leads there.
+    # An address reserved for documentation: nobody answers there, or there is no route to it.
     outcome = StripeGateway(secret, "test", 1, "http://192.0.2.1:81").charge(CHARGE)
     assert isinstance(outcome, NotSent)
 
@@ -198,7 +198,7 @@ def test_a_charge_under_way_is_no_decline(fake: FakeStripe) -> None:
     assert isinstance(charge(fake), Unknown)
 
 
-# What is pending, and what comes of it.
+# Pending charges and refunds, and how they end.
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_what_is_pending_comes_to_its_end(
     assert gateway.lookup(asked) == pending
     fake.finish(pending.reference, end)
     assert gateway.lookup(asked) == outcome
-    # The key still has the first answer: it must not be taken for the last word.
+    # The key still has the first answer, which must not count as the final one.
     assert gateway.charge(begun) == pending
 
 
@@ -237,20 +237,20 @@ def test_a_pending_refund_comes_to_its_end(fake: FakeStripe) -> None:
     pending = gateway.refund(refund)
     assert isinstance(pending, Pending)
     fake.finish_refund(pending.reference, "failed", "expired_or_canceled_card")
-    assert gateway.lookup(refund) == Declined("expired_or_canceled_card")
+    assert gateway.lookup(refund) == Declined("expired_or_canceled_card", pending.reference)
     fake.finish_refund(pending.reference, "canceled")
-    assert gateway.lookup(refund) == Declined("refund_canceled")
+    assert gateway.lookup(refund) == Declined("refund_canceled", pending.reference)
 
 
 def test_a_refund_that_has_a_name_is_found_by_it(fake: FakeStripe) -> None:
-    """None would give back a second time."""
+    """If it were not found, it would be refunded a second time."""
     gateway = gateway_to(fake)
     made = charge(fake, payment_method="pm_fake_refund_pending")
     assert isinstance(made, Approved)
     refund = Refund("refund-order-1.r1", Money(300, "EUR"), made.reference, "order-1", "r1")
     pending = gateway.refund(refund)
     assert isinstance(pending, Pending)
-    # Someone has edited it in the dashboard.
+    # Somebody has edited it in the dashboard.
     fake.refunds[pending.reference]["metadata"] = {}
     assert gateway.lookup(msgspec.structs.replace(refund, reference=pending.reference)) == pending
 
@@ -261,7 +261,7 @@ def test_a_refund_that_has_a_name_is_found_by_it(fake: FakeStripe) -> None:
 )
 @pytest.mark.parametrize("by_reference", [False, True])
 def test_whatever_is_not_final_is_pending(fake: FakeStripe, status: str, *, by_reference: bool) -> None:
-    """It can still charge, whatever its state is called: None would make a second PaymentIntent beside it."""
+    """It can still charge, under any status. If the lookup returned None, a second PaymentIntent would be created."""
     gateway = gateway_to(fake)
     begun = msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_action")
     pending = gateway.charge(begun)
@@ -301,7 +301,7 @@ def test_of_several_the_one_that_charged_counts_and_then_the_one_that_may(
 
 
 def superfluous(fake: FakeStripe) -> tuple[Approved, str]:
-    """Charge a payment, and leave a second PaymentIntent of it that the customer can still confirm."""
+    """Charge a payment, and leave a second PaymentIntent for it that the customer can still confirm."""
     gateway = gateway_to(fake)
     first = gateway.charge(CHARGE)
     second = gateway.charge(msgspec.structs.replace(LATER, payment_method="pm_fake_requires_action"))
@@ -322,7 +322,7 @@ def test_what_could_charge_a_second_time_is_canceled(fake: FakeStripe, status: s
 
 def test_a_lookup_ends_only_when_the_second_charge_is_canceled(fake: FakeStripe) -> None:
     first, second = superfluous(fake)
-    # The search is answered, the cancellation is not.
+    # The search gets an answer, the cancellation does not.
     fake.fail_next = ["", "500_before"]
     with pytest.raises(UnavailableError):
         gateway_to(fake).lookup(CHARGE)
@@ -343,7 +343,7 @@ def test_the_comparison_cancels_no_second_charge(fake: FakeStripe) -> None:
     assert fake.intents[second]["status"] == "requires_action"
 
 
-# What is declined is canceled, so that a decline is for good.
+# A declined PaymentIntent is canceled, so that the decline is final.
 
 
 DECLINED = msgspec.structs.replace(CHARGE, payment_method="pm_card_visa_chargeDeclinedInsufficientFunds")
@@ -355,7 +355,7 @@ def only(fake: FakeStripe) -> dict[str, Any]:
 
 
 def test_a_decline_is_for_good(fake: FakeStripe) -> None:
-    """The customer, whose page still shows the card form, can do nothing with it any more."""
+    """The customer's page may still show the card form, but it no longer works."""
     assert gateway_to(fake).charge(DECLINED) == Declined("insufficient_funds")
     with pytest.raises(StripeAnswer, match="400"):
         fake.finish(only(fake)["id"], "succeeded")
@@ -371,7 +371,7 @@ def test_a_customer_who_was_faster_has_paid(fake: FakeStripe) -> None:
     gateway = gateway_to(fake)
     outcome = gateway.charge(DECLINED)
     assert outcome == Approved(only(fake)["id"])
-    # The key repeats the decline for a day; it is not taken for the last word.
+    # The key repeats the decline for a day; it does not count as the final answer.
     assert gateway.charge(DECLINED) == gateway.lookup(DECLINED) == outcome
     assert fake.charged() == 1000
 
@@ -383,7 +383,7 @@ def test_a_customer_who_is_about_to_pay_is_waited_for_or_stopped(fake: FakeStrip
             fake.finish(event["data"]["object"]["id"], status)
 
     fake.told = another_card
-    # What is with the bank is not canceled; what waits for the customer is.
+    # A PaymentIntent at the bank is not canceled; one that waits for the customer is.
     expected = Pending(f"pi_{1:024d}") if status == "processing" else Declined("insufficient_funds")
     assert gateway_to(fake).charge(DECLINED) == expected
 
@@ -398,7 +398,7 @@ def test_a_cancellation_without_an_answer_is_no_decline_and_is_made_again(
     assert isinstance(gateway.charge(DECLINED), Unknown)
     named = {"reference": only(fake)["id"]} if asked_by == "reference" else {}
     again = gateway.charge if asked_by == "charge" else gateway.lookup
-    # A server's error is kept for an idempotency key: the next cancellation has another one.
+    # Stripe keeps a server error for its idempotency key, so the next cancellation uses another key.
     assert again(msgspec.structs.replace(DECLINED, **named)) == Declined("insufficient_funds")
     assert only(fake)["status"] == "canceled"
 
@@ -433,7 +433,7 @@ def test_the_comparison_reads_and_cancels_nothing(fake: FakeStripe) -> None:
     fake.finish(pending.reference, "failed")
     asked = msgspec.structs.replace(CHARGE, reference=pending.reference)
     assert gateway.read(asked) == Pending(pending.reference)
-    assert [call.method for call in fake.calls] == ["POST", "GET"]
+    assert [call.method for call in fake.calls] == ["POST", "GET", "GET"]
 
 
 def test_another_amount_under_our_name_is_not_taken_for_ours(fake: FakeStripe) -> None:
@@ -456,7 +456,7 @@ def test_a_question_that_is_not_answered_is_no_answer(fake: FakeStripe) -> None:
 
 @pytest.mark.parametrize("currency", sorted(EXPONENTS))
 def test_every_currency_is_charged_exactly_or_refused(fake: FakeStripe, currency: str) -> None:
-    """By Stripe's own rules, written down a second time: how many of its units make one of the major unit."""
+    """Stripe's own rules, written a second time: how many of its units make one major unit."""
     two_units = Money(2 * 10 ** EXPONENTS[currency], currency)
     outcome = charge(fake, money=two_units)
     if currency not in SUPPORTED:
@@ -574,7 +574,7 @@ def test_neither_the_key_nor_stripes_words_reach_an_outcome_or_a_log(
     assert "AuthenticationError 401" in written
 
 
-# The choice.
+# The choice of the gateway.
 
 
 def test_the_settings_choose_stripe(fake: FakeStripe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What banks, customers and networks do to a payment at Stripe, told to the end, through the real handlers."""
+"""What banks, customers and networks do to a payment at Stripe, to the end, through the real handlers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from payments.runtime.handler import FunctionError
 from payments.usecases import hear, settle
 from payments.usecases import relay as relaying
 from tests.support.stripe import StripeStack
-from tests.support.stripe_server import FakeStripe, StripeAnswer
+from tests.support.stripe_server import FakeStripe, StripeAnswer, refused
 
 AT_A_PAGE = "pm_fake_requires_action"
 DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
@@ -25,7 +25,7 @@ def stack(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeStac
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of what was counted."""
+    """The names of the metrics that were written."""
     names: list[str] = []
     for module in (hear, settle, relaying):
         monkeypatch.setattr(module, "measure", names.append)
@@ -33,20 +33,20 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def intent(stack: StripeStack) -> str:
-    """The one PaymentIntent that there is."""
+    """The only PaymentIntent."""
     (found,) = stack.fake.intents
     return found
 
 
 def test_a_customer_who_swaps_the_card_is_charged_once(stack: StripeStack) -> None:
-    """A day is over before they confirm. It was 2 500 for 1 250: a second PaymentIntent was made beside the first."""
+    """They confirm after more than a day. Once 2 500 was charged for 1 250, by a second PaymentIntent."""
     stack.pay(AT_A_PAGE)
     first = intent(stack)
     stack.fake.finish(first, "requires_confirmation")
     for _ in range(6):
         stack.wait(hours=6)
         stack.reconcile()
-    # The customer confirms whatever waits for them.
+    # The customer confirms everything that waits for them.
     for waiting in list(stack.fake.intents):
         stack.tell(stack.fake.finish(waiting, "succeeded"))
     stack.run()
@@ -55,7 +55,7 @@ def test_a_customer_who_swaps_the_card_is_charged_once(stack: StripeStack) -> No
 
 
 def test_a_lost_charge_that_waits_for_a_confirmation_is_found_by_its_name(stack: StripeStack) -> None:
-    """Nobody has its reference: the answers were lost. A day later the search finds it, and it is waited for."""
+    """The answers with its reference were lost. A day later the search finds it, and the payment waits for it."""
     stack.fake.fail_next = ["500"] * 3
     stack.pay(AT_A_PAGE)
     assert (stack.payment.status, stack.payment.gateway_reference) == ("unknown", None)
@@ -88,9 +88,9 @@ def test_once_a_payment_has_failed_stripe_charges_nothing(stack: StripeStack, me
     assert (stack.payment.status, stack.payment.failure_code) == ("failed", "insufficient_funds")
     with pytest.raises(StripeAnswer, match="400"):
         stack.fake.finish(intent(stack), "succeeded")
-    # Whatever Stripe has told meanwhile, in any order.
+    # All events that Stripe has sent meanwhile, in any order.
     for event in reversed(stack.fake.events):
-        assert stack.tell(event) in {"late", "not ours to know"}
+        assert stack.tell(event) in {"late", "not about a payment"}
     assert [one["type"] for one in stack.announced if one["type"] == "payment.failed"] == ["payment.failed"]
 
 
@@ -124,7 +124,7 @@ def test_another_charges_end_is_not_the_payments(stack: StripeStack, counted: li
 
 
 def test_what_the_customer_must_do_next_is_announced_in_the_second_in_which_it_is_known(stack: StripeStack) -> None:
-    """Stripe counts in whole seconds, and its clock is not ours."""
+    """Stripe's times are whole seconds, on another clock than ours."""
     stack.pay("pm_usBankAccount")
     event = stack.fake.finish(intent(stack), "requires_action")
     action = {"type": "verify_with_microdeposits"}
@@ -146,7 +146,7 @@ def test_a_dispute_is_counted_from_the_stream_whatever_becomes_of_who_wrote_it(
     event = stack.fake.dispute(intent(stack))
     stack.lose_replies = 1
     assert stack.tell(event) == 503
-    # Stripe sends it again: it is there already.
+    # Stripe sends it again, but it is already recorded.
     assert stack.tell(event) == "late"
     assert "Disputed" not in counted
     stack.run()
@@ -180,12 +180,160 @@ def test_a_dispute_that_comes_before_its_charge_is_written_down_is_sent_again(st
     assert len(stack.payment.disputes) == 1
 
 
-def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: StripeStack) -> None:
+def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours_and_is_seen(
+    stack: StripeStack, counted: list[str]
+) -> None:
     stack.pay("pm_card_visa")
     event = stack.fake.dispute(intent(stack))
     event["data"]["object"]["payment_intent"] = "pi_of_another_stack"
     assert stack.tell(event) == 503
     stack.wait(minutes=59)
     assert stack.tell(event) == 503
+    assert "Contradicted" not in counted
     stack.wait(minutes=2)
     assert stack.tell(event) == "not ours"
+    # Stripe has taken money back for it: a person finds out for which charge.
+    assert counted.count("Contradicted") == 1
+
+
+@pytest.mark.parametrize("told_of", [True, False])
+def test_a_charge_that_was_paid_beside_the_one_that_is_waited_for_is_the_payments(
+    stack: StripeStack, counted: list[str], told_of: bool
+) -> None:
+    """The search was a day behind, so a second PaymentIntent was created. The customer has paid the first one."""
+    stack.fake.fail_next = ["500"] * 3
+    stack.pay(AT_A_PAGE)
+    first = intent(stack)
+    stack.fake.search_lag = 48 * 3600.0
+    stack.wait(hours=25)
+    stack.reconcile()
+    second = stack.payment.gateway_reference or ""
+    assert set(stack.fake.intents) == {first, second}
+    stack.fake.search_lag = 0.0
+    event = stack.fake.finish(first, "succeeded")
+    if told_of:
+        assert stack.tell(event) == "asked"
+        stack.run()
+    else:
+        stack.wait(hours=7)
+        assert stack.reconcile() == {"settled": 1}
+    assert (stack.payment.status, stack.payment.gateway_reference) == ("processed", first)
+    with pytest.raises(StripeAnswer, match="400"):
+        stack.fake.finish(second, "succeeded")
+    assert (stack.fake.charged(), stack.refund()) == (1250, 202)
+    assert "Contradicted" not in counted
+
+
+def test_an_account_without_the_search_learns_by_the_reference(
+    stack: StripeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_search(_: Any) -> Any:
+        raise refused("Search is not available in your region.")
+
+    monkeypatch.setattr(stack.fake, "_search", no_search)
+    stack.pay("pm_usBankAccount")
+    stack.wait(minutes=31)
+    assert stack.reconcile() == {"pending": 1}
+    stack.fake.finish(intent(stack), "succeeded")
+    stack.wait(hours=6)
+    assert stack.reconcile() == {"settled": 1}
+
+
+def refund_of(stack: StripeStack, refund_id: str) -> str:
+    """Stripe's name of a refund."""
+    return stack.payment.refunds[refund_id].gateway_reference or ""
+
+
+def told(stack: StripeStack) -> list[tuple[str, str, str | None]]:
+    """The announcements: the type, the payment's status and the refunded amount of each."""
+    return [(one["type"], one["data"]["status"], one["data"].get("amount_refunded")) for one in stack.announced]
+
+
+@pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
+def test_a_refund_that_fails_after_all_is_made_again(stack: StripeStack, counted: list[str], kind: str) -> None:
+    """A closed card account sends the money back. The customer must get it in another way, and the API can do it."""
+    stack.pay("pm_card_visa")
+    assert stack.refund() == 202
+    assert (stack.payment.status, stack.refund("r2")) == ("refunded", 409)
+    first, version = refund_of(stack, "r1"), stack.payment.version
+    failed = stack.fake.finish_refund(first, "failed", "expired_or_canceled_card") | {"type": kind}
+    assert stack.tell(failed) == "settled"
+    stack.run()
+    refund = stack.payment.refunds["r1"]
+    assert (refund.status, refund.failure_code, refund.gateway_reference) == (
+        "failed",
+        "expired_or_canceled_card",
+        first,
+    )
+    assert (stack.payment.status, stack.payment.refunded.minor, stack.payment.version) == ("processed", 0, version + 1)
+    # Stripe tells it again, and what was before it.
+    settled = stack.payment
+    for event in (failed, *reversed(stack.fake.events)):
+        stack.tell(event)
+    stack.run()
+    assert stack.payment == settled
+    assert told(stack) == [
+        ("payment.processed", "processed", None),
+        ("payment.refunded", "refunded", "12.50"),
+        ("payment.refund_failed", "processed", None),
+    ]
+    assert len({one["id"] for one in stack.announced}) == 3
+    # The same refund again is a repeat, and not a new one; a new one is made.
+    assert (stack.refund(), stack.payment) == (202, settled)
+    assert stack.refund("r2") == 202
+    assert (stack.payment.status, stack.payment.refunded.minor, stack.fake.given_back()) == ("refunded", 1250, 1250)
+    assert "Contradicted" not in counted
+
+
+def test_of_two_refunds_the_one_that_fails_is_taken_back(stack: StripeStack) -> None:
+    stack.pay("pm_card_visa")
+    stack.refund("r1", "2.50")
+    stack.refund("r2")
+    assert stack.payment.status == "refunded"
+    stack.tell(stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown"))
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("partially_refunded", 1000)
+    stack.tell(stack.fake.finish_refund(refund_of(stack, "r2"), "failed", "unknown"))
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("processed", 0)
+    assert stack.fake.given_back() == stack.payment.refunded.minor
+
+
+def test_a_refunds_failure_that_comes_before_its_success_is_not_undone(stack: StripeStack, counted: list[str]) -> None:
+    stack.pay("pm_fake_refund_pending")
+    stack.refund()
+    assert stack.payment.refunds["r1"].status == "unknown"
+    succeeded = stack.fake.finish_refund(refund_of(stack, "r1"), "succeeded")
+    failed = stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    stack.tell(failed)
+    settled = stack.payment
+    assert (settled.status, settled.refunds["r1"].status) == ("processed", "failed")
+    stack.tell(succeeded)
+    stack.run()
+    assert stack.payment == settled
+    assert [one["type"] for one in stack.announced].count("payment.refunded") == 0
+    assert "Contradicted" not in counted
+
+
+def test_a_refunds_failure_whose_write_is_not_answered_is_written_once(stack: StripeStack) -> None:
+    stack.pay("pm_card_visa")
+    stack.refund()
+    failed = stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    stack.lose_replies = 1
+    assert stack.tell(failed) == 503
+    version = stack.payment.version
+    assert stack.tell(failed) == "settled"
+    stack.run()
+    assert (stack.payment.status, stack.payment.version) == ("processed", version)
+    assert [one["type"] for one in stack.announced].count("payment.refund_failed") == 1
+
+
+def test_a_refunds_failure_that_no_event_told_of_is_learnt_by_asking(stack: StripeStack, counted: list[str]) -> None:
+    """The comparison of the day has found it, and an operator has the reconciler ask Stripe about the payment."""
+    stack.pay("pm_card_visa")
+    stack.refund("r1", "2.50")
+    stack.refund("r2", "2.50")
+    stack.fake.finish_refund(refund_of(stack, "r1"), "failed", "unknown")
+    assert stack.reconcile() == {}
+    assert stack.payment.refunded.minor == 500
+    assert stack.reconcile("order-1") == {"settled": 2}
+    assert (stack.payment.status, stack.payment.refunded.minor) == ("partially_refunded", 250)
+    assert "Contradicted" not in counted

@@ -1,4 +1,4 @@
-"""Stripe's events: who may tell, and what is believed."""
+"""Stripe's events: which senders are accepted, and which statements are believed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from payments.domain.clock import now, timestamp
 from payments.domain.payment import GatewayResult, Payment
-from payments.gateways.port import Approved
+from payments.gateways.port import Approved, Declined
 from payments.gateways.stripe import events as stripe_events
 from payments.gateways.stripe.events import SignatureError, signing_secrets, verify
 from payments.handlers import stripe_webhook
@@ -58,7 +58,7 @@ def post(body: str, signature: str | None) -> dict[str, Any]:
     event = {
         "resource": "/gateways/stripe/webhook",
         "httpMethod": "POST",
-        # As Stripe writes it; API Gateway keeps the case.
+        # Spelt as Stripe does; API Gateway keeps the case.
         "headers": {"stripe-signature": signature} if signature is not None else {},
         "requestContext": {"requestId": "00000000-0000-0000-0000-000000000000"},
         "body": body,
@@ -83,7 +83,7 @@ def state(table: Table) -> Payment:
 
 
 def begin(fake: FakeStripe, table: Table, method: str) -> str:
-    """Accept a payment and charge it; return the gateway's name of it."""
+    """Accept a payment and charge it; return the gateway's reference."""
     moment = timestamp(now())
     accepted = payment(payment_method=method, created_at=moment, updated_at=moment)
     table.accept(accepted)
@@ -92,7 +92,7 @@ def begin(fake: FakeStripe, table: Table, method: str) -> str:
 
 
 def ask(fake: FakeStripe, table: Table) -> None:
-    """Work on the payment as the processor does when it has been sent on its way again."""
+    """Process the payment as the processor does after a redrive."""
     Charging(table, gateway_to(fake), now).work(state(table), last=False)
 
 
@@ -108,14 +108,14 @@ def test_an_event_ends_what_was_pending(
     event = fake.finish(reference, end)
     assert came(tell(event)) == "settled"
     assert (state(table).status, state(table).failure_code) == (status, code)
-    # Once more, as Stripe may.
+    # A second time, as Stripe may.
     version = state(table).version
     assert came(tell(event)) in {"settled", "late"}
     assert state(table).version == version
 
 
 def test_an_event_may_come_before_the_answer(fake: FakeStripe, table: Table) -> None:
-    """The charge is made, its event is faster than its answer: the payment is processed once."""
+    """The charge succeeds and its event is faster than its answer: the payment is processed once."""
     begun = begin(fake, table, "pm_card_visa")
     before = payment(payment_method="pm_card_visa")
     table._client.delete_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})  # noqa: SLF001
@@ -161,7 +161,7 @@ def test_a_customer_who_succeeds_after_a_decline_has_paid(fake: FakeStripe, tabl
 
 
 def test_a_success_of_a_payment_that_failed_raises_the_alarm(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
-    """As of one that was declined before declines were canceled."""
+    """This can happen to a payment that was declined before declines were canceled."""
     reference = begin(fake, table, "pm_fake_requires_action")
     table.record("order-1", "decline", now(), GatewayResult(failure_code="card_declined"))
     tell(fake.finish(reference, "succeeded"))
@@ -181,18 +181,30 @@ def test_what_becomes_of_another_charge_is_not_what_becomes_of_the_payments(
     assert state(table) == before
 
 
-@pytest.mark.parametrize("status", ["unknown", "processed"])
-def test_another_charge_that_succeeds_raises_the_alarm(
-    fake: FakeStripe, table: Table, counted: list[str], log: io.StringIO, status: str
+def test_another_charge_that_succeeds_after_the_payments_raises_the_alarm(
+    fake: FakeStripe, table: Table, counted: list[str], log: io.StringIO
 ) -> None:
-    begin(fake, table, "pm_card_visa" if status == "processed" else "pm_fake_requires_action")
+    begin(fake, table, "pm_card_visa")
     (ours,) = fake.intents.values()
     fake.intents["pi_other"] = ours | {"id": "pi_other", "status": "processing"}
     before = state(table)
     counted.clear()
     assert came(tell(fake.finish("pi_other", "succeeded"))) == "contradicted"
-    assert (state(table), state(table).status, counted) == (before, status, ["Contradicted"])
+    assert (state(table), state(table).status, counted) == (before, "processed", ["Contradicted"])
     assert "the gateway has moved the money twice" in log.getvalue()
+
+
+def test_another_charge_that_succeeds_before_the_payments_is_the_payments(
+    fake: FakeStripe, table: Table, counted: list[str]
+) -> None:
+    begin(fake, table, "pm_fake_requires_action")
+    (ours,) = fake.intents.values()
+    fake.intents["pi_other"] = ours | {"id": "pi_other", "status": "processing"}
+    assert came(tell(fake.finish("pi_other", "succeeded"))) == "asked"
+    ask(fake, table)
+    assert (state(table).status, state(table).gateway_reference) == ("processed", "pi_other")
+    assert fake.intents[ours["id"]]["status"] == "canceled"
+    assert "Contradicted" not in counted
 
 
 @pytest.mark.parametrize("end", ["failed", "canceled", "requires_action"])
@@ -218,7 +230,7 @@ def test_what_the_customer_must_do_comes_by_an_event_too(fake: FakeStripe, table
 
 @pytest.mark.parametrize("seconds", [-1, 0, 1])
 def test_no_clock_tells_what_is_late(fake: FakeStripe, table: Table, seconds: int) -> None:
-    """Stripe's clock is a second behind ours or ahead of it: what the customer must do is told all the same."""
+    """Stripe's clock is a second behind ours or ahead of it: the customer's next action is announced anyway."""
     reference = begin(fake, table, "pm_usBankAccount")
     event = fake.finish(reference, "requires_action")
     event["data"]["object"]["next_action"] = fake.intents[reference]["next_action"] = {"type": "redirect_to_url"}
@@ -227,13 +239,13 @@ def test_no_clock_tells_what_is_late(fake: FakeStripe, table: Table, seconds: in
     ask(fake, table)
     told = state(table)
     assert told.next_action == "redirect_to_url"
-    # Stripe sends it again: there is no news, and nobody is asked.
+    # Stripe sends it again: nothing is new, and Stripe is not asked.
     assert came(tell(event)) == "late"
     assert state(table) == told
 
 
 def test_what_was_waited_for_and_is_done_is_not_waited_for_again(fake: FakeStripe, table: Table) -> None:
-    """The customer has acted; what asked for it comes once more. Stripe is asked, and says that the bank is at it."""
+    """The customer has acted, and the request to act arrives again. Stripe is asked, and says that it is processing."""
     reference = begin(fake, table, "pm_fake_requires_action")
     asked = fake.events[-1]
     fake.finish(reference, "processing")
@@ -273,11 +285,19 @@ def test_an_event_ends_a_refund(
     assert (found.status, found.refunds["r1"].status, found.refunds["r1"].failure_code) == (of_payment, status, reason)
 
 
-def test_a_refund_that_fails_after_all_raises_the_alarm(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
-    reference = refund(fake, table)
-    tell(fake.finish_refund(reference, "succeeded"))
-    tell(fake.finish_refund(reference, "failed"))
+def test_a_failure_of_another_refund_than_the_one_that_succeeded_raises_the_alarm(
+    fake: FakeStripe, table: Table, log: io.StringIO
+) -> None:
+    """Nobody asked Stripe for a second one, so nothing is believed of it."""
+    succeeded = fake.finish_refund(refund(fake, table), "succeeded")
+    tell(succeeded)
+    before = state(table)
+    other = {"id": "re_other", "status": "failed", "failure_reason": "unknown"}
+    assert came(tell(succeeded | {"data": {"object": succeeded["data"]["object"] | other}})) == "another refund's"
+    assert state(table) == before
+    Charging(table, gateway_to(fake), now).settle(before, "r1", Declined("unknown"))
     assert "the gateway contradicts the table" in log.getvalue()
+    assert state(table) == before
 
 
 def test_another_amount_is_not_believed(fake: FakeStripe, table: Table, log: io.StringIO) -> None:
@@ -310,13 +330,13 @@ def test_what_is_not_ours_is_left_alone(fake: FakeStripe, table: Table, change: 
 
 def test_a_refund_by_hand_is_noted_and_what_is_no_news_is_not(fake: FakeStripe, log: io.StringIO) -> None:
     assert came(tell({"id": "evt_1", "type": "refund.created", "data": {"object": {"id": "re_1"}}})) == "not ours"
-    assert came(tell({"id": "evt_3", "type": "customer.created", "data": {"object": {}}})) == "not ours to know"
-    assert "was not asked for here" in log.getvalue()
+    assert came(tell({"id": "evt_3", "type": "customer.created", "data": {"object": {}}})) == "not about a payment"
+    assert "was not requested here" in log.getvalue()
 
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of what was counted."""
+    """The names of the metrics that were written."""
     names: list[str] = []
     for module in (hear, settle):
         monkeypatch.setattr(module, "measure", names.append)
@@ -324,7 +344,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def announced(before: Payment, after: Payment) -> list[dict[str, Any]]:
-    """What the stream makes of a change, as it is announced."""
+    """The announcements that follow from a change in the stream."""
     record = stream_record(after, before)
     return [cloud_event(decode_message(encode(message)), "/payments/test") for message in messages_of(record)]
 
@@ -342,7 +362,7 @@ def test_a_dispute_reaches_its_payment_once_and_is_announced(fake: FakeStripe, t
     assert (after.status, after.version) == ("processed", before.version + 1)
     (told,) = announced(before, after)
     assert (told["type"], told["id"]) == ("payment.disputed", f"order-1.{after.version}")
-    # By this the operator's tools know what the payment's last change was.
+    # This shows the operator's tools the payment's last change.
     assert dispute.updated_at == after.updated_at
     assert told["data"]["dispute"] == {
         "dispute_id": f"du_{reference}",
@@ -351,14 +371,14 @@ def test_a_dispute_reaches_its_payment_once_and_is_announced(fake: FakeStripe, t
         "reason": "fraudulent",
     }
     assert "payment_method" not in json.dumps(told)
-    # The same event again: one effect, in the table and in what is announced.
+    # The same event again has no second effect, in the table or in the announcements.
     assert came(tell(event)) == "late"
     assert state(table) == after
     assert announced(after, state(table)) == []
 
 
 def test_the_same_event_twice_has_one_effect(fake: FakeStripe, table: Table, counted: list[str]) -> None:
-    """No event ids are kept: the second finds nothing left to do, nor to count, nor to announce."""
+    """No event ids are kept: the second event finds nothing left to do, to count or to announce."""
     reference = begin(fake, table, "pm_fake_requires_action")
     before = state(table)
     event = fake.finish(reference, "succeeded")
@@ -375,7 +395,7 @@ def test_the_same_event_twice_has_one_effect(fake: FakeStripe, table: Table, cou
 def test_a_disputes_end_is_announced_and_a_late_beginning_is_not(fake: FakeStripe, table: Table) -> None:
     reference = begin(fake, table, "pm_card_visa")
     opened, lost = fake.dispute(reference), fake.dispute(reference, status="lost")
-    # Both of the same second.
+    # Both in the same second.
     lost["created"] = opened["created"]
     assert came(tell(lost)) == "noted"
     closed = state(table)
@@ -395,7 +415,7 @@ def test_a_dispute_and_its_end_in_order_are_two_announcements(fake: FakeStripe, 
         types += [one["type"] for one in announced(before, state(table))]
         before = state(table)
     assert types == ["payment.disputed", "payment.dispute_closed"]
-    # What happens to the payment later says nothing of it again.
+    # Later changes of the payment do not announce it again.
     assert announced(before, msgspec.structs.replace(before, version=9)) == []
 
 
@@ -405,7 +425,7 @@ def test_a_dispute_and_its_end_in_order_are_two_announcements(fake: FakeStripe, 
 def test_a_dispute_of_a_charge_that_is_not_known_comes_again_for_an_hour(
     fake: FakeStripe, table: Table, intent: str | None, age: int, status: int
 ) -> None:
-    """Its charge may not be written down yet. After that it is another stack's."""
+    """Its charge may not be recorded yet. After an hour, it counts as another stack's."""
     event = fake.dispute(begin(fake, table, "pm_card_visa"))
     before = state(table)
     event["data"]["object"]["payment_intent"] = intent
@@ -426,7 +446,7 @@ def test_a_dispute_that_is_none_is_refused(fake: FakeStripe, table: Table) -> No
     assert state(table) == before
 
 
-# Who may tell.
+# Accepted senders.
 
 
 def untouched(table: Table) -> None:
@@ -435,7 +455,7 @@ def untouched(table: Table) -> None:
 
 @pytest.fixture
 def waiting(table: Table) -> dict[str, Any]:
-    """A payment that waits, and the event that would end it."""
+    """A waiting payment, and the event that would end it."""
     table.accept(payment(status="unknown"))
     metadata = {"environment": "test", "transaction_id": "order-1"}
     intent = {"id": "pi_1", "amount": 1250, "currency": "eur", "status": "succeeded", "metadata": metadata}
@@ -449,7 +469,7 @@ def test_each_of_two_secrets_counts(table: Table, waiting: dict[str, Any], secre
 
 
 def test_one_good_signature_of_several_is_enough(table: Table, waiting: dict[str, Any]) -> None:
-    """Stripe signs with each of its secrets while one is being rolled."""
+    """Stripe signs with each of its secrets while a secret is being rolled."""
     assert came(tell(waiting, "whsec_of_another_endpoint", NEW)) == "settled"
 
 
@@ -471,7 +491,7 @@ def test_an_old_signature_is_refused(table: Table, waiting: dict[str, Any], at: 
         lambda body, header: (body, header.replace("t=", "t=-")),
         lambda body, header: (body, header[:-20] + "0" * 9 + ",v0=x"),
         lambda body, header: (body.replace("evt_1", "evt_2"), header),
-        # The same JSON, written in another way: the signature is of the bytes.
+        # The same JSON in another spelling: the signature covers the bytes.
         lambda body, header: (json.dumps(json.loads(body)), header),
         lambda body, _: (body, "t=9" * 5000),
         lambda body, header: (body, header.replace("v1=", "v1=\u00e9")),
@@ -541,13 +561,12 @@ def test_a_new_secret_needs_no_deployment(
 
 
 def test_a_table_that_does_not_answer_is_told_to_stripe(
-    table: Table, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    dynamodb: Any, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem")
 
-    hearing, _ = stripe_webhook.wired()
-    monkeypatch.setattr(hearing._table._client, "get_item", busy)  # noqa: SLF001
+    monkeypatch.setattr(dynamodb, "get_item", busy)
     assert tell(waiting)["statusCode"] == 503
 
 
@@ -558,7 +577,7 @@ parts = st.recursive(
     max_leaves=5,
 )
 MINE = {"environment": "test", "transaction_id": "order-1"}
-# As Stripe writes it, with one part after the other replaced by anything.
+# An event as Stripe writes it, with one part after another replaced by anything.
 things = st.fixed_dictionaries(
     {},
     optional={
@@ -601,7 +620,7 @@ events = st.one_of(
     is_signed=True,
 )
 def test_whatever_is_posted_is_answered_and_changes_no_money(table: Table, event: Any, *, is_signed: bool) -> None:
-    """It never is a failure of ours, whatever Stripe has signed: 503 is for disputes that may come too early."""
+    """No signed event may cause a failure on our side: 503 is only for disputes that may be too early."""
     refund = {"amount_minor": 500, "status": "unknown", "created_at": "2026-01-01T00:00:00.000000Z"}
     refund |= {"updated_at": refund["created_at"], "fingerprint": "f"}
     table.accept(payment(status="processed", gateway_reference="pi_1", refunds={"r1": refund}))
@@ -619,3 +638,17 @@ def test_whatever_is_posted_is_answered_and_changes_no_money(table: Table, event
 def test_metadata_that_is_no_object_of_strings_is_refused(metadata: Any, kind: str) -> None:
     event = {"id": "evt_1", "type": kind, "data": {"object": {"id": "pi_1", "metadata": metadata}}}
     assert tell(event)["statusCode"] == 400
+
+
+def test_a_body_that_is_larger_than_any_event_is_not_read(
+    fake: FakeStripe, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can post one, and each secret would be tried on it."""
+    event = fake.finish(begin(fake, table, "pm_fake_requires_action"), "succeeded")
+    event["data"]["object"]["metadata"] |= {f"k{number}": "\u20ac" * 500 for number in range(48)}
+    event["data"]["object"]["evidence"] = {"uncategorized_text": "\u20ac" * 150_000}
+    assert came(tell(event)) == "settled"
+    monkeypatch.setattr(stripe_webhook, "verify", lambda *_: pytest.fail("the signature was looked at"))
+    answer = post("x" * (stripe_events.MAX_BODY + 1), "t=1,v1=x")
+    assert answer["statusCode"] == 413
+    assert json.loads(answer["body"])["type"] == "/problems/too-large"

@@ -1,4 +1,4 @@
-"""Webhooks: what is signed and how, where they may go, and what becomes of one that was not delivered."""
+"""Webhooks: the signature, the allowed addresses, and the handling of failed deliveries."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ from payments.webhooks.secret import OFF, EndpointSecret, SecretError, signers
 from tests.support.aws import CREDENTIALS, Context, queue_event
 from tests.support.receiver import Answer, Received, Receiver
 
+MODULE = Module(ROOT / "modules/webhooks")
 LOOPBACK = ("127.0.0.0/8",)
 BODY = json.dumps(
     {
@@ -66,13 +67,13 @@ RETENTION = 345_600
 
 
 def a_state(hidden: int = 0, retention: int = RETENTION, names: list[str] | None = None) -> dict[str, Any]:
-    """What SQS says of a queue."""
+    """A queue's attributes as SQS returns them."""
     known = {"ApproximateNumberOfMessagesNotVisible": str(hidden), "MessageRetentionPeriod": str(retention)}
     return {"Attributes": {name: known[name] for name in names or known}}
 
 
 class Sqs:
-    """An SQS that says how many messages are hidden."""
+    """An SQS that reports how many messages are hidden."""
 
     def __init__(self, hidden: int = 0, retention: int = RETENTION) -> None:
         self.state = a_state(hidden, retention)
@@ -179,11 +180,11 @@ def test_a_url_keeps_its_port_path_and_query() -> None:
     assert Endpoint.of("https://a.example", 1).path == "/"
 
 
-# A receiver on loopback, with a certificate of an authority of its own
+# A receiver on loopback, with a certificate of its own authority
 
 
 class WebhookWorld:
-    """A receiver, a secret and a queue, with what delivers between them."""
+    """A receiver, a secret and a queue, and deliverers between them."""
 
     def __init__(self, receiver: Receiver, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
         self.receiver = receiver
@@ -208,7 +209,7 @@ class WebhookWorld:
             return [(2, 1, 6, "", (address, port)) for address in self.resolve(host)]
         return self._lookup(host, port, *arguments, **options)
 
-    # What the deliverer knows of Secrets Manager
+    # The part of Secrets Manager that the deliverer uses
     def put(self, secrets: list[str]) -> None:
         self.values.append((json.dumps({"secrets": secrets}), ["AWSCURRENT"]))
 
@@ -222,7 +223,7 @@ class WebhookWorld:
         assert SecretId == NAME
         self.values[int(MoveToVersionId[1:]) - 1][1].append(VersionStage)
 
-    # What it knows of SQS
+    # The part of SQS that it uses
     def change_message_visibility(self, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:  # noqa: N803
         assert QueueUrl == "queue"
         self.hidden[ReceiptHandle] = VisibilityTimeout
@@ -255,12 +256,12 @@ def world(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[We
 
 
 def answering(world: WebhookWorld, *answers: Answer) -> None:
-    """Answer in turn, the last for ever."""
+    """Give these answers in turn, then repeat the last one."""
     left = list(answers)
     world.receiver.answer = lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
-# What is signed
+# The signature
 
 
 def test_a_webhook_is_the_cloud_event_signed_by_the_scheme(world: WebhookWorld) -> None:
@@ -305,7 +306,7 @@ def test_two_secrets_make_two_signatures_and_either_verifies(world: WebhookWorld
 
 @given(st.lists(st.binary(min_size=24, max_size=64), min_size=1, max_size=3), st.text(min_size=1))
 def test_the_signature_is_the_schemes_formula(keys: list[bytes], text: str) -> None:
-    """Reckoned here by hand, so that the library cannot change it unseen."""
+    """Calculated here by hand, so that the library cannot change it unnoticed."""
     listed = {"secrets": ["whsec_" + base64.b64encode(key).decode() for key in keys]}
     moment = datetime.now(UTC).replace(microsecond=0)
     stamp = str(int(moment.timestamp()))
@@ -320,7 +321,7 @@ def test_the_signature_is_the_schemes_formula(keys: list[bytes], text: str) -> N
 
 @pytest.mark.parametrize("event_id", ["order-1", "a.1.5", "a\r\nx: y.1", "", "a.x", "\u00e4.1"])
 def test_an_id_that_could_be_confused_is_never_signed(world: WebhookWorld, event_id: str) -> None:
-    with pytest.raises(Exception, match="id is none of ours"):
+    with pytest.raises(Exception, match="id is not one of ours"):
         world.deliver(json.dumps({"id": event_id}))
     with pytest.raises(Exception, match="not a CloudEvent"):
         world.deliver("{not json")
@@ -374,14 +375,14 @@ def test_the_secret_is_read_once_and_again_when_its_time_is_over(world: WebhookW
 
 @pytest.fixture
 def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A Secrets Manager that knows the endpoint's secret, without a value."""
+    """A Secrets Manager that has the endpoint's secret, without a value."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
         client: Any = botocore.session.get_session().create_client("secretsmanager")
         client.create_secret(Name=NAME)
         yield client
-        # Another test's mock may be around this one: it is all one AWS.
+        # Another test's mock may be active around this one, and both share one AWS.
         client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
 
 
@@ -398,7 +399,7 @@ def test_the_switch_is_a_label_of_the_secrets_version(manager: Any) -> None:
     secret.switch_off()
     secret.switch_off()
     assert secret.read().off
-    # It is kept for the other containers, and for those to come.
+    # The label is stored for the other containers, and for later ones.
     assert EndpointSecret(manager, NAME, 60).read().off
     label = f"SWITCHED_OFF-{version}"
     assert label in manager.describe_secret(SecretId=NAME)["VersionIdsToStages"][version]
@@ -452,7 +453,7 @@ def test_410_switches_the_endpoint_off_and_nothing_more_is_sent(world: WebhookWo
         world.deliverer().work(BODY, "c", 2, world.moment)
     assert len(world.receiver.received) == 1
     assert world.values[-1][1] == ["AWSCURRENT", "SWITCHED_OFF-v1"]
-    # The messages wait in the queue, as after any failure.
+    # The messages stay in the queue, as after any failure.
     assert set(world.hidden) == {"a", "b", "c"}
     errors = [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("level") == "ERROR"]
     assert [line["message"] for line in errors] == ["the endpoint answered 410 and is switched off"]
@@ -476,8 +477,8 @@ def test_what_the_alarms_watch_is_counted(
         {"WebhookFailed": 1, "WebhookSwitchedOff": 1},
         {"WebhookFailed": 1, "WebhookSwitchedOff": 1},
     ]
-    alarms = (ROOT / "modules/webhooks/alarms.tf").read_text()
-    assert set(re.findall(r'name = "(Webhook\w+)"', alarms)) == {"WebhookFailed", "WebhookSwitchedOff"}
+    watched = {name for name in MODULE.entries("name") if name.startswith("Webhook")}
+    assert watched == {"WebhookFailed", "WebhookSwitchedOff"}
 
 
 def test_410_is_told_of_where_the_switch_cannot_be_set(
@@ -558,7 +559,7 @@ def test_nobody_listens(world: WebhookWorld) -> None:
         world.receiver.port = kept
 
 
-# The address that was checked is the one that is connected to
+# The connection goes to the address that was checked
 
 
 def test_a_name_that_leads_anywhere_private_is_refused(world: WebhookWorld) -> None:
@@ -579,7 +580,7 @@ def test_a_name_that_is_rebound_is_not_asked_again(world: WebhookWorld) -> None:
     world.resolve = lambda _: next(answers, ["169.254.169.254"])
     world.deliver()
     assert world.looked_up == ["hooks.example.test"]
-    # TLS still speaks of the name, not of the address.
+    # TLS still uses the name, not the address.
     assert world.receiver.names == ["hooks.example.test"]
 
 
@@ -610,7 +611,7 @@ def test_an_unknown_authority_is_refused(world: WebhookWorld) -> None:
     assert world.receiver.received == []
 
 
-# When it comes again
+# The time of the next delivery
 
 
 def longest(_: float, high: float) -> float:
@@ -654,7 +655,7 @@ def test_the_more_messages_are_hidden_the_shorter_each_is(hidden: int, part: flo
 def test_no_message_is_hidden_until_it_expires(
     delays: list[int], retention: int, received_at: float, asked: float
 ) -> None:
-    """However old it is at its first delivery, and whatever the endpoint asks for, it meets its last one."""
+    """A message reaches its last delivery, at any age at its first, and with any delay that the endpoint asks for."""
     queue = RetryQueue(Sqs(retention=retention), "queue", delays)
     age = received_at * (retention - 60)
     for deliveries in range(1, len(delays) + 1):
@@ -690,7 +691,7 @@ def test_where_the_queues_state_is_not_told_it_is_what_was_last_known(
     assert RetryQueue(sqs, "queue", [3600], longest).delay(1, 0) == 3600
 
 
-# An endpoint that has been dead for long
+# An endpoint that has been down for a long time
 
 
 def fail(world: WebhookWorld, sender: Deliverer, times: int) -> None:
@@ -707,7 +708,7 @@ def test_a_dead_endpoint_is_tried_once_in_a_while_and_by_every_message_when_it_i
     fail(world, sender, 1)
     tried = len(world.receiver.received)
     assert tried == 10
-    # Left alone: what comes is postponed as after any failure.
+    # During the pause, messages are postponed as after any failure.
     world.hidden.clear()
     with pytest.raises(LeftAloneError):
         sender.work(BODY, "s", 1, world.moment)
@@ -715,7 +716,7 @@ def test_a_dead_endpoint_is_tried_once_in_a_while_and_by_every_message_when_it_i
     world.moment += timedelta(seconds=59)
     fail(world, sender, 1)
     assert len(world.receiver.received) == tried
-    # Tried again, and dead.
+    # Tried again, and still down.
     world.moment += timedelta(seconds=1)
     fail(world, sender, 2)
     assert len(world.receiver.received) == tried + 1
@@ -770,7 +771,7 @@ def test_a_message_that_cannot_be_postponed_comes_again_by_itself(
         world.deliver()
     refused, postponed = map(json.loads, log.getvalue().splitlines())
     assert refused["message"] == "not postponed"
-    # By either name somebody looks for what became of an announcement.
+    # An operator may look for an announcement by either id.
     assert (postponed["message"], f"{postponed['transaction_id']}.2") == ("postponed", postponed["webhook_id"])
 
 
@@ -792,7 +793,7 @@ def a_body(number: int) -> str:
 def test_a_difference_between_the_books_is_delivered_too(
     world: WebhookWorld, monkeypatch: pytest.MonkeyPatch, refund_id: str | None
 ) -> None:
-    """Its id is not of a payment's version."""
+    """Its id does not come from a payment's version."""
     difference = Difference(DifferenceKind.NOT_AT_GATEWAY, "o" * 64, refund_id, gateway_reference="pi_" + "x" * 60)
     event, _ = difference.event("/payments/test", date(2026, 1, 1), "2026-01-02T00:00:00Z")
     assert handle(world, monkeypatch, [json.dumps(event)]) == []
@@ -884,7 +885,7 @@ def test_words_are_split() -> None:
     assert (words("N", {"N": "a b"}), words("N", {"N": ""}), words("N", {})) == (["a", "b"], [], [])
 
 
-# What stands in two places
+# Values that are written in two places
 
 
 def test_the_events_that_an_endpoint_may_ask_for_are_those_that_are_announced() -> None:
@@ -895,19 +896,9 @@ def test_the_events_that_an_endpoint_may_ask_for_are_those_that_are_announced() 
 
 
 def test_the_most_hidden_messages_are_the_modules_too() -> None:
-    module = (ROOT / "modules/webhooks/variables.tf").read_text()
-    assert f"hidden_messages < {MOST_HIDDEN}" in module
-    assert re.search(rf"hidden_messages\s+= optional\(number, {MOST_HIDDEN // 2}\)", module)
-
-
-def test_every_runbook_that_an_alarm_names_is_there() -> None:
-    named = {
-        name
-        for file in ("modules/webhooks/alarms.tf", "modules/eventbus/main.tf")
-        for name in re.findall(r'runbook\s*=\s*"([a-z0-9-]+)"', (ROOT / file).read_text())
-    }
-    assert len(named) == 7
-    assert [name for name in sorted(named) if not (ROOT / "docs/runbooks" / f"{name}.md").exists()] == []
+    bounds = [rule["condition"] for rule in MODULE.nested("variable", "thresholds", inside="validation")]
+    assert any(f"var.thresholds.hidden_messages < {MOST_HIDDEN}" in bound for bound in bounds)
+    assert MODULE.default("thresholds", "hidden_messages") == MOST_HIDDEN // 2
 
 
 def test_the_label_is_the_policys_too() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def terraform_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What Terraform needs around it to plan against an embedded AWS."""
+    """The environment that Terraform needs to plan against an embedded AWS."""
     folder = tmp_path_factory.mktemp("plans")
     config = cli_config(folder)
     with EmbeddedAWS(folder / "aws", auth=False) as aws:
@@ -38,7 +38,7 @@ def terraform_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session")
 def initialised(terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The root, initialised in a data folder of the tests' own."""
+    """The root, initialised in the tests' own data folder."""
     environment = terraform_environment | {"TF_DATA_DIR": str(tmp_path_factory.mktemp("root"))}
     subprocess.run(
         ["terraform", "init", "-input=false", "-backend=false"],
@@ -52,7 +52,7 @@ def initialised(terraform_environment: dict[str, str], tmp_path_factory: pytest.
 
 @pytest.fixture(scope="session")
 def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Plan]:
-    """Plan the root for an environment, or for the options of a file beside this one; each plan is made once."""
+    """Plan the root for an environment, or with the options in a file in this folder; each plan is made once."""
     folder = tmp_path_factory.mktemp("root-plans")
 
     @cache
@@ -91,7 +91,7 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
 def small_root(
     terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], tftest.TerraformTest]:
-    """Initialise a small root, with the data folder and the state away from the checkout."""
+    """Initialise a small root, with its data folder and state outside the checkout."""
 
     @cache
     def initialised(folder: str) -> tftest.TerraformTest:
@@ -107,7 +107,7 @@ def small_root(
 def root_said(
     initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[dict[str, Any], str], tuple[int, str]]:
-    """Plan the root with some values in an account, and return the exit status and what it says."""
+    """Plan the root with some values in an account, and return the exit status and the output."""
     folder = tmp_path_factory.mktemp("root-values")
 
     def plan(values: dict[str, Any], account: str) -> tuple[int, str]:
@@ -121,7 +121,7 @@ def root_said(
             f"-state={folder / 'none.tfstate'}",
             f"-var-file={file}",
         ]
-        # The embedded AWS takes twelve digits for the account of who calls.
+        # The embedded AWS treats a key of twelve digits as the caller's account.
         environment = initialised | {"AWS_ACCESS_KEY_ID": account}
         made = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
         return made.returncode, message_of(made.stderr)
@@ -131,7 +131,7 @@ def root_said(
 
 @pytest.fixture(scope="session")
 def root_errors(root_said: Callable[[dict[str, Any], str], tuple[int, str]]) -> Callable[..., str]:
-    """Plan the root with values that it refuses, and return what it says."""
+    """Plan the root with values that it refuses, and return the messages."""
 
     def plan(values: dict[str, Any], account: str = ACCOUNT_ID) -> str:
         status, told = root_said(values, account)
@@ -156,7 +156,7 @@ def root_accepts(root_said: Callable[[dict[str, Any], str], tuple[int, str]]) ->
 def module_test(
     terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], tftest.TerraformTest]:
-    """Initialise a module's example and return it, to be planned."""
+    """Initialise a module's example, ready to plan."""
 
     @cache
     def example(module: str) -> tftest.TerraformTest:
@@ -170,7 +170,7 @@ def module_test(
 
 @pytest.fixture(scope="session")
 def module_plan(module_test: Callable[[str], tftest.TerraformTest]) -> Callable[..., Plan]:
-    """Plan a module's example, with variables of the example's own; each plan is made once."""
+    """Plan a module's example with values for its variables; each plan is made once."""
 
     @cache
     def plan(module: str, **variables: str) -> Plan:
@@ -184,7 +184,7 @@ def module_plan(module_test: Callable[[str], tftest.TerraformTest]) -> Callable[
 def module_cases(
     terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, Cases], Plan]:
-    """Plan several cases of a module's example at once: the resources of each are in the module of its name."""
+    """Plan several cases of a module's example at once: each case's resources are in the module of its name."""
 
     def planned(module: str, cases: Cases) -> Plan:
         folder = tmp_path_factory.mktemp(f"{module}-cases")
@@ -195,7 +195,7 @@ def module_cases(
         try:
             plan: Plan = test.plan(output=True)._raw  # noqa: SLF001 - the whole of it
         except tftest.TerraformTestError as error:
-            # Its message begins with all that was planned.
+            # The message starts with the whole plan.
             pytest.fail(message_of(str(error.args[-1])))
         return plan
 
@@ -204,7 +204,7 @@ def module_cases(
 
 @pytest.fixture
 def module_refusals(terraform_environment: dict[str, str], tmp_path: Path) -> Callable[[str, Cases], dict[str, str]]:
-    """Plan several cases that a module must refuse; return what Terraform says of each."""
+    """Plan several cases that a module must refuse; return Terraform's messages for each."""
     (tmp_path / "modules").symlink_to(ROOT / "modules")
 
     def once(module: str, cases: Cases) -> dict[str, str]:
@@ -218,7 +218,7 @@ def module_refusals(terraform_environment: dict[str, str], tmp_path: Path) -> Ca
 
     def refused(module: str, cases: Cases) -> dict[str, str]:
         told = once(module, cases)
-        # What one variable says of itself stops Terraform before it compares variables with each other.
+        # If one variable is invalid by itself, Terraform stops before it compares variables with each other.
         silent = {case: arguments for case, arguments in cases.items() if not told[case]}
         return told | (once(module, silent) if silent else {})
 

@@ -1,5 +1,7 @@
-# Everything that is off unless it is asked for, at once.
+# All options that are off by default, at once.
 environment_suffix = "options"
+
+account_concurrency = 1000
 
 backup = {
   cold_storage_after_days = 30
@@ -14,12 +16,18 @@ custom_domain = {
   truststore      = { uri = "s3://trusted/clients.pem", version = "1" }
 }
 
+functions = {
+  processor = { reserved_concurrency = 50, maximum_concurrency = 40 }
+}
+
 function_starts = {
   validator = { provisioned_concurrency = 5 }
   reader    = { snap_start = true }
 }
 
 gradual_deployment = { functions = ["validator", "processor"] }
+
+log_level = "WARN"
 
 restored = true
 
@@ -34,5 +42,5 @@ table_replicas = {
 waf = { counted_rule_groups = ["AWSManagedRulesCommonRuleSet"] }
 
 api = {
-  manage_account_logging = true
+  execution_logs = true
 }

@@ -1,7 +1,7 @@
-"""Who may do what, as a plan shows it, and the reviewed inventory that it must equal.
+"""The rights that a plan grants, and the reviewed inventory that they must equal.
 
-A holder is a role, or a resource with a policy or a permission that lets others use it. The inventory names each grant
-of a holder once; a grant that only some cases have names its cases. Account, region and suffix are placeholders.
+A holder is a role, or a resource with a policy or a permission that lets others use it. The inventory lists each grant
+of a holder once, with its cases if not all cases have it. Account, region and suffix are placeholders.
 """
 
 from __future__ import annotations
@@ -25,15 +25,18 @@ INVENTORY = Path(__file__).parent / "inventory" / "rights.yaml"
 HEADER = """\
 # Who may do what, reviewed: every role with its trust, and every policy and permission of a resource.
 # A statement is named by its policy and its Sid. `cases` names the plans that have it, if not all with the holder do.
-# A role with `each_function` has those grants too, with its own name for {name}. To write this file anew:
+# A role with `each_function` has those grants too, with its own name for {name}. To write this file again:
 # UPDATE_INVENTORY=1 .venv/bin/python -m pytest tests/plan/test_rights.py. Then review its difference in git.
 """
-STACK = ["dev", "local", "options", "prod", "stripe", "webhooks"]
+STACK = ["dev", "local", "options", "private", "prod", "stripe", "webhooks"]
 WAY_OUT = (
     "If this is meant, let UPDATE_INVENTORY=1 .venv/bin/python -m pytest tests/plan/test_rights.py"
     " rewrite tests/plan/inventory/rights.yaml, and review its difference in git."
 )
 UNKNOWN = "known after the apply"
+# Without a policy of theirs AWS gives these one that allows everybody in the account everything, or everybody.
+OPEN_WITHOUT_A_POLICY = {"aws_kms_key", "aws_kms_replica_key", "aws_vpc_endpoint"}
+NO_POLICY = "none is written, so AWS's own allows everything"
 
 # A policy's words and the inventory's, in the inventory's order. The action stands by its effect.
 _WORDS = {
@@ -48,7 +51,7 @@ _WORDS = {
 
 
 def rights(plan: Plan) -> Rights:
-    """Return the grants of a plan by their holder."""
+    """Return a plan's grants by holder."""
     found: Rights = {}
     place = _placeholders(plan)
     for resource in resources(plan):
@@ -58,7 +61,7 @@ def rights(plan: Plan) -> Rights:
 
 
 def _placeholders(plan: Plan) -> Callable[[str], str]:
-    """Return what replaces the account, the region and the suffix of a plan in a text."""
+    """Return a function that replaces the plan's account, region and suffix in a text."""
     known = plan["prior_state"]["values"]["root_module"]["resources"]
     (account,) = {one["values"]["account_id"] for one in known if one["type"] == "aws_caller_identity"}
     names = {"account": account, "region": plan["variables"]["region"]["value"]}
@@ -73,12 +76,15 @@ def _placeholders(plan: Plan) -> Callable[[str], str]:
 
 
 def _grants(plan: Plan, resource: dict[str, Any]) -> Iterable[tuple[str, Grant]]:
-    """Yield what a planned resource grants, each with its holder."""
+    """Yield the grants of a planned resource, each with its holder."""
     values, type_, address = resource["values"], resource["type"], resource["address"]
     if type_ == "aws_iam_role":
         assert not values.get("inline_policy"), f"{address}: write the policy as a resource of its own"
         assert not values.get("managed_policy_arns"), f"{address}: attach the policy by a resource of its own"
         yield from ((f"role {values['name']}", grant) for grant in _policy("trust", values.get("assume_role_policy")))
+        if values.get("permissions_boundary") or "permissions_boundary" in _unknown(plan, resource):
+            bound = values.get("permissions_boundary") or UNKNOWN
+            yield f"role {values['name']}", {"statement": "permissions boundary", "policy": bound}
     elif type_ == "aws_iam_role_policy":
         yield from ((f"role {values['role']}", grant) for grant in _policy(values["name"], values.get("policy")))
     elif type_ == "aws_iam_role_policy_attachment":
@@ -92,15 +98,17 @@ def _grants(plan: Plan, resource: dict[str, Any]) -> Iterable[tuple[str, Grant]]
         policies = [name for name, value in values.items() if re.search(r'"Statement"\s*:', str(value))]
         policies += [name for name in _unknown(plan, resource) if name in {"policy", "policy_document"}]
         yield from ((address, grant) for name in policies for grant in _policy(name, values.get(name)))
+        if type_ in OPEN_WITHOUT_A_POLICY and "policy" not in policies:
+            yield address, {"statement": "policy", "policy": NO_POLICY}
 
 
 def _unknown(plan: Plan, resource: dict[str, Any]) -> list[str]:
-    """Return the arguments of a resource that are written down and not known yet."""
+    """Return the arguments of a resource that are set but not known yet."""
     return [name for name in written(plan, resource["address"]) if resource["unknown"].get(name) is True]
 
 
 def _policy(name: str, document: str | None) -> Iterable[Grant]:
-    """Yield each statement of a policy in the inventory's words, whatever order it was written in."""
+    """Yield each statement of a policy in the inventory's form, independent of the order in which it is written."""
     if document is None:
         yield {"statement": name, "policy": UNKNOWN}
         return
@@ -114,7 +122,7 @@ def _policy(name: str, document: str | None) -> Iterable[Grant]:
 
 
 def _short(value: Any) -> Any:
-    """Return a policy's value with lists sorted, a single value by itself, and a condition's test before its key."""
+    """Return a policy's value in short form: lists sorted, a single value alone, a condition's test before its key."""
     if isinstance(value, list):
         return _short(value[0]) if len(value) == 1 else sorted(value)
     if isinstance(value, dict):
@@ -127,13 +135,13 @@ def _short(value: Any) -> Any:
 
 
 def differences(expected: Rights, found: Rights) -> list[str]:
-    """Return what a plan grants more (+) and less (-) than expected, right by right."""
+    """Return the rights that a plan grants in addition to (+) and short of (-) the expected ones."""
     more, less = _lines(found) - _lines(expected), _lines(expected) - _lines(found)
     return sorted([f"+ {line}" for line in more] + [f"- {line}" for line in less], key=lambda line: (line[2:], line))
 
 
 def _lines(found: Rights) -> set[str]:
-    """Return each single right in a line: the holder, the statement, and one action on one resource."""
+    """Return a line for each single right: the holder, the statement, and one action on one resource."""
     lines = set()
     for holder, grants in found.items():
         for grant in grants:
@@ -145,12 +153,12 @@ def _lines(found: Rights) -> set[str]:
 
 
 def expected_rights(case: str) -> Rights:
-    """Return what the inventory lists for a case."""
+    """Return the inventory's grants for a case."""
     return split(yaml.safe_load(INVENTORY.read_text(encoding="utf-8"))).get(case, {})
 
 
 def accept(case: str, found: Rights) -> None:
-    """Write the grants of a case into the inventory, when asked to."""
+    """Write a case's grants into the inventory, if UPDATE_INVENTORY is set."""
     if os.environ.get("UPDATE_INVENTORY"):
         kept = split(yaml.safe_load(INVENTORY.read_text(encoding="utf-8"))) if INVENTORY.exists() else {}
         text = yaml.safe_dump(merge(kept | {case: found}), sort_keys=False, width=120)
@@ -158,7 +166,7 @@ def accept(case: str, found: Rights) -> None:
 
 
 def merge(cases: dict[str, Rights]) -> dict[str, Any]:
-    """Return the grants of all cases as an inventory that says nothing twice."""
+    """Return the grants of all cases as an inventory without repetitions."""
     functions = [
         [_renamed(grant, _name(holder), "{name}") for grant in grants]
         for found in cases.values()

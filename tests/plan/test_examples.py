@@ -1,4 +1,4 @@
-"""Each module's example, applied to the embedded AWS, all in one go: what can be planned can also be made."""
+"""Apply every module's example to the embedded AWS, all in one run: a plan that works can also be applied."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.plan
 MODULES = sorted(folder.name for folder in (ROOT / "modules").iterdir())
 
 
-# What the embedded AWS has not (docs/embedded-aws.md): the argument that the example's module is given instead, and
-# the resources that are not made then.
+# What the embedded AWS lacks (docs/embedded-aws.md): the argument that the example's module gets instead, and the
+# resources that are then not created.
 GAPS = {
     "backup": ("lock = null", {"aws_backup_vault_lock_configuration"}),
     "monitoring": ("saved_queries = false", {"aws_cloudwatch_query_definition"}),
@@ -36,7 +36,7 @@ GAPS = {
 
 @pytest.fixture(scope="module")
 def applied(terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Apply a root that calls every example; return the types of what each module then has."""
+    """Apply a root that calls every example; return each module's resource types afterwards."""
     folder = tmp_path_factory.mktemp("examples")
     calls = [f'module "{name}" {{\n  source = "./modules/{name}/examples/basic"\n}}\n' for name in MODULES]
     (folder / "main.tf").write_text("\n".join(calls), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a stack must not be by mistake: open to everybody, a simulator in production, or near a laptop's addresses."""
+"""Mistakes that a plan refuses: an API open to everybody, a simulator in production, a laptop's addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.plan import Plan, resources
 pytestmark = pytest.mark.plan
 
 Errors = Callable[..., str]
-# Any account that is not the embedded AWS's. The embedded AWS takes twelve digits for the account of who calls.
+# Any account but the embedded AWS's default. The embedded AWS treats a key of twelve digits as the caller's account.
 REAL_ACCOUNT = "111111111111"
 OPEN = {"authorization": "NONE"}
 A_LAPTOPS = {

@@ -1,4 +1,4 @@
-"""Each module's example, as its plan shows it, and what each module refuses."""
+"""The plan of each module's example, and the inputs that each module refuses."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_apigw(module_plan: ModulePlan) -> None:
         assert {"title", "detail", "instance"} <= set(problem)
         assert str(problem.get("status", "")) == (response["status_code"] or "")
         assert response["response_parameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
-        # What the request held must not come back.
+        # The request's content must not be repeated.
         assert "validationErrorString" not in json.dumps(response)
     for throttled in ("THROTTLED", "QUOTA_EXCEEDED"):
         assert responses[throttled]["status_code"] == "429"
@@ -163,13 +163,12 @@ PRIVATE = '{ type = "PRIVATE", vpc_endpoint_ids = ["vpce-2", "vpce-1"] }'
 
 
 def test_a_new_deployment_exactly_when_something_served_has_changed(module_cases: ModuleCases) -> None:
-    """API Gateway serves a snapshot: what is in it makes a new one, what stands beside it must not."""
+    """API Gateway serves a snapshot: changes of its content need a new deployment; other changes must not cause one."""
     routes = """{ for name in ["read"] : name => {
-      method = "%s", path = "/payments", function_name = "payment-example", alias_name = "live"
-      invoke_arn = "arn:aws:apigateway:ap-southeast-1:lambda:path/2015-03-31/functions/example/invocations"
+      method = "%s", path = "/payments", function_name = "payment-example"
       request_schema = jsonencode({ type = "%s" }), headers = { "X" = %s }
     } }"""
-    # All at once: that the hash stays the same says that none of them is in it.
+    # All at once: an unchanged hash shows that it covers none of them.
     same = {
         "description": '"Another"',
         "logs": "{ retention_days = 30, kms_key_arn = aws_kms_key.example.arn }",
@@ -188,7 +187,7 @@ def test_a_new_deployment_exactly_when_something_served_has_changed(module_cases
         "other_method": {"routes": routes % ("POST", "object", "true")},
         "other_model": {"routes": routes % ("PUT", "string", "true")},
         "other_header": {"routes": routes % ("PUT", "object", "false")},
-        # These are served too: the closed address and the resource policy hold from the next deployment on.
+        # These are served too: the closed address and the resource policy take effect at the next deployment.
         "other_address": {"custom_domain": DOMAIN % ""},
         "other_policy": {"endpoint": PRIVATE},
     }
@@ -202,7 +201,7 @@ def test_a_new_deployment_exactly_when_something_served_has_changed(module_cases
 
 
 def test_a_gateway_response_is_served_too() -> None:
-    """No variable reaches the gateway responses; that they are in the trigger is read from the source."""
+    """No variable changes the gateway responses, so the source must show that the trigger covers them."""
     stage = (ROOT / "modules" / "apigw" / "stage.tf").read_text(encoding="utf-8")
     trigger = stage.split("served = sha256(jsonencode({", 1)[1].split("}))", 1)[0]
     assert "gateway_responses = local.gateway_responses" in trigger

@@ -1,4 +1,4 @@
-"""What is watched, and how: every alarm of the system, the dashboard, and the saved query."""
+"""Monitoring: every alarm of the system, the dashboard, and the saved query."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import pytest
 
 from bench import cost
 from local import ROOT
+from payments.handlers import reconciler
 from tests.support.plan import Plan, resources
 
 pytestmark = pytest.mark.plan
 
-# A function's own metrics, as src/payments counts them.
-COUNTED = set(
-    re.findall(
-        r'"([A-Z]\w+)"', "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/payments").rglob("*.py"))
-    )
-)
-RECONCILED = {f"Reconciler{what}" for what in ("Settled", "Redriven", "Unanswered", "Failed", "Left")}
+# The functions' own metrics, as src/payments writes them.
+COUNTED = cost.metrics((ROOT / "src/payments").rglob("*.py")) | {
+    f"Reconciler{name.capitalize()}" for name in reconciler.MEASURED
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +29,7 @@ def prod(root_plan: Any) -> Plan:
 
 @pytest.fixture(scope="module")
 def alarms(prod: Plan) -> dict[str, dict[str, Any]]:
-    """Every metric alarm, by its name without the stack's."""
+    """Every metric alarm, by its name without the stack's prefix."""
     return {
         alarm["values"]["alarm_name"].removeprefix("payment-").removesuffix("-prod"): alarm["values"]
         for alarm in resources(prod, "aws_cloudwatch_metric_alarm")
@@ -55,18 +53,18 @@ def queries(alarm: dict[str, Any]) -> tuple[str, dict[str, dict[str, Any]]]:
 def test_no_alarm_is_raised_by_an_idle_system(alarms: dict[str, dict[str, Any]]) -> None:
     assert len(alarms) > 50
     missing = {name: alarm["treat_missing_data"] for name, alarm in alarms.items()}
-    # The reconciler speaks at every run of an idle system too. Its silence is told, and is no breach.
+    # The reconciler reports at every run, also in an idle system. Missing data notifies, but is not a breach.
     assert missing.pop("open-payments") == "missing"
     assert set(missing.values()) == {"notBreaching"}
     for name, alarm in alarms.items():
         assert alarm["threshold"] > 0, name
         assert alarm["comparison_operator"] == "GreaterThanOrEqualToThreshold", name
-        # Only what tells of silence has an action for it.
+        # Only the alarm that reports missing data has an action for it.
         assert bool(alarm["insufficient_data_actions"] or []) == (name == "open-payments"), name
 
 
 def test_an_expression_of_an_idle_system_is_nought(alarms: dict[str, dict[str, Any]]) -> None:
-    """Each metric that is missing is filled with nought, and there is no division where nothing happened."""
+    """Each missing metric is filled with zero, and nothing is divided by zero if nothing happened."""
     expressions = {name: queries(alarm) for name, alarm in alarms.items() if alarm["metric_query"]}
     assert len(expressions) == 10
     for name, (expression, metrics) in expressions.items():
@@ -109,7 +107,7 @@ def test_an_objective_burns_in_two_windows(
                 assert alarm["threshold"] == pytest.approx(rate * budget)
                 assert {metric["period"] for metric in metrics.values()} == {period}
                 assert f">= {least}," in expression
-                # It speaks through its pair.
+                # Its pair notifies.
                 assert not alarm["alarm_actions"]
     _, metrics = queries(alarms["objective-payments-fast-long"])
     assert {(m["metric_name"], m["stat"], m["dimensions"]["service"]) for m in metrics.values()} == {
@@ -135,7 +133,7 @@ def test_a_stream_that_nobody_reads_is_seen(alarms: dict[str, dict[str, Any]]) -
         ("Relayed", "relay"),
     }
     assert "FILL(relayed, 0) == 0" in expression
-    # What is accepted at a period's end is relayed in the next: one period would raise it without reason.
+    # A payment accepted at the end of a period is relayed in the next, so one period would raise false alarms.
     assert (alarm["evaluation_periods"], alarm["datapoints_to_alarm"]) == (2, 2)
 
 
@@ -160,14 +158,14 @@ def test_our_metrics_are_those_that_the_functions_write(prod: Plan, alarms: dict
         for metric in (queries(alarm)[1].values() if alarm["metric_query"] else [alarm])
         if metric["namespace"].startswith("Payments")
     ]
-    # A function's environment is known after the apply only.
+    # A function's environment is known only after the apply.
     given = " ".join((ROOT / "main.tf").read_text(encoding="utf-8").split())
     assert "POWERTOOLS_METRICS_NAMESPACE = local.metrics_namespace POWERTOOLS_SERVICE_NAME = each.key" in given
     written = {function["address"].split('"')[1] for function in resources(prod, "aws_lambda_function")}
     assert {namespace for namespace, _, _ in watched} == {"Payments/prod"}
     for _, name, dimensions in watched:
         if not name.startswith("LoggedErrors-"):
-            assert name in COUNTED | RECONCILED
+            assert name in COUNTED
             assert set(dimensions) == {"service"}
             assert dimensions["service"] in written
 
@@ -181,7 +179,7 @@ def test_every_alarm_names_its_runbook_and_every_runbook_is_named(
         assert found, name
         named.add(found[1])
     pages = {str(page.relative_to(ROOT)) for page in (ROOT / "docs/runbooks").glob("*.md")}
-    # The webhooks' and the bus's alarms are made where they are; tests/integration/test_docs.py knows all pages.
+    # The modules of webhooks and of the bus have their own alarms; tests/integration/test_docs.py checks all pages.
     assert {page for page in pages if not re.search("webhook|event-bus", page)} == named
 
 
@@ -197,7 +195,7 @@ def test_the_dashboard_reads_as_a_payment_travels(prod: Plan) -> None:
         *("1. Accepted", "2. Stored", "3. Relayed", "4. Queued", "5. Charged", "6. Announced"),
         *("Refunds", "Reconciler", "Why payments fail", "Money", "Functions", "Given up"),
     ]
-    # Each says what good looks like.
+    # Each widget says what good looks like.
     assert all(
         len(widget["properties"]["markdown"].split("\n")[1].split()) >= 4
         for widget in widgets
@@ -216,9 +214,9 @@ def test_the_dashboard_reads_as_a_payment_travels(prod: Plan) -> None:
         for metric in widget["properties"].get("metrics", [])
         if metric[0] == "Payments/prod"
     }
-    assert own <= COUNTED | RECONCILED | {"Replayed"}
+    assert own <= COUNTED
     assert {"Refunded", "RefundAccepted", "OldestOpenSeconds", "SecondsToFinal"} <= own
-    # CloudWatch refuses a widget of more.
+    # CloudWatch refuses a widget with more metrics.
     assert all(len(widget["properties"].get("alarms", [])) <= 100 for widget in widgets)
 
 

@@ -58,6 +58,11 @@ def lambdas(module_cases: ModuleCases) -> Plan:
                 "package": '{ s3 = { bucket = "b", key = "k", version = "v" }, sha256_base64 = "a" }',
             },
             "gradual": {"gradual_deployment": '{ alarm_names = ["b", "a"] }', "provisioned_concurrency": "1"},
+            "shared": {
+                "network": (
+                    '{ subnet_ids = ["subnet-0"], security_group_ids = ["sg-0"], owner_account_id = "111111111111" }'
+                )
+            },
         },
     )
 
@@ -89,9 +94,22 @@ def test_lambda(lambdas: Plan) -> None:
         "v",
     )
 
-    # Whatever moves the alias, there is one, of one name.
+    # There is exactly one alias, with one name, however it is moved.
     for case in ("off", "ready", "snapshot", "signed", "gradual"):
         assert the(lambdas, case, "aws_lambda_alias")["name"] == "live"
+
+
+def test_lambda_names_whose_network_it_may_use(lambdas: Plan) -> None:
+    """The interfaces are the function's own account's; the subnets and groups are those of the VPC's owner."""
+    owners = {
+        case: {
+            arn.split(":")[5].split("/")[0]: arn.split(":")[4] for arn in policies(lambdas, case)["Network"]["Resource"]
+        }
+        for case in ("off", "shared")
+    }
+    mine = "000000000000"
+    assert owners["off"] == {"network-interface": mine, "security-group": mine, "subnet": mine}
+    assert owners["shared"] == {"network-interface": mine, "security-group": "111111111111", "subnet": "111111111111"}
 
 
 def test_lambda_gradual_deployment(lambdas: Plan) -> None:
@@ -103,7 +121,7 @@ def test_lambda_gradual_deployment(lambdas: Plan) -> None:
     assert (alarms["enabled"], alarms["alarms"]) == (True, ["a", "b"])
     (back,) = group["auto_rollback_configuration"]
     assert set(back["events"]) == {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"}
-    # Its own provisioned concurrency stands behind the same alias.
+    # The function's own provisioned concurrency belongs to the same alias.
     assert the(lambdas, "gradual", "aws_lambda_provisioned_concurrency_config")["qualifier"] == "live"
 
     allowed = policies(lambdas, "gradual")
@@ -146,6 +164,7 @@ def apis(module_cases: ModuleCases) -> Plan:
                 "cognito_user_pool_arns": '["arn:aws:cognito-idp:ap-southeast-1:000000000000:userpool/a"]',
             },
             "throttled": {"throttle": "{ routes = { read = { rate_limit = 7, burst_limit = 9 } } }"},
+            "logged": {"execution_logs": "true"},
         },
     )
 
@@ -157,6 +176,24 @@ def test_apigw_off(apis: Plan) -> None:
     optional = {"wafv2", "domain_name", "rest_api_policy", "route53", "authorizer", "resource_policy", "api_key"}
     assert [type_ for type_ in types(apis, "off") if any(part in type_ for part in optional)] == []
     assert len(made(apis, "off", "aws_api_gateway_method_settings")) == 1
+
+
+def test_apigw_execution_logs(apis: Plan) -> None:
+    """Unless this group exists before the stage, API Gateway creates it, unencrypted and without a retention."""
+    levels = {case: the(apis, case, "aws_api_gateway_method_settings")["settings"][0] for case in ("off", "logged")}
+    assert {case: (own["logging_level"], own["data_trace_enabled"]) for case, own in levels.items()} == {
+        "off": ("OFF", False),
+        "logged": ("ERROR", False),
+    }
+    own = "module.logged.aws_cloudwatch_log_group.execution[0]"
+    (group,) = [group for group in resources(apis, "aws_cloudwatch_log_group") if ".execution" in group["address"]]
+    assert group["address"] == own
+    # Its name has the API's id in it, and its key's ARN is known after the apply only.
+    assert (group["unknown"]["name"], group["unknown"]["kms_key_id"]) == (True, True)
+    assert group["values"]["retention_in_days"] == 14
+    stage = apis["configuration"]["root_module"]["module_calls"]["logged"]["module"]["resources"]
+    (depends_on,) = [one["depends_on"] for one in stage if one["address"] == "aws_api_gateway_stage.this"]
+    assert depends_on == ["aws_cloudwatch_log_group.execution"]
 
 
 def test_apigw_waf(apis: Plan) -> None:
@@ -174,7 +211,7 @@ def test_apigw_waf(apis: Plan) -> None:
     assert len({rule["priority"] for rule in acl["rule"]}) == 4
     assert rules["AWSManagedRulesCommonRuleSet"]["override_action"][0]["count"] != []
     assert rules["AWSManagedRulesKnownBadInputsRuleSet"]["override_action"][0]["none"] != []
-    # A sample would hold whole requests, and the log must not hold what a caller signs with.
+    # Samples would hold whole requests, and the log must not hold the caller's signature.
     assert {rule["visibility_config"][0]["sampled_requests_enabled"] for rule in acl["rule"]} == {False}
     logging = the(apis, "waf", "aws_wafv2_web_acl_logging_configuration")
     redacted = {
@@ -183,7 +220,7 @@ def test_apigw_waf(apis: Plan) -> None:
         for part, value in field.items()
         if value
     }
-    # Payments and customers are named in the path, in the query and in the key.
+    # The path, the query and the key contain the ids of payments and customers.
     assert redacted == {
         "authorization",
         "idempotency-key",
@@ -203,7 +240,7 @@ def test_apigw_custom_domain(apis: Plan) -> None:
     for case in ("domain", "mutual"):
         domain = the(apis, case, "aws_api_gateway_domain_name")
         assert (domain["security_policy"], domain["regional_certificate_arn"]) == ("TLS_1_2", CERTIFICATE)
-        # The other way in would go round the client certificate.
+        # The default endpoint would bypass the client certificate.
         assert the(apis, case, "aws_api_gateway_rest_api")["disable_execute_api_endpoint"] is True
         assert the(apis, case, "aws_api_gateway_base_path_mapping")["stage_name"] == "prod"
     assert the(apis, "domain", "aws_api_gateway_domain_name")["mutual_tls_authentication"] == []
@@ -222,7 +259,7 @@ def test_apigw_private(apis: Plan) -> None:
         found = json.loads(the(apis, case, "aws_api_gateway_rest_api_policy")["policy"])["Statement"]
         effects[case] = [statement["Effect"] for statement in found]
         assert found[0]["Condition"] == {"StringNotEquals": {"aws:SourceVpce": ["vpce-1", "vpce-2"]}}
-    # An Allow would let in every signed caller of the account; without signatures nothing else lets anyone in.
+    # An Allow would admit every signed caller of the account; without signatures, only an Allow admits anyone.
     assert effects == {"private": ["Deny"], "private_with_keys": ["Deny", "Allow"]}
     assert types(apis, "private_with_keys")["aws_api_gateway_usage_plan_key"] == 1
     assert {method["api_key_required"] for method in made(apis, "private_with_keys", "aws_api_gateway_method")} == {
@@ -244,7 +281,7 @@ def test_apigw_route_throttle(apis: Plan) -> None:
     assert sorted(settings) == ["*/*", "payments/{transaction_id}/GET"]
     own, general = settings["payments/{transaction_id}/GET"], settings["*/*"]
     assert (own["throttling_rate_limit"], own["throttling_burst_limit"]) == (7, 9)
-    # A route's own settings stand for all of the general ones, so what is said there must be said again.
+    # A route's own settings replace all of the general ones, so those must be repeated here.
     throttle = {"throttling_rate_limit", "throttling_burst_limit"}
     assert {key: own[key] for key in own if key not in throttle} == {
         key: general[key] for key in general if key not in throttle
@@ -283,6 +320,7 @@ def test_backup(module_cases: ModuleCases) -> None:
         "backup",
         {
             "off": {"cold_storage_after_days": "null", "lock": "null"},
+            "near": {"copy_to_vault_arns": f'["{away.replace("eu-west-1", "ap-southeast-1")}"]'},
             "on": {
                 "copy_to_vault_arns": f'["{away}"]',
                 "lock": "{ min_retention_days = 35, changeable_for_days = 3 }",
@@ -304,7 +342,24 @@ def test_backup(module_cases: ModuleCases) -> None:
     assert selected.endswith(":table/payment-example")
     allowed = policies(plan, "on")
     assert away in allowed["Vaults"]["Resource"]
-    assert_may_back_up_only(allowed, selected)
+    copies = {"CopiesOfBackups", "GrantsForCopies", "KeysOfCopies"}
+    assert_may_back_up_only({name: one for name, one in allowed.items() if name not in copies}, selected)
+    assert_may_back_up_only(policies(plan, "off"), selected)
+    assert_may_copy_to_one_vault(allowed, away)
+    # A vault of this region and account has the first vault's key: no other key of the account is open.
+    assert copies - set(policies(plan, "near")) == {"GrantsForCopies", "KeysOfCopies"}
+
+
+def assert_may_copy_to_one_vault(allowed: dict[str, Any], vault: str) -> None:
+    copy = allowed["CopiesOfBackups"]
+    assert copy["Action"] == ["backup:CopyFromBackupVault"]
+    # The call is about the source recovery point, whose ARN does not name its vault.
+    assert [arn.split(":", 3)[3] for arn in copy["Resource"]] == ["ap-southeast-1:000000000000:recovery-point:*"]
+    assert copy["Condition"] == {"ForAllValues:ArnEquals": {"backup:CopyTargets": [vault]}}
+    # Only the region of the key that encrypts the copy is known.
+    for name in ("KeysOfCopies", "GrantsForCopies"):
+        assert allowed[name]["Resource"] == ["arn:aws:kms:eu-west-1:000000000000:key/*"]
+    assert allowed["GrantsForCopies"]["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
 def assert_may_back_up_only(allowed: dict[str, Any], table: str) -> None:
@@ -315,9 +370,14 @@ def assert_may_back_up_only(allowed: dict[str, Any], table: str) -> None:
         "Vaults",
         "KeyVault",
         "KeyTablePaymentExample",
+        "KeysThemselves",
         "GrantsOfServices",
+        "TagsOfBackups",
     }
-    # It may back up, and neither read an item nor write one.
+    # AWS Backup calls KMS itself, not through another service.
+    assert allowed["KeysThemselves"]["Action"] == ["kms:DescribeKey"]
+    assert set(allowed["KeysThemselves"]["Condition"]) == {"ForAnyValue:StringEquals"}
+    # It may back up, but neither read nor write an item.
     actions = {action for statement in allowed.values() for action in statement["Action"]}
     assert {action for action in actions if action.startswith("dynamodb:")} == {
         "dynamodb:CreateBackup",
@@ -327,5 +387,5 @@ def assert_may_back_up_only(allowed: dict[str, Any], table: str) -> None:
         "dynamodb:ListTagsOfResource",
         "dynamodb:StartAwsBackupJob",
     }
-    for name in ("KeyVault", "KeyTablePaymentExample", "GrantsOfServices"):
+    for name in ("KeyVault", "KeyTablePaymentExample", "KeysThemselves", "GrantsOfServices"):
         assert "kms:ResourceAliases" in allowed[name]["Condition"]["ForAnyValue:StringEquals"]

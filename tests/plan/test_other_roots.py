@@ -1,4 +1,4 @@
-"""The two small configurations beside the main one: the state's bucket, and another system out of the same modules."""
+"""The two small configurations in addition to the main one: the state's bucket, and another system from our modules."""
 
 from __future__ import annotations
 
@@ -50,8 +50,27 @@ def test_bootstrap(small_root: Callable[[str], tftest.TerraformTest]) -> None:
         "newer_noncurrent_versions": 10,
         "noncurrent_days": 365,
     }
-    main = (ROOT / "bootstrap" / "main.tf").read_text(encoding="utf-8")
-    assert main.count("prevent_destroy = true") == 2
+    written = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "bootstrap").glob("*.tf"))
+    assert written.count("prevent_destroy = true") == 3
+
+
+def test_bootstrap_owns_the_role_of_api_gateways_logs(
+    small_root: Callable[[str], tftest.TerraformTest], root_plan: Callable[[str], Plan]
+) -> None:
+    """It is one setting for all APIs of an account in a region: no environment may take it along."""
+    plan = small_root("bootstrap").plan(output=True)._raw  # noqa: SLF001 - the whole of it
+    role = one(plan, "aws_iam_role")
+    (trust,) = json.loads(role["assume_role_policy"])["Statement"]
+    assert role["name"] == "api-gateway-logs-ap-southeast-1"
+    # No key of the source: AWS documents none for this service, and a key that is not sent refuses every call.
+    assert (trust["Principal"], trust.get("Condition")) == ({"Service": "apigateway.amazonaws.com"}, None)
+    assert one(plan, "aws_iam_role_policy_attachment")["policy_arn"].endswith("/AmazonAPIGatewayPushToCloudWatchLogs")
+    assert len(resources(plan, "aws_api_gateway_account")) == 1
+    for case in ("dev", "prod", "options"):
+        assert resources(root_plan(case), "aws_api_gateway_account") == []
+
+    without = small_root("bootstrap").plan(output=True, tf_vars={"api_gateway_logs": "false"})._raw  # noqa: SLF001
+    assert resources(without, "aws_iam_role") + resources(without, "aws_api_gateway_account") == []
 
 
 def test_bootstrap_refuses(small_root: Callable[[str], tftest.TerraformTest]) -> None:
@@ -64,7 +83,7 @@ def test_bootstrap_refuses(small_root: Callable[[str], tftest.TerraformTest]) ->
 
 
 def test_the_state_moves_into_the_bucket_in_one_step(terraform_environment: dict[str, str], tmp_path: Path) -> None:
-    """Apply the bootstrap, write what it prints, and keep a state in the bucket, locked and encrypted."""
+    """Apply the bootstrap, write the file that it prints, and keep a state in the bucket, locked and encrypted."""
     environment = terraform_environment | {"AWS_S3_USE_PATH_STYLE": "true"}
 
     def terraform(folder: Path, *arguments: str) -> str:
@@ -85,7 +104,7 @@ def test_the_state_moves_into_the_bucket_in_one_step(terraform_environment: dict
     terraform(bootstrap, "init", "-input=false")
     terraform(bootstrap, "apply", "-input=false", "-auto-approve")
     (main / "backend.tf").write_text(terraform(bootstrap, "output", "-raw", "backend"), encoding="utf-8")
-    # Only the embedded AWS needs the last two.
+    # Only the embedded AWS needs the last two settings.
     terraform(
         main,
         *("init", "-input=false", "-migrate-state", "-force-copy"),
@@ -107,7 +126,7 @@ def test_bring_your_own(small_root: Callable[[str], tftest.TerraformTest]) -> No
     plan = example.plan(output=True, tf_vars=MINE)._raw  # noqa: SLF001 - the whole of it
     made = Counter(resource["type"] for resource in resources(plan))
     assert (made["aws_lambda_function"], made["aws_sqs_queue"], made["aws_dynamodb_table"]) == (2, 2, 1)
-    # The network and the keys are there already.
+    # The network and the keys exist already.
     assert [type_ for type_ in made if type_.startswith(("aws_vpc", "aws_subnet", "aws_kms"))] == []
     for function in resources(plan, "aws_lambda_function"):
         assert function["values"]["kms_key_arn"] == KEY % "data"

@@ -1,4 +1,4 @@
-"""What each module refuses, and what it says then: every validation with a value that breaks it."""
+"""The inputs that each module refuses, with its message: every validation with a value that breaks it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.plan
 
 LOCK = "{ min_retention_days = %s }"
 DOMAIN = '{ name = "pay.example.com", certificate_arn = "arn:aws:acm:ap-southeast-1:000000000000:certificate/a"%s }'
-ROUTE = '{ a = { function_name = "a", alias_name = "live", invoke_arn = "a", %s } }'
+ROUTE = '{ a = { function_name = "a", %s } }'
 KEY_USE = '{ %s = { alias = "a", service = "sqs", actions = ["%s"] } }'
 QUEUE = '{ a = { queue_arn = "arn:aws:sqs:ap-southeast-1:000000000000:a", kms_alias = "a", %s } }'
 STREAM = (
@@ -31,7 +31,7 @@ WATCHED = '{ a = { name = "a", timeout_seconds = %s, log_group_name = "a" } }'
 
 HOOK = '{ shop = { url = "https://a.example/", %s } }'
 
-# module: argument (or several): value, and what is said.
+# By module: the arguments with their values, and a part of the message.
 REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     "apigw": [
         ({"authorization": '"TRUST"'}, "authorization must be AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE"),
@@ -56,16 +56,13 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"routes": ROUTE % 'method = "GET", path = "a"'}, "path must be one to four segments"),
         ({"routes": ROUTE % 'method = "GET", path = "/a", request_schema = "{"'}, "request_schema must be JSON"),
         (
-            {
-                "routes": "{ for name in [1, 2] : name => { "
-                'function_name = "a", alias_name = "a", invoke_arn = "a", method = "GET", path = "/a" } }'
-            },
+            {"routes": '{ for name in [1, 2] : name => { function_name = "a", method = "GET", path = "/a" } }'},
             "two routes have the same method and path",
         ),
         ({"stage_name": '"pro d"'}, "stage_name must be 1 to 128 letters"),
         ({"throttle": "{ rate_limit = 0 }"}, "rate_limit must be above 0"),
         ({"throttle": "{ routes = { read = { rate_limit = 0, burst_limit = 1 } } }"}, "rate_limit must be above 0"),
-        ({"throttle": "{ routes = { pay = { rate_limit = 1, burst_limit = 1 } } }"}, "none of the API's routes"),
+        ({"throttle": "{ routes = { pay = { rate_limit = 1, burst_limit = 1 } } }"}, "not one of the API's routes"),
         ({"usage_plan": '{ quota_limit = 1, quota_period = "YEAR" }'}, "quota_period must be DAY, WEEK or MONTH"),
         ({"waf": "{ requests_per_address = 9 }"}, "requests_per_address must be from 10"),
         ({"waf": '{ managed_rule_groups = ["Mine"] }'}, "whose names begin with AWSManagedRules"),
@@ -143,7 +140,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"runtime": '"cobol"'}, "runtime must be a Python runtime"),
         (
             {"snap_start": "true", "provisioned_concurrency": "1"},
-            "snap_start goes neither with provisioned_concurrency",
+            "snap_start cannot be combined with provisioned_concurrency",
         ),
         ({"snap_start": "true", "ephemeral_storage_mb": "1024"}, "nor with ephemeral_storage_mb above 512"),
         ({"snap_start": "true", "runtime": '"python3.11"'}, "snap_start needs runtime python3.12 or newer"),
@@ -159,7 +156,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"name": '"a b"'}, "name must be 1 to 64 letters"),
         ({"objectives": "{ payments_share = 0.9 }"}, "api_share and payments_share must be at least 0.94 and below 1"),
         ({"objectives": "{ minimum_events = 0 }"}, "minimum_events must be at least 1, and payments_seconds above 0"),
-        ({"roles": ROLES % ("nobody", 5)}, "roles names a function that is none of functions"),
+        ({"roles": ROLES % ("nobody", 5)}, "roles names a function that is not one of functions"),
         ({"roles": ROLES % ("worker", 0)}, "reconcile_minutes must be a whole number from 1 to 1440"),
         ({"stream_function": '"nobody"'}, "stream_function must be one of functions"),
         ({"suffix": '"a b"'}, "suffix must be 1 to 64 letters"),
@@ -168,6 +165,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     ],
     "network": [
         ({"availability_zone_ids": '["a"]'}, "availability_zone_ids must be empty, or name az_count different zones"),
+        ({"exclude_zone_ids": '["us-east-1e"]'}, "exclude_zone_ids must be ids of availability zones"),
         ({"az_count": "7"}, "az_count must be from 1 to 6"),
         ({"cidr_block": '"10.0.0.0/8"'}, "cidr_block must be an IPv4 block from /16 to /24"),
         (
@@ -199,6 +197,20 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     ],
     "webhooks": [
         ({"allowed_private_cidrs": '["loopback"]'}, "allowed_private_cidrs must be CIDR blocks"),
+        *(
+            (
+                {"allowed_private_cidrs": f'["10.0.0.0/8", "{block}"]'},
+                "allowed_private_cidrs must lie within 10.0.0.0/8",
+            )
+            for block in (
+                "0.0.0.0/0",
+                "10.0.0.0/7",
+                "169.254.0.0/16",
+                "169.254.169.254/32",
+                "172.0.0.0/8",
+                "fd00:ec2::254/128",
+            )
+        ),
         ({"endpoints": '{ the-dlq = { url = "https://a.example/" } }'}, "a name is 2 to 20 lower-case letters"),
         ({"endpoints": '{ shop = { url = "http://a.example/" } }'}, "url must be https://host/path"),
         ({"endpoints": '{ shop = { url = "https://u:p@a.example/" } }'}, "url must be https://host/path"),
@@ -229,7 +241,7 @@ def test_bad_values_are_refused_with_a_reason(
 
 
 def test_every_validation_of_a_module_is_tried() -> None:
-    """Each module's messages, less what is filled in at run time, are met by a case above."""
+    """Each module's messages, apart from values filled in at run time, are matched by a case above."""
     for module, cases in REFUSED.items():
         variables = Module(ROOT / "modules" / module)
         messages = [rule["error_message"] for rule in variables.nested("variable", inside="validation")]

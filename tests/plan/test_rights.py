@@ -1,4 +1,4 @@
-"""Least privilege: what every role may do, and who may use what else, equals one reviewed inventory."""
+"""Least privilege: the rights of every role and the policy of every resource equal one reviewed inventory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TABLE = "resources arn:aws:dynamodb:{region}:{account}:table/payment-transaction
 
 
 def planted(plan: Plan, address: str, change: Callable[[dict[str, Any]], None], name: str = "policy") -> list[str]:
-    """Change a policy in the data of a plan, and return what the comparison with the inventory tells."""
+    """Change a policy in a plan's data, and return its differences from the inventory."""
     plan = copy.deepcopy(plan)
     (resource,) = [one for one in plan["resource_changes"] if one["address"] == address]
     document = json.loads(resource["change"]["after"][name])
@@ -122,7 +122,7 @@ def added(plan: Plan, type_: str, values: dict[str, Any]) -> Plan:
 
 
 def test_whatever_else_grants_is_told(root_plan: RootPlan) -> None:
-    """A second policy, a managed one, a permission, a policy on a resource that had none: all are rights."""
+    """A second policy, a managed policy, a permission, a policy on a resource that had none: they all grant rights."""
     plan, expected = root_plan("dev"), expected_rights("dev")
     allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": allow}, indent=2)
@@ -136,8 +136,30 @@ def test_whatever_else_grants_is_told(root_plan: RootPlan) -> None:
     }
     for type_, values in more.items():
         assert [line[0] for line in differences(expected, rights(added(plan, type_, values)))] == ["+"], type_
+    for type_ in ("aws_kms_key", "aws_kms_replica_key", "aws_vpc_endpoint"):
+        (told,) = differences(expected, rights(added(plan, type_, {})))
+        assert told == f"+ {type_}.more: statement policy, policy none is written, so AWS's own allows everything"
     with pytest.raises(AssertionError, match="cannot read what this grants"):
         rights(added(plan, "aws_iam_user_policy", {"user": "somebody", "policy": document}))
+
+
+@pytest.mark.parametrize("address", ['module.keys.aws_kms_key.this["sqs"]', VALIDATOR])
+def test_a_policy_that_is_taken_away_is_told(root_plan: RootPlan, address: str) -> None:
+    plan = copy.deepcopy(root_plan("dev"))
+    (resource,) = [one for one in plan["resource_changes"] if one["address"] == address]
+    resource["change"]["after"]["policy"] = None
+    assert [line[0] for line in differences(expected_rights("dev"), rights(plan))].count("+") == 1
+
+
+def test_a_permissions_boundary_is_told(root_plan: RootPlan) -> None:
+    """A boundary grants nothing, and takes rights away that the inventory says a role has."""
+    plan = copy.deepcopy(root_plan("dev"))
+    (role,) = [
+        one for one in plan["resource_changes"] if one["address"] == 'module.function["validator"].aws_iam_role.this'
+    ]
+    role["change"]["after"]["permissions_boundary"] = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    told = differences(expected_rights("dev"), rights(plan))
+    assert told == [f"+ {ROLE}: statement permissions boundary, policy arn:aws:iam::aws:policy/ReadOnlyAccess"]
 
 
 def test_a_role_that_is_gone_is_told(root_plan: RootPlan) -> None:
@@ -178,7 +200,7 @@ def test_the_inventory_says_nothing_twice_and_loses_nothing(monkeypatch: pytest.
 
 @pytest.mark.parametrize("case", STACK)
 def test_the_policies_fit_into_a_role(root_plan: RootPlan, case: str) -> None:
-    """IAM takes 10 240 characters of inline policies in a role."""
+    """IAM allows 10 240 characters of inline policies in a role."""
     sizes: dict[str, int] = {}
     for policy in resources(root_plan(case), "aws_iam_role_policy"):
         values = policy["values"]

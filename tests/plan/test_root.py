@@ -1,4 +1,4 @@
-"""The whole system, as each environment's plan shows it: an inventory to read in a diff, and rules over all of it."""
+"""The whole system in each environment's plan: an inventory to review in a diff, and rules for all of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from tests.support.plan import WAY_OUT, Plan, counted, listed, redrives, resourc
 pytestmark = pytest.mark.plan
 
 ENVIRONMENTS = ["local", "dev", "prod", "options"]
-# Where Stripe is the gateway: two functions, a key and two secrets more.
+# With Stripe as the gateway, there are two more functions, a key and two secrets.
 WITH_STRIPE = "prod"
+
+EXECUTION_LOG = "module.api.aws_cloudwatch_log_group.execution[0]"
+EXECUTION_LOG_NAME = "log-group:API-Gateway-Execution-Logs_*/prod"
 
 # AWS gives these actions no resource to be limited to.
 STAR_IS_FORCED = {
@@ -42,7 +45,7 @@ def root(environment: str, root_plan: Any) -> Plan:
 
 
 def test_inventory(environment: str, root: Plan) -> None:
-    """The plan makes what the inventory lists, no more and no less."""
+    """The plan creates what the inventory lists, no more and no less."""
     made, expected = counted(environment, resources(root))
     assert made == expected, WAY_OUT
 
@@ -58,7 +61,12 @@ def test_every_name_ends_in_the_suffix(environment: str, root: Plan) -> None:
         "aws_api_gateway_rest_api": "name",
         "aws_lambda_layer_version": "layer_name",
     }
-    seen = [(r["address"], r["values"][named[r["type"]]]) for r in resources(root) if r["type"] in named]
+    # The name of API Gateway's own log group has the API's id, which is known after the apply only.
+    seen = [
+        (r["address"], r["values"][named[r["type"]]])
+        for r in resources(root)
+        if r["type"] in named and r["address"] != EXECUTION_LOG
+    ]
     assert len(seen) > 20
     assert [pair for pair in seen if not pair[1].endswith(f"-{environment}")] == []
 
@@ -109,9 +117,19 @@ def test_functions(environment: str, root: Plan) -> None:
         assert values["logging_config"][0]["log_format"] == "JSON"
         short = {"processor", "notifier"} if environment == "local" else set()
         role = values["function_name"].split("-")[1]
-        # The comparison reads a whole day in one go.
+        # The comparison reads a whole day in one run.
         daily = values["function_name"].startswith("payment-stripe-comparer-")
         assert values["timeout"] == (900 if daily else 5 if role in short else 30)
+
+
+@pytest.mark.parametrize(("case", "level"), [("prod", "INFO"), ("options", "WARN"), ("webhooks", "INFO")])
+def test_lambdas_own_filter_lets_the_metrics_through(root_plan: Any, case: str, level: str) -> None:
+    """A metric is a line without a level, which counts as INFO: above that Lambda would drop it."""
+    functions = [function["values"] for function in resources(root_plan(case), "aws_lambda_function")]
+    assert {function["logging_config"][0]["application_log_level"] for function in functions} == {"INFO"}
+    # Where an environment has a queue's URL, a plan shows none of it.
+    known = [function["environment"][0].get("variables") for function in functions]
+    assert {variables["POWERTOOLS_LOG_LEVEL"] for variables in known if variables} == {level}
 
 
 def test_every_queue_has_a_dead_letter_queue_that_outlives_it(root: Plan) -> None:
@@ -135,7 +153,7 @@ def test_a_message_stays_hidden_six_times_its_consumers_timeout(environment: str
 
 
 def test_no_policy_has_a_star(root: Plan) -> None:
-    """No action is a star, and no resource is one but where AWS offers no other."""
+    """No action is a star, and no resource is one unless AWS allows no other."""
     found = list(statements(root, "aws_iam_role_policy"))
     assert len(found) > 15
     for address, statement in found:
@@ -144,19 +162,29 @@ def test_no_policy_has_a_star(root: Plan) -> None:
             assert set(statement["Action"]) <= STAR_IS_FORCED, (address, statement)
 
 
-def test_a_key_is_used_through_its_service_and_by_its_alias_alone(root: Plan) -> None:
-    """A key's ARN is not known at plan, so a statement names all keys of the account: its conditions choose."""
+def test_a_key_is_used_through_its_service_and_by_its_alias_alone(environment: str, root: Plan) -> None:
+    """A key's ARN is not known at plan, so a statement names all keys of the account; its conditions select the key."""
     found = 0
     for address, statement in statements(root, "aws_iam_role_policy"):
         if not any(action.startswith("kms:") for action in statement["Action"]):
             continue
         found += 1
-        tests = {name: values for test in statement["Condition"].values() for name, values in test.items()}
+        tests = {name: values for test in statement.get("Condition", {}).values() for name, values in test.items()}
+        if statement["Action"] == ["kms:DescribeKey"]:
+            # AWS Backup describes a key itself, and no service stands between. It learns no data by that.
+            assert "module.backup" in address
+            tests["kms:ViaService"] = []
         if statement["Action"] == ["kms:CreateGrant"]:
-            # Of a grant that a service takes for itself, KMS does not tell by which service.
+            # For a grant that a service creates for itself, KMS does not say which service it is.
             assert tests.pop("kms:GrantIsForAWSResource") == "true", address
             tests["kms:ViaService"] = []
         assert all(re.fullmatch(r"[a-z]+\.[a-z0-9-]+\.amazonaws\.com", one) for one in listed(tests["kms:ViaService"]))
+        if statement["Sid"] in {"GrantsForCopies", "KeysOfCopies"}:
+            # The key of a vault elsewhere: nothing but its region and account is known here, which are not the stack's.
+            assert environment == "options"
+            assert statement["Resource"] == ["arn:aws:kms:eu-west-1:000000000000:key/*"]
+            assert "kms:ResourceAliases" not in tests
+            continue
         aliases = listed(tests["kms:ResourceAliases"])
         assert aliases, address
         assert all(re.fullmatch(r"alias/payment-[a-z0-9-]+", one) for one in aliases), address
@@ -215,19 +243,30 @@ def test_the_keys_serve_the_logs_and_the_alarms_of_this_stack_alone(root_plan: A
         for value in listed(values)
     ]
     assert len(patterns) >= 5
-    assert [pattern for pattern in patterns if not pattern.endswith(f"-{suffix}")] == []
-    served = {f"log-group:{group['values']['name']}" for group in resources(plan, "aws_cloudwatch_log_group")} | {
+    ours = [pattern for pattern in patterns if pattern.split(":", 5)[5] != EXECUTION_LOG_NAME]
+    assert [pattern for pattern in ours if not pattern.endswith(f"-{suffix}")] == []
+    assert len(patterns) - len(ours) == (1 if case == "options" else 0)
+    served = {
+        f"log-group:{group['values']['name']}"
+        for group in resources(plan, "aws_cloudwatch_log_group")
+        if group["address"] != EXECUTION_LOG
+    } | {
         f"alarm:{alarm['values']['alarm_name']}"
         for type_ in ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm")
         for alarm in resources(plan, type_)
     }
     assert len(served) > 30
-    assert {
-        one for one in served if not any(fnmatchcase(one, pattern.split(":", 5)[5]) for pattern in patterns)
-    } == set()
+
+    def is_served(name: str) -> bool:
+        return any(fnmatchcase(name, pattern.split(":", 5)[5]) for pattern in patterns)
+
+    assert {one for one in served if not is_served(one)} == set()
+    # A stack whose suffix ends in this one's, as prod-eu ends in eu, has the same names with more before the suffix.
+    others = {f"{one.removesuffix(suffix)}{more}-{suffix}" for one in served for more in ("prod", "x", "a-b", "dlq-1")}
+    assert {one for one in others if is_served(one)} == set()
 
 
-# CodeDeploy gives its trust policy no condition to set, and Lambda's and EC2's have no source.
+# CodeDeploy supports no condition in its trust policy, and those of Lambda and EC2 have no source.
 _NO_SOURCE = {"lambda.amazonaws.com", "codedeploy.amazonaws.com", "ec2.amazonaws.com"}
 
 
@@ -244,13 +283,13 @@ def test_a_role_is_assumed_by_one_service_for_this_account(root: Plan) -> None:
 
 
 def test_a_function_is_called_by_what_it_is_for(environment: str, root: Plan) -> None:
-    """Who may call a function, at which version, and from where: the embedded AWS lets everybody."""
+    """Who may call a function, at which version, and from where. The embedded AWS would allow everybody."""
     allowed = {}
     for permission in resources(root, "aws_lambda_permission"):
         values = permission["values"]
         assert (values["action"], values["qualifier"]) == ("lambda:InvokeFunction", "live")
         allowed[permission["address"]] = (values["function_name"].removesuffix(f"-{environment}"), values["principal"])
-        # A source is known after the apply, or names this stack's own API or schedule.
+        # The source is known only after the apply, or names this stack's own API or schedule.
         assert permission["unknown"].get("source_arn") or "*" not in values["source_arn"].split("/")[0]
     stripe = {
         ("payment-stripe-comparer", "events.amazonaws.com"),
@@ -276,6 +315,18 @@ def test_every_policy_is_known_at_plan(root: Plan) -> None:
     assert unknown == []
 
 
+def test_a_second_region_has_roles_of_its_own(root_plan: Any) -> None:
+    """An account has its roles for all regions together. All other names are the same (docs/decisions/0045)."""
+    first, second = (
+        {role["values"]["name"] for role in resources(root_plan(case), "aws_iam_role")} for case in ("dev", "region")
+    )
+    assert len(first) > 7
+    assert {f"{name}-euw1" for name in first} <= second
+    assert max(map(len, second)) <= 64, "IAM takes 64 characters"
+    longest = f"payment-webhook-{'e' * 20}-{'s' * 20}-usgw1"
+    assert len(longest) <= 64
+
+
 def test_everything_at_rest_is_encrypted_with_our_keys(environment: str, root: Plan) -> None:
     keyed = {
         "aws_sqs_queue": "kms_master_key_id",
@@ -285,7 +336,7 @@ def test_everything_at_rest_is_encrypted_with_our_keys(environment: str, root: P
     }
     holders = [r for r in resources(root) if r["type"] in keyed]
     assert len(holders) > 15
-    # A key's ARN is known after the apply only: that it will be set is what a plan can say.
+    # A key's ARN is known only after the apply; the plan can show that it will be set.
     for holder in holders:
         field = keyed[holder["type"]]
         assert holder["values"].get(field) or holder["unknown"].get(field), holder["address"]
@@ -299,7 +350,7 @@ def test_everything_at_rest_is_encrypted_with_our_keys(environment: str, root: P
 def test_log_retention(environment: str, root: Plan) -> None:
     days = {"local": 1, "dev": 14}.get(environment, 365)
     groups = resources(root, "aws_cloudwatch_log_group")
-    assert len(groups) == {"options": 10, WITH_STRIPE: 11}.get(environment, 9)
+    assert len(groups) == {"options": 11, WITH_STRIPE: 11}.get(environment, 9)
     assert {group["values"]["retention_in_days"] for group in groups} == {days}
 
 
@@ -318,7 +369,7 @@ def test_what_is_off_unless_it_is_asked_for(root_plan: Any) -> None:
         "aws_lambda_provisioned_concurrency_config",
         "aws_wafv2_web_acl",
     }
-    # What makes the network differs by mode, and Stripe has secrets; nothing else is lost by an option.
+    # The network's resources differ by mode, and Stripe has secrets; no option removes anything else.
     assert {type_ for type_ in off - on if not type_.startswith(("aws_nat", "aws_eip", "aws_secretsmanager"))} == set()
 
 
@@ -343,7 +394,7 @@ def test_the_options_reach_what_they_are_for(root_plan: Any) -> None:
     assert rule["copy_action"][0]["destination_vault_arn"].endswith(":away")
     assert plan["planned_values"]["outputs"]["api_gateway_url"]["value"] == "https://pay.example.com"
 
-    # An alarm of another name would never take the calls back.
+    # An alarm with another name would never roll the deployment back.
     alarms = {alarm["values"]["alarm_name"] for alarm in resources(plan, "aws_cloudwatch_metric_alarm")}
     groups = resources(plan, "aws_codedeploy_deployment_group")
     assert {group["address"].split('"')[1] for group in groups} == {"processor", "validator"}
@@ -355,8 +406,8 @@ def test_the_options_reach_what_they_are_for(root_plan: Any) -> None:
 
 BAD_VALUES = {
     "backup": ({"retention_days": 7}, "backup.retention_days must be 35 or more"),
-    "function_starts": ({"charger": {}}, "function_starts has a name that is none of"),
-    "gradual_deployment": ({"functions": ["charger"]}, "gradual_deployment.functions has a name that is none of"),
+    "function_starts": ({"charger": {}}, "function_starts has a name that is not one of"),
+    "gradual_deployment": ({"functions": ["charger"]}, "gradual_deployment.functions has a name that is not one of"),
     "private_api": ({"vpc_endpoint_ids": []}, "private_api.vpc_endpoint_ids must name at least one VPC endpoint"),
     "environment_suffix": ("Not_This", "environment_suffix must be 1 to 20 lower-case letters"),
     "region": ("singapore", "region must be an AWS region's code"),
@@ -370,7 +421,7 @@ BAD_VALUES = {
     "alarm_emails": (["nobody"], "alarm_emails holds something that is not an e-mail address"),
     "api": ({"authorization": "TRUST"}, "api.authorization must be"),
     "function_defaults": ({"timeout_seconds": 600}, "function_defaults.timeout_seconds must be from 3 to 120"),
-    "functions": ({"charger": {}}, "functions has a name that is none of"),
+    "functions": ({"charger": {}}, "functions has a name that is not one of"),
     "queues": ({"max_receive_count": 1}, "queues.max_receive_count must be from 2"),
     "network": ({"nat": {"mode": "free"}}, "network.nat.mode must be none, instance, gateway or gateway_per_az"),
     "runtime": ({"name": "python2.7"}, "runtime.name must be"),
@@ -384,7 +435,7 @@ def test_bad_values_are_refused_by_name(root_errors: Any) -> None:
     assert [message for _, message in BAD_VALUES.values() if message not in said] == []
 
 
-# Where a variable has more than one way to be wrong, the others.
+# Further invalid values, for variables that can be wrong in more than one way.
 BAD_OTHERWISE = {
     "amount_limits": ({"EUR": "much", "JPY": "1.5"}, "amount_limits must map ISO 4217 codes to decimal numbers"),
     "api": ({"authorization": "COGNITO_USER_POOLS"}, "api.cognito_user_pool_arns must name at least one user pool"),
@@ -409,7 +460,7 @@ def test_each_way_to_be_wrong_is_told(root_errors: Any) -> None:
     assert "amount_limits has an amount with more decimals than its currency has" in " ".join(decimals.split())
 
 
-# What is refused only beside another value: Terraform tells it once each value is right by itself.
+# Values that are refused only in combination: Terraform reports them once each value is valid by itself.
 BAD_TOGETHER = {
     "custom_domain": (
         {"name": "pay.example.com", "certificate_arn": "arn:aws:acm:ap-southeast-1:000000000000:certificate/a"},
@@ -425,7 +476,7 @@ BAD_TOGETHER = {
         "function_starts: choose provisioned_concurrency or snap_start",
     ),
     "private_api": ({"vpc_endpoint_ids": ["vpce-0"]}, ""),
-    "route_throttles": ({"pay": {"rate_limit": 1, "burst_limit": 1}}, "route_throttles has a name that is none of"),
+    "route_throttles": ({"pay": {"rate_limit": 1, "burst_limit": 1}}, "route_throttles has a name that is not one of"),
     "table_replicas": (
         {"ap-southeast-1": {"kms_key_arn": "arn:aws:kms:ap-southeast-1:000000000000:key/a"}},
         "table_replicas names the stack's own region",

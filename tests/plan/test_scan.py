@@ -1,4 +1,4 @@
-"""What checkov finds: in the HCL by `make check`, and here in plans with their values: prod, every option, webhooks."""
+"""Run checkov on plans with their values: prod, every option, webhooks. `make check` runs it on the HCL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.plan import with_unknowns_named
 
 pytestmark = pytest.mark.plan
 
-# Every skip is a debt: one more has to be written down here too.
+# Every skip is a debt: a new one must also be listed here.
 SKIPS = 26
 SKIP = re.compile(r"#\s*checkov:skip=(?P<check>[A-Z0-9_]+)(?P<reason>:.*)?$")
 
@@ -56,7 +56,7 @@ def test_a_plan_has_no_finding(root_plan: Any, tmp_path: Path, environment: str)
             "--output",
             "json",
         ),
-        # The skips stand in the HCL, beside what they skip.
+        # The skips are in the HCL, next to the resources that they concern.
         *("--repo-root-for-plan-enrichment", ROOT),
     ]
     scanned = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What the modules that keep something have made, once applied: as AWS tells it, not as the plan does."""
+"""The modules that store data, once applied: their settings as AWS reports them, not as the plan does."""
 
 from __future__ import annotations
 

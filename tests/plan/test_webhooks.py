@@ -1,4 +1,4 @@
-"""Webhooks and the event bus, as plans show them: the modules alone, and the root with both switched on."""
+"""Plans with webhooks and the event bus: the modules alone, and the root with both switched on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.plan
 
 @pytest.fixture(scope="module")
 def root(root_plan: Callable[[str], Plan]) -> Plan:
-    """The root with what webhooks.tfvars asks for."""
+    """The root with the values in webhooks.tfvars."""
     return root_plan("webhooks")
 
 
@@ -30,7 +30,7 @@ def parts(plan: Plan) -> list[dict[str, Any]]:
 
 
 def test_inventory(root: Plan) -> None:
-    """Two endpoints and a bus make what the inventory lists, no more and no less."""
+    """Two endpoints and a bus create what the inventory lists, no more and no less."""
     made, expected = counted("webhooks", parts(root))
     assert made == expected, WAY_OUT
 
@@ -104,7 +104,7 @@ def test_a_role_may_read_its_own_secret_and_queue_and_no_other(root: Plan, endpo
                 (f":payment-webhook-{endpoint}-hooks", f":payment-webhook-{endpoint}-hooks-??????")
             )
     (switch,) = [s for s in data if s["Action"] == ["secretsmanager:UpdateSecretVersionStage"]]
-    # Not AWSCURRENT: the function cannot bring an old secret back.
+    # Not AWSCURRENT: the function cannot make an old secret current again.
     assert switch["Condition"] == {"StringLike": {"secretsmanager:VersionStage": ["SWITCHED_OFF-*"]}}
     keys = [statement for statement in found if "kms:Decrypt" in statement["Action"]]
     assert {statement["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"][0] for statement in keys} == {
@@ -183,9 +183,9 @@ def test_alarms(root: Plan) -> None:
     assert (switched["namespace"], switched["metric_name"]) == ("Payments/hooks", "WebhookSwitchedOff")
     assert switched["dimensions"] == {"service": "webhook-shop"}
     environment = by_name(root, "aws_lambda_function", "function_name")["payment-webhook-shop-hooks"]["environment"]
-    # Its queue's URL is not known yet, and so neither is any of it: the names are what a plan can say.
+    # The queue's URL is not known yet, and so neither is the rest: the plan shows only the names.
     assert environment is not None
-    # Payments flow, however ill one receiver is.
+    # One failing receiver does not affect the flow of payments.
     composites = resources(root, "aws_cloudwatch_composite_alarm")
     assert composites
     assert "webhook" not in json.dumps([composite["values"] for composite in composites])
@@ -202,7 +202,7 @@ def test_an_alarm_warns_before_hidden_messages_are_too_many_and_before_any_expir
             assert (alarm["namespace"], alarm["dimensions"]) == ("AWS/SQS", {"QueueName": name})
             assert (alarm["statistic"], alarm["comparison_operator"]) == ("Maximum", "GreaterThanOrEqualToThreshold")
             assert (alarm["period"], alarm["evaluation_periods"]) == (60, 1)
-        # From here on the deliverer shortens the delays.
+        # At this number the deliverer starts to shorten the delays.
         assert hidden["metric_name"] == "ApproximateNumberOfMessagesNotVisible"
         assert hidden["threshold"] == MOST_HIDDEN / 2
         assert expiring["metric_name"] == "ApproximateAgeOfOldestMessage"
@@ -253,7 +253,7 @@ def test_the_root_refuses_by_name(root_errors: Any) -> None:
     messages = [
         "url must begin with https://",
         "url must use port 443",
-        "events has a name that is none of those",
+        "events has a name that is not one of the announced events",
         "webhooks must have at most 20 endpoints",
         "webhook_secret_ttl_seconds must be from 1 to 3600",
     ]

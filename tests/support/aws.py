@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,8 +40,13 @@ INDEX = "customer-index"
 OPEN_INDEX = "open-index"
 GATEWAY_INDEX = "gateway-index"
 CHARGED_INDEX = "charged-index"
-# What only a stack that charges through Stripe has an index of.
-STRIPE_KEYS = ("gateway_reference", "charged_on")
+# The payments table's indexes, each with its keys.
+INDEXES = {
+    INDEX: ("customer_shard", "created_at"),
+    OPEN_INDEX: ("open_shard", "open_from"),
+    CHARGED_INDEX: ("charged_on", "transaction_id"),
+    GATEWAY_INDEX: ("gateway_reference",),
+}
 
 REQUEST = {
     "transaction_id": "order-1",
@@ -95,10 +101,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep unit tests quick: whoever needs a server or a process stands in tests/integration."""
+    """Keep unit tests quick: tests that need a server or a process belong in tests/integration."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a unit test opens no socket and starts no process: it belongs in tests/integration")
+        raise AssertionError("unit tests must not open sockets or start processes: move this test to tests/integration")
 
     for name in ("bind", "connect"):
         monkeypatch.setattr(socket.socket, name, refuse)
@@ -106,10 +112,10 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Worst:
-    """Moto's DynamoDB, with the answers that the real one may give and moto never does.
+    """Moto's DynamoDB, with answers that the real one may give and moto never does.
 
-    Pages hold two items; half of a batch comes back unprocessed; a read of a table that is not consistent misses the
-    last write of its item. Moto also checks a condition and then writes: here it does both at once.
+    Pages hold two items. Half of a batch is returned unprocessed. A read that is not strongly consistent misses the
+    item's last write. Moto checks a condition and then writes, in two steps: here both happen at once.
     """
 
     PAGE = 2
@@ -129,7 +135,7 @@ class Worst:
                     return self._read(request["TableName"], request["Key"], request)
                 case "BatchGetItem":
                     return self._read_batch(request["RequestItems"])
-                case "Query":
+                case "Query" | "Scan":
                     request = request | {"Limit": min(request.get("Limit", self.PAGE), self.PAGE)}
                 case "DeleteTable":
                     self._before.clear()
@@ -167,10 +173,10 @@ class Worst:
         return {"Responses": found, "UnprocessedKeys": left}
 
 
-# Moto stands between boto and any AWS for as long as it lasts: not longer than the folder's tests.
+# While moto is active, it intercepts every call of boto: so not for longer than this folder's tests.
 @pytest.fixture(scope="package")
 def moto_client() -> Iterator[Any]:
-    """The one client of all tests, since making one takes longer than most tests do."""
+    """One client for all tests, since creating one takes longer than most tests."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
@@ -181,7 +187,7 @@ def moto_client() -> Iterator[Any]:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the functions log meanwhile, as it is written."""
+    """Captures the functions' log output."""
     written = io.StringIO()
     handlers = [handler for handler in logging.getLogger("test").handlers if isinstance(handler, logging.StreamHandler)]
     assert handlers
@@ -191,49 +197,33 @@ def log() -> Iterator[io.StringIO]:
         handler.setStream(stream)
 
 
+def _schema(*keys: str) -> list[dict[str, str]]:
+    return [{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)]
+
+
+def create_table(moto: Any, name: str, key: str, indexes: dict[str, tuple[str, ...]]) -> None:
+    attributes = {key, *chain.from_iterable(indexes.values())}
+    of_indexes = [
+        {"IndexName": index, "KeySchema": _schema(*keys), "Projection": {"ProjectionType": "KEYS_ONLY"}}
+        for index, keys in indexes.items()
+    ]
+    moto.create_table(
+        TableName=name,
+        KeySchema=_schema(key),
+        AttributeDefinitions=[{"AttributeName": one, "AttributeType": "S"} for one in sorted(attributes)],
+        BillingMode="PAY_PER_REQUEST",
+        **({"GlobalSecondaryIndexes": of_indexes} if of_indexes else {}),
+    )
+
+
 @pytest.fixture
 def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A DynamoDB with both tables, empty, behind the client that the functions use."""
+    """A DynamoDB with both tables, empty, behind the functions' client."""
     monkeypatch.setattr(client, "connect", lambda service: {"dynamodb": moto_client}[service])
-    # Between the tries of a batch that came back in part.
+    # The wait before a partly unprocessed batch is retried.
     monkeypatch.setattr(store, "_PAUSE_SECONDS", 0)
-    moto_client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"}
-            for name in ("transaction_id", "customer_shard", "created_at", "open_shard", "open_from", *STRIPE_KEYS)
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": name,
-                "KeySchema": [
-                    {"AttributeName": key, "KeyType": "HASH"},
-                    {"AttributeName": order, "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-            for name, key, order in (
-                (INDEX, "customer_shard", "created_at"),
-                (OPEN_INDEX, "open_shard", "open_from"),
-                (CHARGED_INDEX, "charged_on", "transaction_id"),
-            )
-        ]
-        + [
-            {
-                "IndexName": GATEWAY_INDEX,
-                "KeySchema": [{"AttributeName": "gateway_reference", "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    moto_client.create_table(
-        TableName=LEDGER,
-        KeySchema=[{"AttributeName": "idempotency_key", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "idempotency_key", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(moto_client, TABLE, "transaction_id", INDEXES)
+    create_table(moto_client, LEDGER, "idempotency_key", {})
     yield moto_client
     for name in (TABLE, LEDGER):
         moto_client.delete_table(TableName=name)
@@ -245,7 +235,7 @@ def table(dynamodb: Any) -> Table:
 
 
 def item(dynamodb: Any, transaction_id: str = "order-1") -> dict[str, Any]:
-    """A payment as the table holds it."""
+    """A payment as the table stores it."""
     found: dict[str, Any] = dynamodb.get_item(
         TableName=TABLE, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
     )["Item"]
@@ -277,7 +267,7 @@ def api_event(
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """A request as API Gateway's proxy integration hands it over."""
+    """A request as API Gateway's proxy integration passes it."""
     return {
         "resource": resource,
         "httpMethod": "POST" if body is not None else "GET",
@@ -291,7 +281,7 @@ def api_event(
 
 
 def queue_event(bodies: list[str], receive_count: int = 1) -> dict[str, Any]:
-    """A batch as Lambda takes it from a queue."""
+    """A batch as Lambda receives it from a queue."""
     return {
         "Records": [
             {
@@ -314,7 +304,7 @@ def queue_event(bodies: list[str], receive_count: int = 1) -> dict[str, Any]:
 
 
 def stream_record(new: Payment | None, old: Payment | None = None) -> dict[str, Any]:
-    """A record as the table's stream carries it."""
+    """A record as it appears in the table's stream."""
     images = {"NewImage": new, "OldImage": old}
     return {
         "eventName": "REMOVE" if new is None else "INSERT" if old is None else "MODIFY",

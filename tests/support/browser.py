@@ -1,4 +1,4 @@
-"""A headless Chromium of this machine's own, with nothing of anybody's profile."""
+"""This machine's Chromium, headless, with an empty profile."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ FLAGS = [
 
 
 def executable() -> str:
-    """Return the browser's path; skip the test, saying so, where there is none."""
+    """Return the browser's path; skip the test, with a message, if there is no browser."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        pytest.skip("no Chromium on the PATH: the console was not looked at. Install it: apt-get install chromium")
+        pytest.skip("no Chromium on the PATH, so the console was not tested. Install it: apt-get install chromium")
     return found
 
 

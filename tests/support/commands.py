@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command has printed, and its exit status."""
+    """A command's output and exit status."""
 
     status: int
     out: str
@@ -33,7 +33,7 @@ Run = Callable[..., Ran]
 
 
 def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return what runs ``payments`` with arguments."""
+    """Return a function that runs ``payments`` with arguments."""
 
     def run(*arguments: str) -> Ran:
         capsys.readouterr()

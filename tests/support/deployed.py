@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from ops.terraform import Terraform
 
 SOON = 30.0
-# A message comes again after 30 s, and goes to the dead-letter queue after its third delivery.
+# A message is delivered again after 30 s, and moves to the dead-letter queue after its third delivery.
 AFTER_THE_RETRIES = 150.0
-# How long a function of the options' stack keeps a secret, and what signs its fake Stripe's events.
+# How long the functions of the options' stack cache a secret, and the secret that signs its fake Stripe's events.
 SECRET_TTL_SECONDS = 2
 STRIPE_SECRET = "whsec_of_the_end_to_end_tests"
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A running stack, the Terraform that made it, and what stands between its functions and AWS."""
+    """A running stack, the Terraform that deployed it, and the fault layer between its functions and AWS."""
 
     stack: Stack
     terraform: Terraform
@@ -61,7 +61,7 @@ def a_payment(**changes: object) -> dict[str, Any]:
 
 
 def ledger(stack: Stack, transaction_id: str, refund_id: str | None = None) -> dict[str, Any] | None:
-    """Return the gateway's own entry of a payment, or of its refund."""
+    """Return the gateway's own entry for a payment, or for its refund."""
     table = stack.outputs["simulator_ledger_table_name"]
     key = {"idempotency_key": {"S": idempotency_key(transaction_id, refund_id)}}
     return stack.dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
@@ -84,10 +84,10 @@ def assert_problem(answer: requests.Response, status: int, slug: str) -> dict[st
 
 
 def shown(stack: Stack, api: Api, folder: Path) -> str:
-    """Return what `make up` prints once the stack stands. It writes what a shell reads into the folder."""
+    """Return what `make up` prints once the stack is up. It writes the shell's variables into the folder."""
     place = Place(folder)
     assert api.keys is not None
-    # The user has two keys at most, and the other tests sign with these.
+    # A user can have two keys at most, and the other tests sign with these.
     place.client.write_text(json.dumps(asdict(api.keys)), encoding="utf-8")
     written = StringIO()
     show(place, stack, str(stack.endpoint), Display(Console(file=written)))
@@ -95,7 +95,7 @@ def shown(stack: Stack, api: Api, folder: Path) -> str:
 
 
 def role_of(stack: Stack, function: str) -> Callable[[str], Any]:
-    """Return what makes clients that act under a function's own role: IAM allows and refuses them what it does it."""
+    """Return a factory of clients that act under a function's own role: IAM treats them as it treats the function."""
     sts = stack.client("sts")
     role: Any = stack.iam.get_role(RoleName=function)["Role"]
     document = role["AssumeRolePolicyDocument"]
@@ -114,9 +114,12 @@ def role_of(stack: Stack, function: str) -> Callable[[str], Any]:
     return lambda service: session.client(service, endpoint_url=stack.endpoint, verify=stack.trusted)  # type: ignore[call-overload]
 
 
-def stranded(stack: Stack) -> Payment:
-    """Store a payment that nothing will ever bring to its end: it was marked unknown, and its message is gone."""
-    moment = timestamp(datetime.now(UTC) - timedelta(minutes=20))
+def stranded(stack: Stack, since: timedelta = timedelta(minutes=20)) -> Payment:
+    """Store a payment that was marked unknown and has no message any more: neither the relay nor the processor sees it.
+
+    With the usual ``since``, it has been open for so long that the reconciler looks at it.
+    """
+    moment = timestamp(datetime.now(UTC) - since)
     payment = Payment(
         transaction_id=unique("test"),
         customer_id="stranded",

@@ -1,4 +1,4 @@
-"""What the relay makes of the records of the table's stream."""
+"""The messages that the relay sends for records of the table's stream."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from payments.usecases import relay
 
 
 def messages_of(record: dict[str, Any]) -> list[Message]:
-    """Return the messages that a stream record gives rise to."""
+    """Return the messages that the relay sends for a stream record."""
     change = change_of(record)
     return [] if change is None else relay.messages_of(change)

@@ -1,4 +1,4 @@
-"""A plan as data: its resources, flat, with what is not known yet, and the statements of its policies."""
+"""A plan as data: its resources in a flat list, with the values that are not known yet, and its policy statements."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def counted(name: str, found: list[dict[str, Any]]) -> tuple[dict[str, Any], dic
 
 
 def redrives(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Return where each queue gives up what fails, and after how many times, by the queue's name."""
+    """Return each queue's dead-letter queue and its number of deliveries, by the queue's name."""
     names = {queue["address"]: queue["values"]["name"] for queue in resources(plan, "aws_sqs_queue")}
     policies = {
         policy["address"].replace("_redrive_policy.this[0]", ".this"): policy["values"]["redrive_policy"]
@@ -63,15 +63,21 @@ def statements(plan: Plan, type_: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield resource["address"], statement | lists
 
 
+def warnings(plan: Plan) -> list[str]:
+    """Return what the plan's checks warn of, each in one line."""
+    checks = [instance for check in plan.get("checks", []) for instance in check.get("instances", [])]
+    return [message_of(problem["message"]) for instance in checks for problem in instance.get("problems", [])]
+
+
 def listed(value: Any) -> list[Any]:
     """Return a policy's value, which may be one or a list of them, as a list."""
     return value if isinstance(value, list) else [value]
 
 
 def with_unknowns_named(plan: Plan) -> Plan:
-    """Return the plan with a name in place of each value that is written down but known after the apply only.
+    """Return the plan with a name in place of each value that is set but known only after the apply.
 
-    A scanner takes what it does not see for what is not set: a key's ARN, at the first plan, everywhere.
+    A scanner treats a value that it does not see as not set: at the first plan, that would be every key's ARN.
     """
     plan = json.loads(json.dumps(plan))
     unknown = {change["address"]: change["change"]["after_unknown"] for change in plan["resource_changes"]}
@@ -82,7 +88,7 @@ def with_unknowns_named(plan: Plan) -> Plan:
 
 
 def written(plan: Plan, address: str) -> dict[str, Any]:
-    """Return what is written down for a resource: its arguments, as expressions."""
+    """Return a resource's arguments as they stand in the HCL, as expressions."""
     own = ".".join(re.sub(r"\[[^\]]*\]", "", address).split(".")[-2:])
     return next(
         (found.get("expressions", {}) for found in _module_of(plan, address)["resources"] if found["address"] == own),
@@ -115,7 +121,7 @@ def _name(values: dict[str, Any], unknown: dict[str, Any], expressions: dict[str
 
 
 def message_of(text: str) -> str:
-    """Return Terraform's message in one line, without the frame that it draws."""
+    """Return Terraform's message in one line, without the frame around it."""
     return " ".join(text.replace("│", " ").split())
 
 
@@ -123,7 +129,7 @@ Cases = dict[str, dict[str, str]]
 
 
 def with_cases(module: str, cases: Cases) -> str:
-    """Return a module's example with its module block once for each case, and in it that case's arguments."""
+    """Return a module's example with its module block repeated for each case, with that case's arguments."""
     example = ROOT / "modules" / module / "examples" / "basic"
     text = (example / "main.tf").read_text(encoding="utf-8").replace("${path.module}", str(example))
     head, block = text.split('\nmodule "', 1)
@@ -138,7 +144,7 @@ def with_cases(module: str, cases: Cases) -> str:
             else:
                 kept.append(line)
         given = [f"  {argument} = {value}" for argument, value in arguments.items()]
-        # By a relative path: Terraform takes an absolute one for a package, whose modules must not look out of it.
+        # A relative path: Terraform treats an absolute one as a package, whose modules cannot refer to files outside.
         source = f'  source = "./modules/{module}"'
         blocks.append("\n".join([f'module "{case}" {{', source, *given, *kept, "}"]))
     return "\n\n".join([head, *blocks]) + "\n"

@@ -1,4 +1,4 @@
-"""A receiver of webhooks: HTTPS on loopback, which remembers what it was sent and answers as it is told."""
+"""A receiver of webhooks: an HTTPS server on loopback that records requests and gives the answers that a test sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it came."""
+    """A request as it arrived."""
 
     path: str
     headers: dict[str, str]
@@ -25,20 +25,20 @@ class Received:
 
 @dataclass
 class Answer:
-    """What a receiver answers: after ``wait`` seconds, in ``pieces`` that are ``pause`` seconds apart."""
+    """A receiver's answer: sent after ``wait`` seconds, in ``pieces`` that are ``pause`` seconds apart."""
 
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
     wait: float = 0
     pieces: tuple[bytes, ...] = ()
     pause: float = 0
-    # Instead of all that: these bytes, each ``pause`` seconds after the one before.
+    # Or, instead of all that, these bytes, each ``pause`` seconds after the one before.
     raw: bytes | None = None
 
 
 @dataclass
 class Receiver:
-    """An HTTPS server, as a context manager. ``answer`` decides by what has come."""
+    """An HTTPS server, as a context manager. ``answer`` returns the answer to a request."""
 
     context: ssl.SSLContext
     answer: Callable[[Received], Answer] = lambda _: Answer()
@@ -53,7 +53,7 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # a handshake that failed
         self._server.daemon_threads = True
-        # The handshake is the thread's: one that never comes must hold up nobody.
+        # Each connection's thread does the handshake, so that a client that never finishes one delays nobody.
         self._server.socket = self.context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )
@@ -66,7 +66,7 @@ class Receiver:
         self._server.server_close()
 
     def wait(self, wanted: Callable[[Received], bool], seconds: float) -> Received | None:
-        """Return the first request that is ``wanted``; None where none comes in time."""
+        """Return the first request that is ``wanted``; None if none arrives in time."""
         deadline = time.monotonic() + seconds
         while True:
             for request in list(self.received):
@@ -88,7 +88,7 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
         try:
             self._answer(self.receiver.answer(request))
         except OSError:
-            self.close_connection = True  # the sender has gone
+            self.close_connection = True  # the sender has closed the connection
 
     do_GET = do_POST  # noqa: N815 - the base class's name; a redirect that was followed would be seen
 

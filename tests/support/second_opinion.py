@@ -1,4 +1,4 @@
-"""A Stripe by others, in a process of its own: localstripe, which speaks Stripe's shapes and not all of its meaning."""
+"""A Stripe that others wrote, in its own process: localstripe has Stripe's formats, but not all of its behaviour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PYTHON = BUILD / "venv-opinion" / "bin" / "python"
-# Its own command listens on every interface, and keeps its books on the disk.
+# Its own command would listen on every interface and keep its books on disk.
 SERVE = """
 import sys
 from aiohttp import web
@@ -29,10 +29,10 @@ from localstripe.server import app
 web.run_app(app, host=sys.argv[1], port=int(sys.argv[2]), print=None)
 """
 KEY = "sk_test_opinion"
-# What it refuses as unexpected, though Stripe has it: nothing could be charged at all. It is left out on the way, and
-# test_gateway_contract.py says so.
+# A parameter that Stripe has and localstripe refuses, so that no charge would work. It is left out of the requests;
+# test_gateway_contract.py checks that it must be.
 UNKNOWN_PARAMETERS = "automatic_payment_methods"
-# Stripe's published test cards (https://docs.stripe.com/testing): it knows no payment method by a name.
+# Stripe's published test cards (https://docs.stripe.com/testing): localstripe has no payment methods with fixed names.
 CARDS = {"approved": "4242424242424242", "insufficient_funds": "4000000000009995"}
 
 
@@ -46,7 +46,7 @@ class _Without(HTTPAdapter):
 
 
 class Opinion:
-    """The running server, from whose books a test reads what was charged."""
+    """The running server, whose books show what was charged."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -82,7 +82,7 @@ class Opinion:
 
 @contextmanager
 def serving() -> Iterator[Opinion]:
-    """Serve it on the loopback address meanwhile."""
+    """Serve it on the loopback address."""
     port = free_port()
     with subprocess.Popen(
         [str(PYTHON), "-c", SERVE, HOST, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -104,4 +104,4 @@ def _wait(opinion: Opinion, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
         else:
             return
-    raise LocalError("the second opinion on Stripe does not come up; is it installed? Run: make setup")
+    raise LocalError("localstripe did not start. Is it installed? Run: make setup")

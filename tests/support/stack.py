@@ -1,4 +1,4 @@
-"""A deployment whose AWS and API answer what a test says."""
+"""A deployment whose AWS and API give the answers that a test sets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from ops.client import Api, Keys
 from ops.dead_letters import QueueClient, StackQueue
+from ops.stack import Stack
 
 ARN = "arn:aws:sqs:ap-southeast-1:000000000000:payment-validator-dlq-dev"
 
@@ -36,7 +37,7 @@ OUTPUTS: dict[str, Any] = {
 
 @dataclass
 class FakeStack:
-    """A stack whose clients are what a test makes of them."""
+    """A stack whose clients a test sets up."""
 
     outputs: dict[str, Any] = field(default_factory=lambda: dict(OUTPUTS))
     endpoint: str | None = None
@@ -48,6 +49,7 @@ class FakeStack:
             self.clients[service].exceptions.ClientError = ClientError
         return self.clients[service]
 
+    gateway = Stack.gateway
     dynamodb = property(lambda self: self.client("dynamodb"))
     functions = property(lambda self: self.client("lambda"))
     sns = property(lambda self: self.client("sns"))
@@ -79,7 +81,7 @@ def message(number: int, body: str = "{}") -> dict[str, Any]:
 
 @dataclass
 class FakeQueue:
-    """SQS with one dead-letter queue, and a record of what was done in which order."""
+    """SQS with one dead-letter queue, and a record of the calls in order."""
 
     messages: list[dict[str, Any]]
     refuse: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""The Stripe gateway, and a whole stack with it, before a fake Stripe."""
+"""The Stripe gateway, and a whole stack with it, in front of a fake Stripe."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_RECEIVE_COUNT = 3
 
 
 class Vault:
-    """Secrets Manager, as far as a secret is read from it."""
+    """The part of Secrets Manager that reading a secret needs."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -58,8 +58,8 @@ def gateway_to(
 class StripeStack:
     """The real handlers over a table with a stream, queues and a topic in memory, and a fake Stripe.
 
-    Time goes on by ``wait``, for the handlers and for Stripe. ``lose_replies`` is how many of the next writes to the
-    table are done without an answer.
+    ``wait`` moves time forward, for the handlers and for Stripe. ``lose_replies`` is how many of the next writes to
+    the table take effect without a reply.
     """
 
     def __init__(self, dynamodb: Any, fake: FakeStripe, patch: pytest.MonkeyPatch) -> None:
@@ -134,33 +134,33 @@ class StripeStack:
         assert answer["statusCode"] == 202
         self.run()
 
-    def refund(self) -> Any:
-        event = api_event(
-            {"refund_id": "r1"}, resource="/payments/{transaction_id}/refunds", path={"transaction_id": "order-1"}
-        )
+    def refund(self, refund_id: str = "r1", amount: str | None = None) -> Any:
+        body = {"refund_id": refund_id} | ({"amount": amount} if amount else {})
+        event = api_event(body, resource="/payments/{transaction_id}/refunds", path={"transaction_id": "order-1"})
         answer: Any = refunder.handler(event, Context())  # type: ignore[arg-type]
         self.run()
         return answer["statusCode"]
 
     def tell(self, event: dict[str, Any]) -> Any:
-        """Post an event as Stripe does, and return what is answered; what follows from it has not happened yet."""
+        """Post an event as Stripe does, and return the answer, before anything that follows from it happens."""
         body, signature = signed(event, SIGNING)
         posted = api_event(body, resource="/gateways/stripe/webhook") | {"headers": {"Stripe-Signature": signature}}
         answer: Any = stripe_webhook.handler(posted, Context())  # type: ignore[arg-type]
         return json.loads(answer["body"]).get("came", answer["statusCode"])
 
-    def reconcile(self) -> dict[str, int]:
-        counts: dict[str, int] = reconciler.handler({}, Context())  # type: ignore[arg-type]
+    def reconcile(self, *transaction_ids: str) -> dict[str, int]:
+        asked = {"transaction_ids": list(transaction_ids)} if transaction_ids else {}
+        counts: dict[str, int] = reconciler.handler(asked, Context())  # type: ignore[arg-type]
         self.run()
         return counts
 
     def relay(self) -> None:
-        """Give the relay what the stream has; a call that fails leaves it there."""
+        """Give the relay the stream's records; a call that fails leaves them there."""
         relay.handler({"Records": self._stream}, Context())  # type: ignore[arg-type]
         self._stream.clear()
 
     def run(self) -> None:
-        """Let the stream and the queues run empty."""
+        """Run until the stream and the queues are empty."""
         while self._stream or self._queues["p"] or self._queues["n"]:
             if self._stream:
                 self.relay()

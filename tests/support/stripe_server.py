@@ -1,16 +1,16 @@
-"""A Stripe of our own, over real HTTP, for the real package: its shapes, and what it documents of its behaviour.
+"""Our own Stripe over real HTTP, for the real package: its formats, and its documented behaviour.
 
-It keeps PaymentIntents and refunds, honours idempotency keys as Stripe does (a repeat gets the first answer, errors
-included; other parameters are refused; a key that is in use is a conflict; keys are forgotten after a day), answers the
-test payment methods, and signs its events. What it cannot show by Stripe's own test methods has methods that begin with
-``pm_fake_``; ``fail_next`` breaks the next call whatever it is.
+It keeps PaymentIntents and refunds, knows the test payment methods, and signs its events. It honours idempotency keys
+as Stripe does: a repeat gets the first answer, errors included; other parameters are refused; a key in use is a
+conflict; keys expire after a day. For behaviour that Stripe's own test methods do not show, it has methods that start
+with ``pm_fake_``; ``fail_next`` breaks the next call of any kind.
 
-``python -m tests.support.stripe_server PORT LISTENER`` serves it by itself, and tells its events to whom the JSON file
-LISTENER names, as soon as it is there: ``url``, ``secret``, ``trusted``. What banks and customers do is done there by
+``python -m tests.support.stripe_server PORT LISTENER`` serves it alone, and sends its events to the listener that the
+JSON file LISTENER names, once that exists: ``url``, ``secret``, ``trusted``. Act as a bank or a customer with
 ``POST /fake/PAYMENT_INTENT/succeeded``, or ``failed``, ``canceled``, ``disputed``.
 
-It checks what it is sent more strictly than Stripe does where that finds our mistakes: a POST without an idempotency
-key, and a call without the API version, are refused.
+It is stricter than Stripe where that finds our mistakes: it refuses a POST without an idempotency key, and a call
+without the API version.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ DECLINES = {
     "pm_card_authenticationRequired": ("authentication_required", "authentication_required"),
 }
 SUCCEEDS = {"pm_card_visa", "pm_card_mastercard", "pm_card_amex"}
-# Nothing more happens to a PaymentIntent that is one of these.
+# A PaymentIntent with one of these statuses is final.
 FINAL = frozenset({"succeeded", "canceled"})
 FAULTS = ("timeout_after_charge", "timeout_before_charge", "rate_limited", "unavailable")
 
@@ -61,7 +61,7 @@ SEARCH_PAGE = 2
 
 
 class StripeAnswer(Exception):  # noqa: N818 - an answer, not always an error
-    """What is answered in place of going on."""
+    """An answer that ends the processing of a call."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(status)
@@ -70,7 +70,7 @@ class StripeAnswer(Exception):  # noqa: N818 - an answer, not always an error
 
 
 class Silence(Exception):  # noqa: N818 - the absence of an answer
-    """Nothing is answered, until who asked has gone."""
+    """No answer, until the caller has hung up."""
 
 
 def refused(message: str, *, code: str | None = None, param: str | None = None, status: int = 400) -> StripeAnswer:
@@ -80,7 +80,7 @@ def refused(message: str, *, code: str | None = None, param: str | None = None, 
 
 @dataclass
 class Entry:
-    """An idempotency key: what it was first used for, when, and what was answered, unless that is still being made."""
+    """An idempotency key: its first use, the time of that, and the answer, unless the call is still in progress."""
 
     request: str
     at: float
@@ -89,7 +89,7 @@ class Entry:
 
 @dataclass
 class Call:
-    """A call as it came in."""
+    """A call as it arrived."""
 
     method: str
     path: str
@@ -99,21 +99,21 @@ class Call:
 
 @dataclass
 class FakeStripe:
-    """The books, and the server before them. Use it as a context."""
+    """The books, and the server in front of them, as a context manager."""
 
     key: str = KEY
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
     refunds: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
-    # The entries of the balance, oldest first, each with its charge or refund as its source.
+    # The balance's entries, oldest first, each with its charge or refund as the source.
     balance: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     keys: dict[str, Entry] = field(default_factory=dict)
-    # What happens to the next calls, one each: see _break.
+    # The faults of the next calls, one for each: see _break.
     fail_next: list[str] = field(default_factory=list)
-    # How long a new PaymentIntent is not found by a search, in seconds.
+    # How long a search does not find a new PaymentIntent, in seconds.
     search_lag: float = 0.0
-    # How long what is not answered is kept waiting.
+    # How long a call that gets no answer is kept waiting.
     silence: float = 1.0
     clock_skew: float = 0.0
     # Called with each event.
@@ -151,17 +151,17 @@ class FakeStripe:
     def now(self) -> float:
         return time.time() + self.clock_skew
 
-    # What a test looks at, and what it does in place of banks and customers.
+    # For tests: reading the books, and acting as banks and customers.
 
     def charged(self) -> int:
-        """Return what all PaymentIntents together have charged, in Stripe's unit."""
+        """Return the sum of all charges, in Stripe's unit."""
         return sum(intent["amount_received"] for intent in self.intents.values())
 
     def given_back(self) -> int:
         return sum(refund["amount"] for refund in self.refunds.values() if refund["status"] == "succeeded")
 
     def finish(self, intent_id: str, status: str, code: str = "card_declined") -> dict[str, Any]:
-        """Let a PaymentIntent that waits come to its end, and return the event that tells of it."""
+        """Finish a waiting PaymentIntent, and return the event that reports it."""
         with self._lock:
             intent = self.intents[intent_id]
             if intent["status"] in FINAL:
@@ -179,18 +179,21 @@ class FakeStripe:
                     intent |= {"status": "requires_payment_method", "last_payment_error": _card_error(code, None)}
                     return self._event("payment_intent.payment_failed", intent)
                 case _:
-                    # As on the page, where the customer has chosen another card: the error is that of the last one.
+                    # As after a customer chose another card on the page: the error is that of the last card.
                     intent |= {"status": status, "last_payment_error": None}
                     return self._event(f"payment_intent.{status}", intent)
 
     def finish_refund(self, refund_id: str, status: str, reason: str | None = None) -> dict[str, Any]:
         with self._lock:
             refund = self.refunds[refund_id]
+            if (refund["status"], status) == ("succeeded", "failed"):
+                # The money is back in the balance, on the day on which that is known.
+                self._book("refund_failure", refund)
             refund |= {"status": status, "failure_reason": reason}
             return self._event("refund.failed" if status == "failed" else "refund.updated", refund)
 
     def dispute(self, intent_id: str, **changes: Any) -> dict[str, Any]:
-        """Let a customer object to a charge, or a bank decide, and return the event that tells of it."""
+        """Let a customer dispute a charge, or a bank decide, and return the event that reports it."""
         with self._lock:
             intent = self.intents[intent_id]
             thing = {
@@ -199,7 +202,7 @@ class FakeStripe:
                 "amount": intent["amount"],
                 "charge": "ch_x",
                 "currency": intent["currency"],
-                # A dispute's own, which is empty.
+                # The dispute's own metadata, which is empty.
                 "metadata": {},
                 "payment_intent": intent_id,
                 "reason": "fraudulent",
@@ -211,7 +214,7 @@ class FakeStripe:
     # The API.
 
     def handle(self, call: Call) -> tuple[int, dict[str, Any], bool]:
-        """StripeAnswer a call: the status, the body, and whether it is a replay. Raises Silence."""
+        """Answer a call: return the status, the body, and whether it is a replay. Raises Silence."""
         if call.path.startswith("/fake/"):
             return 200, self._happen(*call.path.split("/")[2:]), False
         with self._lock:
@@ -247,10 +250,10 @@ class FakeStripe:
             status, body = self._answer(call)
             if fault == "500":
                 status, body = 500, {"error": {"type": "api_error", "message": "Sorry"}}
-            # What fails validation has not begun; what has begun is kept, whatever came of it.
+            # A call that fails validation has not started. One that has started is kept, with any result.
             kept = status not in {400, 404, 429}
         except Silence:
-            # The work was done: the next call with the key is told of it.
+            # The work was done: the next call with the key gets its result.
             kept = self.keys[key].answer is not None
             raise
         else:
@@ -263,7 +266,7 @@ class FakeStripe:
                     self.keys[key].answer = (status, body)
 
     def _seen(self, key: str, request: str) -> tuple[int, dict[str, Any], bool] | None:
-        """Return what is answered because of earlier calls with this key; None for the first one, which goes on."""
+        """Return the answer that earlier calls with this key determine; None for the first call, which proceeds."""
         with self._lock:
             entry = self.keys.get(key)
             if entry is None or self.now() - entry.at >= KEY_LIFE:
@@ -309,13 +312,21 @@ class FakeStripe:
         params = call.params
         if params.get("confirm") != "true" or params.get("off_session") != "true":
             raise refused("this fake knows off-session charges that are confirmed at once")
-        amount, currency = self._amount(params)
         method = params["payment_method"]
         behaviour = method.removeprefix("pm_fake_") if method.startswith("pm_fake_") else ""
         if method not in SUCCEEDS | DECLINES.keys() | {"pm_usBankAccount"} and not behaviour:
             raise refused(f"No such PaymentMethod: '{method}'", code="resource_missing", param="payment_method")
-        refund_behaviour = behaviour.startswith("refund_")
-        self._disturb("" if refund_behaviour else behaviour, call, before=True)
+        if behaviour.startswith("refund_"):
+            # It is about the charge's refund.
+            behaviour = ""
+        amount, currency = self._amount(params)
+        self._disturb(behaviour, call, before=True)
+        intent = self._new_intent(params, amount, currency)
+        self._attempt(intent, method, behaviour)
+        self._disturb(behaviour, call, before=False, body=dict(intent))
+        return dict(intent)
+
+    def _new_intent(self, params: dict[str, Any], amount: int, currency: str) -> dict[str, Any]:
         with self._lock:
             intent = {
                 "id": self._id("pi"),
@@ -331,10 +342,14 @@ class FakeStripe:
                 "livemode": False,
                 "metadata": dict(params.get("metadata", {})),
                 "next_action": None,
-                "payment_method": method,
+                "payment_method": params["payment_method"],
                 "status": "requires_confirmation",
             }
             self.intents[intent["id"]] = intent
+            return intent
+
+    def _attempt(self, intent: dict[str, Any], method: str, behaviour: str) -> None:
+        """Try to charge a payment method, and say by an event what came of it. Raises StripeAnswer for a decline."""
         if method in DECLINES:
             error = _card_error(*DECLINES[method])
             intent |= {"status": "requires_payment_method", "last_payment_error": error, "payment_method": None}
@@ -350,16 +365,14 @@ class FakeStripe:
         elif behaviour == "requires_confirmation":
             pass
         else:
-            intent |= {"status": "succeeded", "amount_received": amount}
+            intent |= {"status": "succeeded", "amount_received": intent["amount"]}
             self._book("charge", self._charge_of(intent))
             self._event("payment_intent.succeeded", intent)
-        self._disturb("" if refund_behaviour else behaviour, call, before=False, body=dict(intent))
-        return dict(intent)
 
     def _cancel(self, name: str) -> dict[str, Any]:
-        """Cancel a PaymentIntent, as https://docs.stripe.com/api/payment_intents/cancel has it.
+        """Cancel a PaymentIntent, as https://docs.stripe.com/api/payment_intents/cancel describes.
 
-        One that is final, or with the bank, is not canceled. What it was declined for stays in it.
+        One that is final, or processed by the bank, cannot be canceled. The reason of a decline stays in it.
         """
         with self._lock:
             self._get(self.intents, "payment_intent", name)
@@ -420,7 +433,7 @@ class FakeStripe:
         return _page("/v1/balance_transactions", found, params)
 
     def _charge_of(self, intent: dict[str, Any]) -> dict[str, Any]:
-        # A charge is made with its PaymentIntent's metadata.
+        # A charge copies its PaymentIntent's metadata.
         return {
             "id": self._id("ch"),
             "object": "charge",
@@ -433,13 +446,13 @@ class FakeStripe:
         }
 
     def _book(self, kind: str, source: dict[str, Any]) -> None:
-        sign = 1 if kind == "charge" else -1
-        # Paid out in another currency than was charged: who compares these two compares apples with pears.
+        sign = -1 if kind == "refund" else 1
+        # Paid out in another currency than the charge's, so the two amounts cannot be compared.
         entry = {
             "id": self._id("txn"),
             "object": "balance_transaction",
             "amount": sign * (source["amount"] * 3 // 2 + 1),
-            "created": source["created"],
+            "created": int(self.now()),
             "currency": "chf",
             "source": source,
             "type": kind,
@@ -451,13 +464,13 @@ class FakeStripe:
         wanted = dict(re.findall(r"metadata\['(\w+)'\]:'([^']*)'", query))
         assert wanted, query
         before = self.now() - self.search_lag
-        # An exact match is one whatever the case.
+        # An exact match ignores case.
         found = [
             dict(intent)
             for intent in self.intents.values()
             if _lower(wanted).items() <= _lower(intent["metadata"]).items() and intent["created"] <= before
         ]
-        # Pages are short here, so that who reads only the first is found out.
+        # Pages are short here, to catch code that reads only the first.
         end = start + SEARCH_PAGE
         return {
             "object": "search_result", "url": "/v1/payment_intents/search", "has_more": end < len(found),
@@ -487,7 +500,7 @@ class FakeStripe:
         return amount, currency
 
     def _disturb(self, behaviour: str, call: Call, *, before: bool, body: dict[str, Any] | None = None) -> None:
-        """Do to a call what its payment method asks for, once: before or after the work is done."""
+        """Disturb a call as its payment method demands, once: before or after the work is done."""
         key = call.headers["idempotency-key"]
         if before:
             self._attempts[key] += 1
@@ -524,7 +537,7 @@ class FakeStripe:
 
 
 def _page(url: str, found: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
-    """Return a page of a list. Newest first, as every list is; two a page, so that who reads one only is found out."""
+    """Return a page of a list, newest first like every list; two a page, to catch code that reads only one."""
     newest = found[::-1]
     if "starting_after" in params:
         ids = [entry["id"] for entry in newest]
@@ -533,7 +546,7 @@ def _page(url: str, found: list[dict[str, Any]], params: dict[str, Any]) -> dict
 
 
 def signed(event: dict[str, Any], *secrets: str, at: float | None = None) -> tuple[str, str]:
-    """Return an event as Stripe posts it: the body, and the Stripe-Signature header, with each secret's signature."""
+    """Return an event as Stripe posts it: the body, and the Stripe-Signature header with each secret's signature."""
     body = json.dumps(event, indent=2)
     moment = int(time.time() if at is None else at)
     signatures = [
@@ -628,14 +641,14 @@ def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
 
 
 def _tell(listener: Path, events: SimpleQueue[dict[str, Any]]) -> None:
-    """Post each event until it is taken: at once, then later each time, as Stripe does."""
+    """Post each event until it is accepted: at once, then after growing delays, as Stripe does."""
     while True:
         event = events.get()
         for pause in (0.5, 1, 2, 4, 8, 16):
             try:
                 to = json.loads(listener.read_text(encoding="utf-8"))
                 body, signature = signed(event, to["secret"])
-                request = urllib.request.Request(  # noqa: S310 - to where we are told
+                request = urllib.request.Request(  # noqa: S310 - the listener's own URL
                     to["url"], body.encode(), {"Stripe-Signature": signature, "Content-Type": "application/json"}
                 )
                 context = ssl.create_default_context(cafile=to["trusted"])

@@ -1,8 +1,8 @@
 """The whole pipeline in memory: the real handlers over a table, its stream, the queues and a gateway that can all fail.
 
-Every call that leaves a handler stops the handler, and whoever drives the world says when it goes on, and how: well,
-refused, without a reply though it took effect, twice, or not at all, since the process has died. So handlers run in any
-interleaving, on one thread, and every run can be repeated and shrunk.
+Every call that leaves a handler stops the handler. The driver of the world decides when it continues, and how the call
+ends: well, refused, without a reply although it took effect, twice, or not at all because the process has died. So
+handlers run in any interleaving on one thread, and every run can be repeated and shrunk.
 """
 
 from __future__ import annotations
@@ -24,18 +24,30 @@ from moto.dynamodb.models import DynamoDBBackend
 from ops.restoring import marked
 from payments.domain.errors import UnavailableError
 from payments.domain.lifecycle import OPEN
-from payments.gateways.port import Approved, Charge, Declined, Outcome, RateLimited, Refund, Unknown
+from payments.gateways.port import (
+    Approved,
+    Charge,
+    Declined,
+    Outcome,
+    RateLimited,
+    Refund,
+    RefundReported,
+    Unknown,
+    metadata_of,
+)
 from payments.handlers import notifier, processor, reconciler, refunder, relay, validator
 from payments.runtime import queue_batch
 from payments.runtime.queues import QueueSender
 from payments.runtime.topic import TopicPublisher
-from payments.table.indexes import OpenIndex
+from payments.table.indexes import GatewayIndex, OpenIndex
 from payments.table.store import Table
 from payments.usecases import reconcile as reconciling
 from payments.usecases.announce import Announcer
 from payments.usecases.charge import Charging
+from payments.usecases.hear import Hearing
 from payments.usecases.reconcile import Reconciler
 from payments.usecases.relay import Relay
+from payments.usecases.settle import Settling
 from tests.support.aws import Context, api_event
 
 if TYPE_CHECKING:
@@ -44,17 +56,18 @@ if TYPE_CHECKING:
     import pytest
 
 TABLE = "payments"
+SCOPE = "test"
 MAX_RECEIVE_COUNT = 3
 GATEWAY_FORGETS = timedelta(hours=24)
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
-# How a call can end: well; refused before it took effect; with its reply lost after it did; done, its reply lost, and
-# repeated by the SDK; the process dead before; the process dead after.
+# How a call can end: well; refused before it took effect; reply lost after it took effect; reply lost and the call
+# repeated by the SDK; process dead before it took effect; process dead after.
 FATES = ("well", "refused", "lost", "repeated", "dead before", "dead after")
 
 
 class Inline:
-    """A pool that works at once, in the thread that asks."""
+    """A pool that runs the work at once, in the caller's thread."""
 
     def __init__(self, _: int) -> None:
         pass
@@ -82,7 +95,7 @@ class Inline:
 
 @dataclass
 class WorldTask:
-    """A handler's call under way. ``waits_for`` names the call that it stands before."""
+    """A handler call in progress. ``waits_for`` names the outgoing call at which it is stopped."""
 
     name: str
     run: greenlet
@@ -93,7 +106,7 @@ class WorldTask:
 
 @dataclass
 class WorldMessage:
-    """A message of a queue, delivered ``count`` times; hidden while a handler has it."""
+    """A message in a queue, delivered ``count`` times; hidden while a handler has it."""
 
     number: int
     body: str
@@ -111,7 +124,7 @@ class WorldQueue:
 
 @dataclass
 class WorldEntry:
-    """What the gateway has done under a key."""
+    """The gateway's entry for a key."""
 
     request: Charge | Refund
     at: datetime
@@ -119,7 +132,7 @@ class WorldEntry:
 
 
 class FakeGateway:
-    """A gateway that honours idempotency keys for a day, and keeps books for ever."""
+    """A gateway that honours idempotency keys for a day, and keeps its books permanently."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -134,7 +147,7 @@ class FakeGateway:
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | None:
         def find() -> Approved | Declined | None:
-            # By what the gateway has done, not by the key, which it forgets.
+            # Searches the books, not the keys, which expire.
             same = [one for one in self.books if _what(one.request) == _what(request)]
             return same[0].outcome if same else None
 
@@ -168,6 +181,32 @@ class FakeGateway:
         self.books.append(entry)
         return outcome
 
+    def send_back(self, entry: WorldEntry) -> list[RefundReported]:
+        """The customer's bank sends a refund back. Return what the gateway reports of the refund, in order.
+
+        Its key still has the first answer.
+        """
+        refund, outcome = entry.request, entry.outcome
+        assert isinstance(refund, Refund)
+        assert isinstance(outcome, Approved)
+        failed = Declined("sent_back", outcome.reference)
+        self.books[self.books.index(entry)] = WorldEntry(refund, entry.at, failed)
+        metadata = metadata_of(refund, SCOPE)
+        return [
+            RefundReported("event", outcome.reference, metadata, refund.money, reported)
+            for reported in (outcome, failed)
+        ]
+
+    def sent_back(self, transaction_id: str) -> set[str]:
+        """The refunds of a payment that a bank has sent back."""
+        return {
+            one.request.refund_id
+            for one in self.books
+            if isinstance(one.request, Refund)
+            and one.request.transaction_id == transaction_id
+            and one.outcome == Declined("sent_back", getattr(one.outcome, "reference", None))
+        }
+
     def _left(self, refund: Refund) -> int:
         charged = sum(one.request.money.minor for one in self.approved(Charge, refund.transaction_id))
         return charged - sum(one.request.money.minor for one in self.approved(Refund, refund.transaction_id))
@@ -189,7 +228,7 @@ def _what(request: Charge | Refund) -> tuple[str, ...]:
 
 
 class World:
-    """All of it, and the handlers' calls under way."""
+    """The whole pipeline, and the handler calls in progress."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.clock = STARTED
@@ -198,6 +237,8 @@ class World:
         self.queues = {"p": WorldQueue(), "n": WorldQueue()}
         self.announced: list[dict[str, Any]] = []
         self.gateway = FakeGateway(self)
+        # What the gateway has reported and nobody has taken.
+        self.reports: list[RefundReported] = []
         self.answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         self.faults: Counter[str] = Counter()
         self.contexts: dict[int, WorldTask] = {}
@@ -223,6 +264,8 @@ class World:
     def _wire(self, patch: pytest.MonkeyPatch) -> None:
         table = Table(self, TABLE)
         charging = Charging(table, self.gateway, self.now)
+        charges = GatewayIndex(self, TABLE, "gateway-index")
+        self._hearing = Hearing(table, charges, Settling(table, self.now), SCOPE, self.now)
         patch.setattr(queue_batch, "ThreadPoolExecutor", Inline)
         patch.setattr(reconciling, "ThreadPoolExecutor", Inline)
         patch.setattr(validator, "wired", lambda: (table, "USD", {}))
@@ -241,14 +284,14 @@ class World:
         return Charging(table, self.gateway, self.now, restored=self.restored)
 
     def now(self) -> datetime:
-        """The time as the handler that asks has it."""
+        """The time on the clock of the handler that asks."""
         task = self.contexts.get(id(getcurrent()))
         return self.clock + (task.skew if task else timedelta())
 
-    # --- The handlers' calls under way --------------------------------------------------------------------------------
+    # --- The handler calls in progress --------------------------------------------------------------------------------
 
     def start(self, name: str, handle: Callable[[], None], skew: timedelta = timedelta()) -> WorldTask:
-        """Start a handler, up to its first call that leaves it."""
+        """Start a handler, and stop at its first outgoing call."""
         task = WorldTask(name, greenlet(handle), skew)
         self.contexts[id(task.run)] = task
         self.tasks.append(task)
@@ -256,7 +299,7 @@ class World:
         return task
 
     def go_on(self, task: WorldTask, fate: str = "well") -> None:
-        """Let a handler go on with the call that it stands before."""
+        """Let a handler continue with the call at which it is stopped."""
         if fate != "well":
             task.faulted = True
             self.faults[f"{task.waits_for}: {fate}"] += 1
@@ -270,7 +313,7 @@ class World:
             task.waits_for = waits_for
 
     def io(self, name: str, effect: Callable[[], Any]) -> Any:
-        """Stand before a call until it is told how it ends."""
+        """Stop at a call until the driver decides how it ends."""
         fate = getcurrent().parent.switch(name)
         if fate == "dead before":
             raise GreenletExit
@@ -305,7 +348,7 @@ class World:
         self.start("put back", lambda: self.put_item(TableName=TABLE, Item=put_back))
 
     def restore(self, items: list[dict[str, Any]]) -> None:
-        """The table is as a backup has it, and its stream is new; the operator has said so to the functions."""
+        """Restore the table from a backup: its stream is new, and the operator has set the functions' restore mark."""
         for item in self.items():
             self.lose(item)
         for item in items:
@@ -377,7 +420,7 @@ class World:
         return self.io("dynamodb.update_item", update)
 
     def query(self, **request: Any) -> Any:
-        """Answer for the open index, as of a moment ago or now: it is what the reconciler starts from."""
+        """Answer from the open index, as of now or a moment ago: the reconciler starts from it."""
         values = request["ExpressionAttributeValues"]
 
         def find() -> dict[str, Any]:
@@ -388,7 +431,7 @@ class World:
             ]
             return {"Items": sorted(found, key=lambda item: item["open_from"]["S"])}
 
-        # Sixteen shards would be sixteen steps of which fifteen find nothing.
+        # Sixteen shards would be sixteen steps, and fifteen of them would find nothing.
         found = find()
         return self.io("dynamodb.query", find) if found["Items"] else found
 
@@ -410,10 +453,10 @@ class World:
 
         return self.io("sns.publish_batch", publish)
 
-    # --- What sets the handlers going ---------------------------------------------------------------------------------
+    # --- What triggers the handlers -----------------------------------------------------------------------------------
 
     def post(self, path: dict[str, str] | None, body: dict[str, Any], skew: timedelta = timedelta()) -> WorldTask:
-        """A client posts a payment, or a refund where there is a path; its answer is kept."""
+        """A client posts a payment, or a refund if there is a path; the answer is kept."""
         resource = "/payments" if path is None else "/payments/{transaction_id}/refunds"
         handle = validator.handler if path is None else refunder.handler
 
@@ -426,7 +469,7 @@ class World:
         return self.start("post" if path is None else "refund", call, skew)
 
     def relay(self, size: int) -> WorldTask:
-        """Give the relay the head of the stream. What it does not take stays there, and holds up what follows."""
+        """Give the relay the head of the stream. Records that it does not take stay, and hold up those after them."""
         records = self.stream[:size]
 
         def call() -> None:
@@ -440,7 +483,7 @@ class World:
         return self.start("relay", call)
 
     def deliver(self, queue: str, messages: list[WorldMessage], skew: timedelta = timedelta()) -> WorldTask | None:
-        """Give a queue's consumer a batch; what was delivered too often goes to the dead-letter queue instead."""
+        """Give a queue's consumer a batch; messages delivered too often go to the dead-letter queue instead."""
         place = self.queues[queue]
         given: list[WorldMessage] = []
         for message in messages:
@@ -484,18 +527,29 @@ class World:
         """The schedule calls the reconciler."""
 
         def call() -> None:
-            # The schedule does not mind: the next call comes.
+            # The schedule ignores a failure and calls again.
             with suppress(Exception):
                 reconciler.handler({}, Context())  # type: ignore[arg-type]
 
         return self.start("reconcile", call, skew)
 
+    def hear(self, report: RefundReported) -> WorldTask:
+        """The gateway reports something, until it is taken."""
+
+        def call() -> None:
+            with suppress(UnavailableError):
+                self._hearing.hear(report)
+                if report in self.reports:
+                    self.reports.remove(report)
+
+        return self.start("hear", call)
+
     def send_poison(self, body: str) -> None:
-        """Somebody puts on the processor's queue what is no message of ours."""
+        """Somebody puts a message that is not ours on the processor's queue."""
         self.queues["p"].messages.append(WorldMessage(next(self._numbers), body))
 
     def redrive(self, queue: str) -> None:
-        """An operator moves a dead-letter queue's messages back: they come as new ones."""
+        """An operator redrives a dead-letter queue: its messages arrive as new ones."""
         place = self.queues[queue]
         place.messages += [WorldMessage(next(self._numbers), message.body) for message in place.dead]
         place.dead.clear()
@@ -507,7 +561,7 @@ class World:
             self.go_on(self.tasks[0])
 
     def settle(self) -> None:
-        """Let everything run its way without a fault, but for what sits in a dead-letter queue."""
+        """Let everything finish without faults, except the messages in dead-letter queues."""
         self.finish_tasks()
         for _ in range(1000):
             if self.stream:
@@ -516,22 +570,26 @@ class World:
                 self.finish_tasks()
                 assert len(self.stream) < before or self.stream[0]["eventName"] == "REMOVE", "the relay is stuck"
                 continue
+            if self.reports:
+                self.hear(self.reports[-1])
+                self.finish_tasks()
+                continue
             waiting = [(name, queue) for name, queue in self.queues.items() if queue.messages]
             if not waiting:
                 return
             for name, queue in waiting:
                 self.deliver(name, queue.messages[:10])
                 self.finish_tasks()
-        raise AssertionError("it never comes to rest")
+        raise AssertionError("the world never settles")
 
     def dead_ids(self) -> set[str]:
-        """The payments of which a message sits in a dead-letter queue."""
+        """The payments that have a message in a dead-letter queue."""
         bodies = [message.body for queue in self.queues.values() for message in queue.dead]
         named = [json.loads(body) for body in bodies if '"transaction_id"' in body]
         return {one.get("payment", one)["transaction_id"] for one in named}
 
     def open_ids(self) -> set[str]:
-        """The payments that are not final, or have a refund that is not."""
+        """The payments that are not final, or that have a refund that is not final."""
         return {
             item["transaction_id"]["S"]
             for item in self.items()

@@ -1,4 +1,4 @@
-"""What the unit tests stand on: AWS in memory, and no socket or process of their own."""
+"""The unit tests' fixtures: AWS in memory, and no sockets or processes."""
 
 from tests.support.aws import alone, context, dynamodb, environment, log, moto_client, table
 

@@ -1,10 +1,10 @@
 """Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
 
-Unicode's categories decide: a digit is a character of category Nd, in any script; a separator is a space, a dash, a
-connector, a mark, an invisible character, or a dot or a line by its name. A colon, a comma or a slash separates no
-groups: times, lists and paths are not joined. Nor are the groups of a UUID.
+Unicode's categories decide. A digit is a character of category Nd, in any script. A separator is a space, a dash, a
+connector, a mark, an invisible character, or a dot, a line or a blank by its name. A colon, a comma or a slash does not
+join groups, so times, lists and paths are not joined; the groups of a UUID are not joined either.
 
-Groups with one to three separators between them are read as one number, whatever numbers stand before or after them.
+Groups with one to three separators between them are read as one number, with any other numbers before or after them.
 Grouped as on a card, any number that passes the check counts; grouped otherwise, only one that a card scheme issues.
 Otherwise one in ten order numbers that start with a date would be mistaken for a card number.
 
@@ -17,39 +17,46 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Most texts have fewer than 13 digits, and are done with this.
+# Most texts have fewer than 13 digits and need no further check.
 _ENOUGH = re.compile(r"(?:\D*+\d){13}")
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 _GROUP = re.compile(r"[0-9]+")
 
-# The separators in ASCII; all others are spaces by then.
-_CHAIN = re.compile(r"[0-9]+(?:[\x00-\x20\x7f._-]{1,3}[0-9]+)*+")
+# The separators in ASCII; all others have been replaced by spaces by then.
+_CHAIN = re.compile(r"[0-9]+(?:[\x00-\x20\x7f._~-]{1,3}[0-9]+)*+")
 
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 
-_SEPARATING = ("Z", "M", "Cc", "Cf", "Pd", "Pc")
+# All that is invisible is of category C, except what is called a blank or a filler.
+_SEPARATING = ("Z", "M", "C", "Pd", "Pc")
 
-# Punctuation and symbols by a word of their name, since Unicode has no category for these.
-_NAMED_SEPARATING = re.compile(r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MINUS|ELLIPSIS|LEADER|HORIZONTAL)\b")
+# Punctuation and symbols that a word in their name identifies, since Unicode has no category for them.
+_NAMED_SEPARATING = re.compile(
+    r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MINUS|DASH|TILDE|ELLIPSIS|LEADER|HORIZONTAL|SPACE)\b"
+)
 
-# These two are letters.
-_PROLONGED = "PROLONGED SOUND MARK"
+# Some of these are letters.
+_NAMED_OF_ANY_CATEGORY = re.compile(r"PROLONGED SOUND MARK|\b(?:BLANK|FILLER)\b")
 
 _LENGTHS = range(13, 20)
 
-# Seldom needed, and so compiled by whoever needs them first. How many digits each group has, on a card: fours and a
-# rest, American Express, Diners Club.
+# The number of groups that are searched together: more than a card number has digits. Without a limit, a long text
+# would need so much memory that this alone would make it slow.
+_BLOCK = 1024
+
+# Rarely needed, so compiled at the first use. The number of digits in each group on a card: fours with a rest, American
+# Express, Diners Club.
 _PRINTED = r"(?:4,){3,4}[1-4]|4,6,5|4,6,4"
 
-# What the schemes issue, by their published ranges and lengths.
+# The numbers that the schemes issue, by their published ranges and lengths.
 _ISSUED = (
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
     r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
@@ -69,7 +76,7 @@ MASK = "[card number]"
 
 
 def has_card(text: str) -> bool:
-    """Say whether a text holds a card number."""
+    """Return whether a text contains a card number."""
     return next(_cards(text), None) is not None
 
 
@@ -85,7 +92,7 @@ def redact(text: str) -> str:
 
 
 def _cards(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where card numbers begin and end, from left to right; they may overlap."""
+    """Yield the start and end of card numbers, from left to right; they may overlap."""
     if not _ENOUGH.match(text):
         return
     if "-" in text:
@@ -95,45 +102,60 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
         text = _BEYOND_ASCII.sub(lambda match: _to_ascii(match[0]), text)
     for chain in _CHAIN.finditer(text):
         if chain.end() - chain.start() >= _LENGTHS.start:
-            yield from _in_chain(text, [group.span() for group in _GROUP.finditer(text, *chain.span())])
+            for groups, own in _blocks(_GROUP.finditer(text, *chain.span())):
+                yield from _in_block(groups, own)
 
 
 @lru_cache(maxsize=1024)
 def _to_ascii(character: str) -> str:
-    """Return what stands for a character beyond ASCII: a digit, a space for a separator, or a letter."""
-    # Seldom needed, so no start pays for it.
+    """Return an ASCII replacement for a character: a digit, a space for a separator, or a letter."""
+    # Rarely needed, so it is not imported at the start.
     import unicodedata  # noqa: PLC0415
 
     category = unicodedata.category(character)
     if category == "Nd":
         return str(unicodedata.decimal(character))
     name = unicodedata.name(character, "")
-    named = _PROLONGED in name or (category[0] in "PS" and _NAMED_SEPARATING.search(name))
+    named = _NAMED_OF_ANY_CATEGORY.search(name) or (category[0] in "PS" and _NAMED_SEPARATING.search(name))
     return " " if named or category.startswith(_SEPARATING) else "x"
 
 
-def _in_chain(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield where card numbers begin and end among groups that stand close together."""
-    digits = "".join([text[start:end] for start, end in groups])
+def _blocks(groups: Iterator[re.Match[str]]) -> Iterator[tuple[list[re.Match[str]], int]]:
+    """Yield the groups of a chain in blocks, each with the number of groups that are its own.
+
+    The others belong to the next block, but a number that starts in this one may need them. At most two blocks are in
+    memory, for a text of any length.
+    """
+    block = list(islice(groups, _BLOCK))
+    while block:
+        following = list(islice(groups, _BLOCK))
+        yield block + following[: _LENGTHS.stop - 2], len(block)
+        block = following
+
+
+def _in_block(groups: list[re.Match[str]], own: int) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of the card numbers that begin in one of the block's own groups."""
+    written = [group[0] for group in groups]
+    digits = "".join(written)
     if len(digits) < _LENGTHS.start:
         return
     sums = _luhn_sums(digits)
-    sizes = [end - start for start, end in groups]
-    # How many digits stand before each group, and before what follows the last.
+    sizes = list(map(len, written))
+    # The number of digits before each group, and before the end.
     before = list(accumulate(sizes, initial=0))
-    for first, last in _candidates(before):
+    for first, last in _candidates(before, own):
         begin, end = before[first], before[last]
-        # The last digit is not doubled, so a number of this end has its doubled digits where the end's parity says.
+        # The last digit is not doubled, so the parity of the end decides which digits are.
         total = sums[end % 2]
         if total[begin] == total[end] and _counts(digits[begin:end], sizes[first:last]):
-            yield groups[first][0], groups[last - 1][1]
+            yield groups[first].start(), groups[last - 1].end()
 
 
-def _candidates(before: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield the runs of groups, as a slice of them, that have as many digits as a card number."""
+def _candidates(before: list[int], own: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs of groups, as slices, that have as many digits as a card number."""
     shortest, longest = _LENGTHS.start, _LENGTHS.stop - 1
-    for first, begin in enumerate(before):
-        # Each group has a digit at least.
+    for first, begin in enumerate(before[:own]):
+        # Each group has at least one digit.
         near = min(first + longest + 1, len(before))
         low = bisect_left(before, begin + shortest, first, near)
         for last in range(low, bisect_right(before, begin + longest, low, near)):
@@ -141,9 +163,9 @@ def _candidates(before: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def _luhn_sums(digits: str) -> tuple[bytes, bytes]:
-    """Return the sums of a string's digits up to each place, with every even or with every odd place doubled.
+    """Return the sums of a string's digits up to each place, once with even places doubled and once with odd places.
 
-    Only their last digit counts, so a byte holds each.
+    Only the last digit of a sum counts, so each fits into a byte.
     """
     plain, doubled = (
         digits.encode().translate(bytes.maketrans(b"0123456789", values)) for values in (_PLAIN, _DOUBLED)
@@ -159,7 +181,7 @@ def _last_digit(total: int, value: int) -> int:
 
 
 def _counts(digits: str, sizes: list[int]) -> bool:
-    """Say whether digits that pass the Luhn check, in groups of these sizes, are taken for a card number."""
+    """Return whether digits that pass the Luhn check, in groups of these sizes, count as a card number."""
     if digits == digits[0] * len(digits):
         return False
     if len(sizes) == 1:

@@ -1,4 +1,4 @@
-"""What the table's stream says: how a payment changed, or that a record holds no payment."""
+"""The content of the table's stream: a change of a payment, or a record that holds no payment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from payments.domain.payment import Payment
 
 
 class Change(Struct, frozen=True):
-    """A payment as it is, and as it was before: None where there was none, or none that could be read.
+    """A payment as it is now, and as it was before: None if it is new, or if the old item could not be read.
 
     ``restored`` says that the payment was put back from a backup by this change.
     """
@@ -18,11 +18,14 @@ class Change(Struct, frozen=True):
     restored: bool = False
 
 
-class UnreadableRecord(Struct, frozen=True):
-    """A record that holds no payment: the reason, and what an operator needs to find it."""
+class DeadLetter(Struct, frozen=True):
+    """Something that no retry can relay: a record that holds no payment, or a message refused for its content.
+
+    It says why, and what an operator needs to find it. A message has no ``stream`` and no ``sequence_number``.
+    """
 
     reason: str
     event: str
-    stream: str
-    sequence_number: str
     transaction_id: str
+    stream: str = ""
+    sequence_number: str = ""

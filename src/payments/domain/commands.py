@@ -1,4 +1,4 @@
-"""What a client asks the system to do, checked: to accept a payment, or a refund of one."""
+"""A client's checked requests: to accept a payment, or a refund of a payment."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from payments.domain.money import Money, MoneyError
 if TYPE_CHECKING:
     from payments.domain.payment import Payment
 
-# One refund an entry in its payment's item, which DynamoDB bounds to 400 KB.
+# Each refund is an entry in its payment's item, which DynamoDB limits to 400 KB.
 MAX_REFUNDS = 50
 
 
 class PaymentRequest(Struct, frozen=True):
-    """A request for a payment, checked."""
+    """A checked request for a payment."""
 
     transaction_id: str
     customer_id: str

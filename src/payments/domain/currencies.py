@@ -1,8 +1,8 @@
-"""Every ISO 4217 currency that money can be held in, with its exponent: how many decimals its minor unit has.
+"""Every ISO 4217 currency that payments can use, with its exponent: the number of decimals of its minor unit.
 
 From ISO 4217's list one, as amended to January 2026. Codes without a minor unit (gold, SDRs, testing) are left out. A
-test compares it with the PyPI package ``iso4217``. A currency that is withdrawn stays readable, for the payments that
-were made in it, and takes no new ones.
+test compares it with the PyPI package ``iso4217``. A withdrawn currency stays readable, for existing payments, but
+new payments cannot use it.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ _BY_EXPONENT = {
 
 EXPONENTS: dict[str, int] = {code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()}
 
-# The euro has followed the lev.
+# The euro has replaced the lev.
 WITHDRAWN = frozenset({"BGN"})

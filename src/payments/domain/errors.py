@@ -4,27 +4,27 @@ from __future__ import annotations
 
 
 class PoisonError(Exception):
-    """A message or record that no retry can mend."""
+    """A message or record that no retry can fix."""
 
 
 class UnavailableError(Exception):
-    """AWS did not serve a call; it is safe to repeat it."""
+    """AWS did not serve a call, which is safe to repeat."""
 
 
 class RetryError(Exception):
-    """The payment is not final: the message must come again, or go to the dead-letter queue."""
+    """The payment is not final: the message must be retried, or go to the dead-letter queue."""
 
 
 class NotStoredError(PoisonError):
-    """A message names a payment or a refund that the table does not have: nobody has accepted it."""
+    """A message names a payment or a refund that the table does not have, so it was never accepted."""
 
 
 class RequestRefusedError(Exception):
-    """A request that the system understands and does not carry out."""
+    """A request that the system understands but refuses."""
 
 
 class InvalidFieldError(RequestRefusedError):
-    """A field does not fit the payment that the request is about; ``detail`` says what would, and repeats no value."""
+    """A field does not fit the request's payment; ``detail`` says what would fit, and repeats no value."""
 
     def __init__(self, field: str, detail: str) -> None:
         self.field = field

@@ -1,4 +1,4 @@
-"""The form of the ids that a client chooses."""
+"""The format of the ids that clients choose."""
 
 from __future__ import annotations
 

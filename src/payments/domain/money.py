@@ -1,8 +1,8 @@
 """Exact money: a count of minor units and a currency. There is no float here, and no rounding.
 
-An amount is read from its decimal text. ``10``, ``10.0``, ``10.00`` and ``1e1`` are the same amount; zero, ``-0`` and
-anything below zero are refused, and so are more decimals than the currency has, unless they are zeros, and more than
-12 digits of minor units.
+An amount is read from its decimal text. ``10``, ``10.0``, ``10.00`` and ``1e1`` are the same amount. Zero, ``-0`` and
+negative numbers are refused. So are more than 12 digits of minor units, and more decimals than the currency has unless
+the extra ones are zeros.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from payments.domain.currencies import EXPONENTS
 
 MAX_DIGITS = 12
 
-# Of the text of an amount: far more than 12 digits need.
+# The longest text of an amount: far more than 12 digits need.
 MAX_TEXT = 64
 
 UNKNOWN_CURRENCY = "is not the code of an ISO 4217 currency"
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}
 
 
 class MoneyError(ValueError):
-    """An amount that cannot be charged; the message is fit for the caller, and repeats no value."""
+    """An amount that cannot be charged; the message may be shown to the caller, and repeats no value."""
 
 
 class CurrencyError(MoneyError):
@@ -43,8 +43,8 @@ class Money(Struct, frozen=True):
     def parse(cls, text: str, currency: str) -> Self:
         """Read a decimal number.
 
-        Raises MoneyError where it is no number, not above zero, finer than the currency or too large, and
-        CurrencyError where there is no such currency.
+        Raises MoneyError if it is not a number, not above zero, too fine for the currency or too large, and
+        CurrencyError if the currency does not exist.
         """
         exponent = EXPONENTS.get(currency)
         if exponent is None:

@@ -16,7 +16,7 @@ Minor = Annotated[int, Meta(ge=1)]
 
 
 class RefundRecord(Struct, frozen=True, omit_defaults=True):
-    """A refund as its payment holds it. Times are UTC, RFC 3339 with microseconds."""
+    """A refund as stored in its payment. Times are UTC, RFC 3339 with microseconds."""
 
     amount_minor: Minor
     status: Status
@@ -30,32 +30,32 @@ class RefundRecord(Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self.status not in REFUND_STATES:
-            raise ValueError("status is none that a refund can have")
+            raise ValueError("status is not one that a refund can have")
 
 
 class DisputeRecord(Struct, frozen=True, omit_defaults=True):
-    """A customer's objection at the bank, as its payment holds it. ``status`` and ``reason`` are the gateway's words.
+    """A customer's dispute at the bank, as stored in its payment. ``status`` and ``reason`` are the gateway's terms.
 
-    ``sequence`` orders what the gateway says of it: what is not greater was known already.
+    ``sequence`` orders the gateway's reports on it: a report whose sequence is not greater is old news.
     """
 
     amount_minor: Minor
     status: str
     reason: str
-    # Stored as "told", under which older payments hold it too.
+    # Stored as "told", the name that older payments use.
     sequence: int = field(name="told")
     updated_at: str
     closed: bool = False
 
 
 class Payment(Struct, frozen=True, omit_defaults=True):
-    """A payment as the table has it. Times are UTC, RFC 3339 with microseconds.
+    """A payment as the table holds it. Times are UTC, RFC 3339 with microseconds.
 
-    ``payment_method`` and ``fingerprint`` are empty where who reads has no need of them. ``trace`` names the trace of
-    the request, since the table's stream carries no trace header; it is empty where there was none. ``next_action`` is
-    what the gateway waits for the customer to do, in its word; once the payment is final it says nothing.
-    ``restored_at`` says when the item was put back from a backup; it is empty where it never was. What happened after
-    the backup is not in it.
+    ``payment_method`` and ``fingerprint`` are empty when the reader does not need them. ``trace`` is the trace of the
+    request, since the table's stream carries no trace header; it is empty if the request had none. ``next_action`` is
+    the action that the gateway expects from the customer, in its own term; it has no meaning once the payment is final.
+    ``restored_at`` is when the item was put back from a backup, and empty if it never was. An item that was put back
+    lacks everything that happened after the backup.
     """
 
     transaction_id: Id
@@ -90,12 +90,12 @@ class Payment(Struct, frozen=True, omit_defaults=True):
 
     @property
     def refunded(self) -> Money:
-        """What has been given back."""
+        """The refunded amount."""
         return self._sum(Status.PROCESSED)
 
     @property
     def refundable(self) -> Money:
-        """What is neither given back nor about to be."""
+        """The amount that is neither refunded nor about to be."""
         return Money(self.amount_minor - self._sum(Status.PROCESSED, *OPEN).minor, self.currency)
 
     def _sum(self, *states: Status) -> Money:
@@ -103,7 +103,7 @@ class Payment(Struct, frozen=True, omit_defaults=True):
 
     @property
     def open_refunds(self) -> list[str]:
-        """The refunds of which the gateway has not said its last word."""
+        """The refunds that the gateway has not answered finally."""
         return [refund_id for refund_id, refund in self.refunds.items() if refund.status in OPEN]
 
     def status_of(self, refund_id: str | None) -> Status | None:
@@ -114,14 +114,14 @@ class Payment(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a charge or a refund of which the gateway has not said its last word."""
+        """Whether the gateway has not answered finally on the charge or on a refund."""
         return self.status in OPEN or bool(self.open_refunds)
 
 
 class GatewayResult(Struct, frozen=True):
-    """What a gateway said of a charge or a refund: its own reference, or why it refused.
+    """A gateway's answer about a charge or a refund: its own reference, or why it refused.
 
-    ``next_action`` is what it waits for the customer to do, and ``ask_at`` when to ask it again.
+    ``next_action`` is the action that it expects from the customer, and ``ask_at`` is when to ask it again.
     """
 
     gateway_reference: str | None = None

@@ -1,4 +1,4 @@
-"""The port to a payment gateway: the outcomes of a call, the entries of its books, and what it reports by itself."""
+"""The port to a payment gateway: the outcomes of a call, the entries of its books, and its own reports."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from payments.domain.money import Money
 
 
 class NoSuchReferenceError(UnavailableError):
-    """The gateway does not know a reference that it gave us. The caller cannot go on."""
+    """The gateway does not know a reference that it gave us. The caller cannot continue."""
 
 
 class ReportError(Exception):
-    """What a gateway has reported makes no sense. The message repeats nothing of it."""
+    """A gateway's report makes no sense. The message repeats nothing of it."""
 
 
 class Approved(Struct, frozen=True):
-    """The gateway has charged, or refunded; ``reference`` is its own name of that."""
+    """The gateway has charged or refunded; ``reference`` is its own id of the charge or refund."""
 
     reference: str
 
 
 class Declined(Struct, frozen=True):
-    """The gateway has refused, and can move no money under this key any more; ``code`` says why, in a stable word.
+    """The gateway has refused and can no longer move money under this key; ``code`` is the reason, a stable term.
 
-    A gateway whose customers may try again after a refusal cancels the charge first, and says this only when the
-    cancellation is sure.
+    A gateway whose customers may try again after a refusal cancels the charge first, and returns this only when the
+    cancellation is certain. ``reference`` is the gateway's id of a refund that failed, if it has created one.
     """
 
     code: str
+    reference: str | None = None
 
 
 class Pending(Struct, frozen=True):
-    """The gateway has begun, and can still move money: a bank takes days, or the customer must act first.
+    """The gateway has started, and can still move money: a bank takes days, or the customer must act first.
 
-    Whatever exists at the gateway and is not final is pending, whatever the gateway calls its state.
-    ``next_action`` names what the customer must do, in the gateway's word; empty where there is nothing to do but wait.
+    Everything that exists at the gateway and is not final is pending, under any name that the gateway has for it.
+    ``next_action`` is the action that the customer must take, in the gateway's term; empty if they only have to wait.
     """
 
     reference: str
@@ -47,7 +48,7 @@ class Pending(Struct, frozen=True):
 
 
 class Unknown(Struct, frozen=True):
-    """The call may or may not have taken effect: a time-out, a reset, a server's error. Never a failure."""
+    """The call may or may not have taken effect: a time-out, a reset, a server error. Never a failure."""
 
     reason: str
 
@@ -59,14 +60,14 @@ class NotSent(Struct, frozen=True):
 
 
 class RateLimited(Struct, frozen=True):
-    """The gateway wants to be asked later; nothing has happened."""
+    """The gateway wants the call to be repeated later; nothing has happened."""
 
 
 class Booked(Struct, frozen=True):
     """A charge or a refund in the gateway's books.
 
-    ``reference`` is the gateway's name of it, and ``charge_reference`` its name of the charge, of a refund too.
-    ``metadata`` is what we sent along to know it by. ``money`` is None for an amount that no payment can have.
+    ``reference`` is the gateway's id of it, and ``charge_reference`` is its id of the charge, also for a refund.
+    ``metadata`` is what we sent with the request to identify it. ``money`` is None for an amount that no payment has.
     """
 
     refund: bool
@@ -79,7 +80,7 @@ class Booked(Struct, frozen=True):
 
 
 class _OutcomeReported(Struct, frozen=True):
-    """What the reports of a charge and of a refund have in common; see Booked for what their fields mean."""
+    """The common fields of reports of a charge and of a refund; Booked explains them."""
 
     event_id: str
     reference: str
@@ -89,18 +90,18 @@ class _OutcomeReported(Struct, frozen=True):
 
 
 class ChargeReported(_OutcomeReported, frozen=True):
-    """The gateway reports what became of a charge."""
+    """The gateway reports the outcome of a charge."""
 
 
 class RefundReported(_OutcomeReported, frozen=True):
-    """The gateway reports what became of a refund. It has no metadata of ours if someone made it at the gateway."""
+    """The gateway reports the outcome of a refund. It has no metadata of ours if someone made it at the gateway."""
 
 
 class DisputeReported(Struct, frozen=True):
     """The gateway reports that a customer disputes a charge, or that the dispute is ``closed``.
 
     ``charge_reference`` is empty if the report names no charge. ``created`` is when the
-    gateway wrote the report, by its own clock, in seconds since 1970.
+    gateway wrote the report, on its own clock, in seconds since 1970.
     """
 
     event_id: str
@@ -119,9 +120,9 @@ Outcome = Approved | Declined | Pending | Unknown | NotSent | RateLimited
 
 
 class Charge(Struct, frozen=True):
-    """A charge that the gateway is to make. ``key`` is the idempotency key: one key, one charge.
+    """A charge for the gateway to make. ``key`` is the idempotency key: one key, one charge.
 
-    ``reference`` is the gateway's own name of the charge, if an earlier call has returned it.
+    ``reference`` is the gateway's own id of the charge, if an earlier call has returned it.
     """
 
     key: str
@@ -132,9 +133,9 @@ class Charge(Struct, frozen=True):
 
 
 class Refund(Struct, frozen=True):
-    """A refund that the gateway is to make, of the charge that it calls ``charge_reference``.
+    """A refund for the gateway to make, of the charge whose id there is ``charge_reference``.
 
-    ``reference`` is its own name of the refund, if an earlier call has returned it.
+    ``reference`` is the gateway's own id of the refund, if an earlier call has returned it.
     """
 
     key: str
@@ -151,31 +152,31 @@ class Gateway(Protocol):
     def charge(self, charge: Charge) -> Outcome:
         """Charge once for each key; a repeat gets the first call's answer.
 
-        Raises UnavailableError where the gateway does not answer: the charge may or may not have happened.
+        Raises UnavailableError if the gateway does not answer: the charge may or may not have happened.
         """
 
     def refund(self, refund: Refund) -> Outcome:
         """Refund once for each key; a repeat gets the first call's answer.
 
-        Raises UnavailableError where the gateway does not answer: the refund may or may not have happened.
+        Raises UnavailableError if the gateway does not answer: the refund may or may not have happened.
         """
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Return what became of a charge or a refund, or None where the gateway surely has none.
+        """Return the outcome of a charge or a refund, or None if the gateway certainly has none.
 
-        After None, a charge is made. With a ``reference``, the gateway has one: the answer is never None. Raises
-        UnavailableError where the gateway does not answer.
+        After None, a charge is made. With a ``reference``, the gateway has one, so the answer is never None. Raises
+        UnavailableError if the gateway does not answer.
         """
 
 
 def idempotency_key(transaction_id: str, refund_id: str | None = None) -> str:
-    """Return the key of a payment's charge, or of a refund: the same for every attempt, on every machine."""
-    # No id holds a dot, so no two can be confused.
+    """Return the key of a payment's charge, or of a refund: the same for every attempt on every machine."""
+    # No id contains a dot, so two keys are never confused.
     return f"payment-{transaction_id}" if refund_id is None else f"refund-{transaction_id}.{refund_id}"
 
 
 def metadata_of(request: Charge | Refund, scope: str) -> dict[str, str]:
-    """Return what goes to the gateway with a request, to know by what it made; ``scope`` names the stack."""
+    """Return the metadata that identifies a request's charge or refund at the gateway; ``scope`` names the stack."""
     metadata = {"transaction_id": request.transaction_id, "environment": scope}
     return metadata | ({"refund_id": request.refund_id} if isinstance(request, Refund) else {})
 

@@ -1,19 +1,19 @@
-"""A gateway that moves no money. It keeps books in a table of its own, so that its idempotency is real.
+"""A gateway that moves no money. It keeps books in its own table, so that its idempotency is real.
 
-What it does depends on the payment method alone:
+The payment method alone decides what it does:
 
     pm_sim_approved               charges
     pm_sim_declined_<code>        declines with that code
-    pm_sim_timeout_after_charge   the first attempt charges, and its answer is lost; later ones get it
-    pm_sim_timeout_before_charge  the first attempt is lost on the way; the second charges
-    pm_sim_rate_limited           the first attempt is refused as too many; the second charges
+    pm_sim_timeout_after_charge   the first attempt charges, but its answer is lost; later attempts get the answer
+    pm_sim_timeout_before_charge  the first attempt is lost before it charges; the second charges
+    pm_sim_rate_limited           the first attempt is refused as one call too many; the second charges
     pm_sim_unavailable            never answers, never charges
-    pm_sim_refund_<behaviour>     charges; a refund then goes as the behaviour says, one of the above:
+    pm_sim_refund_<behaviour>     charges; a refund then behaves as one of the above:
                                   declined_<code>, timeout_after_charge, timeout_before_charge, rate_limited,
                                   unavailable
 
-Any other payment method is declined with ``invalid_payment_method``. A refund of what a payment method of the first six
-has charged is approved.
+Any other payment method is declined with ``invalid_payment_method``. A refund of a charge by one of the first six
+payment methods is approved.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _REFUND = "refund_"
 
 
 class Simulator:
-    """The simulator behind a DynamoDB client; ``clock`` tells the time."""
+    """The simulator behind a DynamoDB client; ``clock`` returns the time."""
 
     def __init__(self, client: Any, table: str, clock: Callable[[], datetime]) -> None:  # noqa: ANN401 - botocore's
         self._client = client
@@ -61,7 +61,7 @@ class Simulator:
         return self._behave(behaviour, charge.key, entry, lambda: self._approved(charge.key))
 
     def refund(self, refund: Refund) -> Outcome:
-        """Give back once for each key; see the module for what each payment method does."""
+        """Refund once for each key; see the module for what each payment method does."""
         charge_key = idempotency_key(refund.transaction_id)
         charged = self._entry(charge_key)
         if charged.get("reference", {}).get("S") != refund.charge_reference:
@@ -74,13 +74,13 @@ class Simulator:
         return self._behave(behaviour, refund.key, entry, lambda: self._given_back(charge_key, charged, refund))
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | None:
-        """Return what was decided under the key, if anything was."""
+        """Return the decision that is stored under the key, if there is one."""
         entry = self._entry(request.key)
         if "decided_at" not in entry:
             return None
         return Approved(entry["reference"]["S"]) if "reference" in entry else Declined(entry["failure_code"]["S"])
 
-    def _behave(  # noqa: PLR0911 - one return a behaviour
+    def _behave(  # noqa: PLR0911 - one return for each behaviour
         self, behaviour: str, key: str, entry: dict[str, Any], do: Callable[[], Approved | Declined]
     ) -> Outcome:
         first = entry["attempts"]["N"] == "1"
@@ -102,7 +102,7 @@ class Simulator:
                 return self._declined(key, "invalid_payment_method")
 
     def _given_back(self, charge_key: str, charged: dict[str, Any], refund: Refund) -> Approved | Declined:
-        """Take a refund into its charge's books, once for each key and never more than was charged."""
+        """Enter a refund in its charge's books, once for each key and never more than was charged."""
         rest = int(charged["amount_minor"]["N"]) - refund.money.minor
         try:
             with available():

@@ -1,4 +1,4 @@
-"""The queue of outcomes to the announcements."""
+"""Publishes the queue of outcomes as announcements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wired() -> Announcer:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Announce a batch, in one call where SNS takes it, and return the records that must come again."""
+    """Announce a batch, in one call if SNS takes it, and return the records that must be delivered again."""
     messages: dict[str, Message] = {}
     failures: dict[str, str] = {}
     for record in event["Records"]:
@@ -40,9 +40,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             messages, in_time=lambda: context.get_remaining_time_in_millis() > PUBLISH_SECONDS * 1000
         )
     for message_id, reason in failures.items():
-        named = messages[message_id].named() if message_id in messages else {}
-        logger.warning("not announced", message_id=message_id, reason=reason, **named)
+        fields = messages[message_id].log_fields() if message_id in messages else {}
+        logger.warning("not announced", message_id=message_id, reason=reason, **fields)
     for message_id in messages.keys() - failures.keys():
         measure("Announced")
-        logger.info("announced", **messages[message_id].named())
+        logger.info("announced", **messages[message_id].log_fields())
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}

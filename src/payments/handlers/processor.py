@@ -1,4 +1,4 @@
-"""The queue of accepted payments and refunds to the gateway."""
+"""Passes the queue of accepted payments and refunds to the gateway."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
     from payments.runtime.queue_batch import Delivery
 
-# Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: it comes again with the same key.
+# Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: its message is delivered again,
+# with the same key.
 CHARGE_SECONDS = 3.0
 
 
 @wire_once
 def wired() -> tuple[Charging, int]:
-    """Return what charges, and after how many deliveries a message is given up."""
+    """Return the charging use case, and after how many deliveries a message is given up."""
     dynamodb = client.connect("dynamodb")
     table, gateway = Table(dynamodb, settings.text("TABLE_NAME")), registry.chosen(dynamodb)
     restored = settings.choice("RESTORED", ("false", "true")) == "true"
@@ -37,7 +38,7 @@ def wired() -> tuple[Charging, int]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Charge a batch and return the records that must come again."""
+    """Charge a batch and return the records that must be delivered again."""
     charging, most = wired()
     stored = charging.read(_named_in(event))
 
@@ -51,7 +52,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             again = task.redriven and payment is not None and payment.status_of(task.refund_id) == Status.UNKNOWN
             charging.work(payment, task.refund_id, last=last)
         except NotStoredError as error:
-            logger.error("not stored", **task.named(), reason=str(error))
+            logger.error("not stored", **task.log_fields(), reason=str(error))
             raise
         except Exception as error:
             if last and not isinstance(error, RetryError):
@@ -59,7 +60,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 charging.give_up(task.transaction_id, task.refund_id, type(error).__name__)
             if not (last and again):
                 raise
-            logger.warning("no second dead letter", **task.named(), error=type(error).__name__, reason=str(error))
+            logger.warning("no second dead letter", **task.log_fields(), error=type(error).__name__, reason=str(error))
 
     def skip(delivery: Delivery) -> None:
         if is_last(delivery):
@@ -69,19 +70,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def is_last(delivery: Delivery) -> bool:
         return delivery.receive_count >= most
 
-    return queue_batch.work(event, context, queue_batch.Worker(charge, skip, _named), seconds=CHARGE_SECONDS)
+    return queue_batch.work(event, context, queue_batch.Worker(charge, skip, _log_fields), seconds=CHARGE_SECONDS)
 
 
 def _named_in(event: dict[str, Any]) -> Iterator[str]:
-    """Yield the ids of the payments that a batch names; what cannot be read fails later, by itself."""
+    """Yield the ids of the payments that a batch names; a record that cannot be read fails later, by itself."""
     for record in event["Records"]:
-        named = _named(str(record.get("body")))
-        if named:
-            yield named["transaction_id"]
+        fields = _log_fields(str(record.get("body")))
+        if fields:
+            yield fields["transaction_id"]
 
 
-def _named(body: str) -> dict[str, Any]:
+def _log_fields(body: str) -> dict[str, Any]:
     try:
-        return decode_task(body).named()
+        return decode_task(body).log_fields()
     except PoisonError:
         return {}

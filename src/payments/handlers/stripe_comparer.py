@@ -1,4 +1,4 @@
-"""The daily schedule, or an operator, to the comparison of Stripe's books with the table."""
+"""Compares Stripe's books with the table, on a daily schedule or when an operator calls it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from payments.domain.clock import now, timestamp
-from payments.gateways.stripe.wiring import create_gateway
+from payments.gateways.stripe import create_gateway
 from payments.runtime import client, settings
 from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure, measure_kind
@@ -33,7 +33,7 @@ class UnfinishedError(Exception):
 
 @cache
 def books() -> StripeGateway:
-    """Return Stripe, at the first call: its package takes longer to start than all the rest, and nobody waits here."""
+    """Return Stripe, at the first call: its package takes longer to import than all the rest, and nobody waits here."""
     return create_gateway()
 
 
@@ -56,12 +56,12 @@ def wired() -> tuple[StoredPayments, TopicPublisher]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Compare yesterday, or the event's ``day``, and return the differences.
 
-    Raises ValueError if that is no day that has begun, and UnfinishedError if a part was not compared or announced.
+    Raises ValueError if the day is not one that has begun, and UnfinishedError if a part was not compared or announced.
     """
     day = _day(event)
-    payments, topic = wired()
+    stored, topic = wired()
     source = settings.text("EVENT_SOURCE")
-    comparison = Comparison(payments, books(), scope=settings.text("ENVIRONMENT"), clock=now)
+    comparison = Comparison(stored, books(), scope=settings.text("ENVIRONMENT"), clock=now)
     comparison.run(day, in_time=lambda: context.get_remaining_time_in_millis() > _CHUNK_SECONDS * 1000)
     measure("Compared", comparison.counts["compared"])
     for difference in comparison.differences:

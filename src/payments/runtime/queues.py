@@ -9,15 +9,22 @@ from botocore.exceptions import ClientError
 
 from payments.domain.cards import redact
 from payments.domain.errors import UnavailableError
-from payments.domain.message import WORK, Message, Task
-from payments.runtime.calls import available, batches, refused
+from payments.domain.message import WORK, Message, Sent, Task
+from payments.runtime.calls import available, batches, busy, refused
 from payments.runtime.messages import encode
 from payments.runtime.telemetry import is_trace, trace_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from payments.domain.change import UnreadableRecord
+    from payments.domain.change import DeadLetter
+
+
+# The errors of a call with a single message that are about the message itself.
+_CONTENT = frozenset({"BatchRequestTooLong", "InvalidMessageContents", "InvalidParameterValue"})
+
+# Why SQS refused a message, empty if it accepted it; and whether a retry is pointless.
+_Answer = tuple[str, bool]
 
 
 class QueueSender:
@@ -29,57 +36,61 @@ class QueueSender:
         self._notifier_queue = notifier_queue
         self._dead_letter_queue = dead_letter_queue
 
-    def send(self, messages: Sequence[Message]) -> Iterator[tuple[Message, str]]:
-        """Send messages, work to the processor and outcomes to the notifier.
-
-        Yields each message as it is answered, with the reason where SQS did not take it, and an empty one where it did.
-        """
+    def send(self, messages: Sequence[Message]) -> Iterator[Sent]:
+        """Send messages, tasks to the processor and outcomes to the notifier, and yield the result of each."""
         work = [message for message in messages if message.event in WORK]
         outcomes = [message for message in messages if message.event not in WORK]
         yield from self._send_to(self._processor_queue, work)
         yield from self._send_to(self._notifier_queue, outcomes)
 
-    def reject(self, records: Sequence[UnreadableRecord]) -> Iterator[str]:
-        """Send unreadable records to the dead-letter queue, and yield for each the reason why SQS did not take it."""
-        bodies = [redact(msgspec.json.encode(record).decode()) for record in records]
-        return self._call(self._dead_letter_queue, bodies, [""] * len(bodies))
+    def reject(self, letters: Sequence[DeadLetter]) -> Iterator[str]:
+        """Send letters to the dead-letter queue, and yield for each the reason if SQS refused it, or an empty one."""
+        bodies = [redact(msgspec.json.encode(letter).decode()) for letter in letters]
+        return (reason for reason, _ in self._call(self._dead_letter_queue, bodies, [""] * len(bodies)))
 
-    def _send_to(self, queue: str, messages: list[Message]) -> Iterator[tuple[Message, str]]:
+    def _send_to(self, queue: str, messages: list[Message]) -> Iterator[Sent]:
         bodies = [_body(message) for message in messages]
-        reasons = self._call(queue, bodies, [message.trace for message in messages])
-        return zip(messages, reasons, strict=True)
+        answers = self._call(queue, bodies, [message.trace for message in messages])
+        return (Sent(message, *answer) for message, answer in zip(messages, answers, strict=True))
 
-    def _call(self, queue: str, bodies: list[str], traces: list[str]) -> Iterator[str]:
-        """Yield for each body the reason why SQS did not take it, in batches: one that fails holds up no other."""
+    def _call(self, queue: str, bodies: list[str], traces: list[str]) -> Iterator[_Answer]:
+        """Yield SQS's answer for each body, in batches: a failed one delays no other."""
         own = trace_header()
         remaining = iter(traces)
         for batch in batches(bodies):
             yield from self._send_batch(queue, [(body, next(remaining) or own) for body in batch])
 
-    def _send_batch(self, queue: str, letters: list[tuple[str, str]]) -> Iterator[str]:
+    def _send_batch(self, queue: str, letters: list[tuple[str, str]]) -> Iterator[_Answer]:
         """Send bodies, each with its trace, in one call; if SQS refuses the call, send each body alone."""
         entries = [_entry(number, body, trace) for number, (body, trace) in enumerate(letters)]
         try:
             with available():
                 answer = self._client.send_message_batch(QueueUrl=queue, Entries=entries)
         except UnavailableError as error:
-            yield from [str(error)] * len(letters)
+            yield from [(str(error), False)] * len(letters)
             return
         except ClientError as error:
             if len(letters) == 1:
-                yield error.response["Error"]["Code"]
+                code = error.response["Error"]["Code"]
+                yield code, code.rpartition(".")[2] in _CONTENT
                 return
             for letter in letters:
                 yield from self._send_batch(queue, [letter])
             return
         failed = refused(answer, len(entries))
-        yield from (failed.get(number, "") for number in range(len(entries)))
+        faulty = {failure["Id"] for failure in answer.get("Failed", []) if _is_faulty(failure)}
+        yield from ((failed.get(number, ""), str(number) in faulty) for number in range(len(entries)))
+
+
+def _is_faulty(failure: dict[str, Any]) -> bool:
+    """Say whether SQS refused one entry of a batch for its content. KMS's refusals are about the queue's key."""
+    return (
+        bool(failure.get("SenderFault")) and not failure["Code"].lower().startswith("kms") and not busy(failure["Code"])
+    )
 
 
 def _body(message: Message) -> str:
-    if message.event not in WORK:
-        return encode(message)
-    return encode(Task(**message.named(), redriven=message.payment.redrives > 0))
+    return encode(Task.of(message)) if message.event in WORK else encode(message)
 
 
 def _entry(number: int, body: str, trace: str) -> dict[str, Any]:

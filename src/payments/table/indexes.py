@@ -1,4 +1,4 @@
-"""Queries: payments that are open, of a customer, of a gateway reference, of a day."""
+"""Queries: open payments, and payments by customer, by gateway reference or by day."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class TokenError(ValueError):
-    """A ``next_token`` that is none of ours, or that belongs to another list."""
+    """A ``next_token`` that is not ours, or that belongs to another list."""
 
 
 class Page(Struct, frozen=True):
@@ -43,7 +43,7 @@ class Page(Struct, frozen=True):
 
 
 class _Index:
-    """An index that holds keys only: what it finds is the payments' ids."""
+    """An index that holds only keys: it finds the payments' ids."""
 
     def __init__(self, client: Any, table: str, index: str) -> None:  # noqa: ANN401 - botocore's
         self._query = {"TableName": table, "IndexName": index}
@@ -58,7 +58,7 @@ class _Index:
 
 
 class OpenIndex(_Index):
-    """The index that holds the payments which are not final, and those with a refund that is not."""
+    """The index of the payments that are not final, or that have a refund that is not final."""
 
     def until(self, moment: datetime) -> Iterator[str]:
         """Yield the ids of the payments that have been open since ``moment`` or longer, by shard, oldest first."""
@@ -69,15 +69,15 @@ class OpenIndex(_Index):
 
 
 class GatewayIndex(_Index):
-    """The index that finds a payment by the gateway's name of its charge."""
+    """The index that finds a payment by the gateway's reference to its charge."""
 
     def find(self, reference: str) -> str | None:
-        """Return the id of the payment whose charge has this name; None if it is unknown."""
+        """Return the id of the payment whose charge has this reference; None if it is unknown."""
         return next(self._ids("gateway_reference = :reference", reference=reference), None)
 
 
 class ChargedIndex(_Index):
-    """The index of the payments that were charged on a day, in UTC."""
+    """The index of the payments by the day on which they were charged, in UTC."""
 
     def on(self, day: str) -> Iterator[str]:
         """Yield the ids of the payments that were charged on a day."""
@@ -97,10 +97,10 @@ class CustomerIndex:
     def page(
         self, customer_id: str, limit: int, next_token: str | None, fits: Callable[[Payment], bool] = lambda _: True
     ) -> Page:
-        """Return a page of a customer's payments. Raises TokenError where ``next_token`` is none of this list.
+        """Return a page of a customer's payments. Raises TokenError if ``next_token`` does not belong to this list.
 
-        ``fits`` says whether one more payment fits on the page. The first one always goes on it, so that each page is a
-        step; the next page begins with what did not fit.
+        ``fits`` says whether one more payment fits on the page. The first payment is always included, so that each page
+        makes progress; the next page starts with the first payment that did not fit.
         """
         after = None if next_token is None else self._read_token(next_token, customer_id)
 
@@ -124,14 +124,14 @@ class CustomerIndex:
         return Page(shown, self._write_token(customer_id, *keys[done - 1]) if len(keys) > done else None)
 
     def _keys(self, key: str, after: tuple[str, str] | None, limit: int) -> Iterator[tuple[str, str]]:
-        """Yield when and as what the payments of one key of the index were accepted, newest first."""
+        """Yield the time and the id of each payment under one key of the index, newest first."""
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": self._index,
             "KeyConditionExpression": "customer_shard = :key",
             "ExpressionAttributeValues": {":key": {"S": key}},
             "ScanIndexForward": False,
-            # One more tells whether the last one shares its microsecond.
+            # One more shows whether the last one shares its microsecond with the next.
             "Limit": limit + 1,
         }
         if after is not None:
@@ -140,7 +140,7 @@ class CustomerIndex:
         tied: list[tuple[str, str]] = []
         for item in _pages(self._client, query):
             found = (item["created_at"]["S"], item["transaction_id"]["S"])
-            # An index leaves open how those are ordered that came in the same microsecond.
+            # An index does not order payments that were accepted in the same microsecond.
             if tied and tied[0][0] != found[0]:
                 yield from sorted(tied, reverse=True)
                 tied = []
@@ -170,12 +170,12 @@ class CustomerIndex:
         return msgspec.json.decode(position, type=tuple[str, str])
 
 
-# Bytes of the seal: 128 bits.
+# The seal's size in bytes: 128 bits.
 _SEAL = 16
 
 
 def _pages(client: Any, query: dict[str, Any]) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - botocore's
-    """Yield a query's items, page after page, as they are asked for."""
+    """Yield a query's items; each page is read only when it is needed."""
     while True:
         with available():
             found = client.query(**query)

@@ -1,4 +1,4 @@
-"""A payment as a DynamoDB item, and the keys by which the indexes find it."""
+"""A payment as a DynamoDB item, and its keys in the indexes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from payments.domain.payment import Payment
 if TYPE_CHECKING:
     from datetime import datetime
 
-# An index key takes 1 000 writes a second. A customer's payments are spread over this many keys of the customer index,
-# and the payments that are not final over that many of the open index. More can be had later, never fewer: what was
-# written under a key must still be read (docs/decisions/0006).
+# An index key can take 1 000 writes a second. A customer's payments are spread over this many keys of the customer
+# index, and the payments that are not final over this many of the open index. The numbers can grow but never shrink:
+# items that were written under a key must still be found (docs/decisions/0006).
 CUSTOMER_SHARDS = 8
 
 OPEN_SHARDS = 16
 
-# And a day's charged payments over as many as are charged at the same time at most.
+# A day's charged payments are spread over as many keys as there are charges at the same time, at most.
 CHARGED_SHARDS = 16
 
 
 def customer_key(customer_id: str, shard: int) -> str:
-    """Return a key of the customer index; its sign is in no customer_id."""
+    """Return a key of the customer index; no customer_id contains the separator."""
     return f"{customer_id}#{shard}"
 
 
@@ -36,17 +36,17 @@ def _shard(transaction_id: str, shards: int) -> int:
 
 
 def open_key(transaction_id: str) -> str:
-    """Return the key of the open index under which a payment stands while it is not final."""
+    """Return a payment's key in the open index, where it stays until it is final."""
     return str(_shard(transaction_id, OPEN_SHARDS))
 
 
 def charged_key(transaction_id: str, at: datetime) -> str:
-    """Return the key under which a payment stands that was charged then; a day's length is UTC's."""
+    """Return the charged index's key for a payment that was charged then; days are in UTC."""
     return f"{timestamp(at)[:10]}#{_shard(transaction_id, CHARGED_SHARDS)}"
 
 
 def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401 - what msgspec makes of a struct
-    """Write a plain value as a DynamoDB attribute; what is None in a map is left out."""
+    """Write a plain value as a DynamoDB attribute, without a map's members that are None."""
     match value:
         case str():
             return {"S": str(value)}
@@ -61,7 +61,7 @@ def to_attribute(value: Any) -> dict[str, Any]:  # noqa: ANN401 - what msgspec m
 
 
 def to_item(payment: Payment) -> dict[str, Any]:
-    """Write a payment as a DynamoDB item, with the keys that the indexes find it by."""
+    """Write a payment as a DynamoDB item, with its keys for the indexes."""
     plain = {name: value for name, value in msgspec.structs.asdict(payment).items() if value not in (None, "")}
     plain |= {"refunds": msgspec.to_builtins(payment.refunds), "disputes": msgspec.to_builtins(payment.disputes)}
     if not payment.disputes:
@@ -73,7 +73,7 @@ def to_item(payment: Payment) -> dict[str, Any]:
     return item
 
 
-def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - whatever the item holds
+def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - any value of an item
     match attribute:
         case {"S": str(text)}:
             return text
@@ -88,7 +88,7 @@ def _plain(attribute: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - whate
 
 
 def from_item(item: dict[str, Any]) -> Payment:
-    """Read a payment from a DynamoDB item; raises PoisonError where it is none."""
+    """Read a payment from a DynamoDB item; raises PoisonError if it is not a payment."""
     try:
         plain = {name: _plain(item[name], name) for name in Payment.__struct_fields__ if name in item}
         return msgspec.convert(plain, Payment)

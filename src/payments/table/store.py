@@ -1,4 +1,4 @@
-"""Reads and conditional writes of single payments. The table is the truth; its stream is the outbox."""
+"""Reads and conditional writes of single payments. The table is the source of truth; its stream is the outbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from payments.domain.clock import timestamp
 from payments.domain.errors import UnavailableError
-from payments.domain.lifecycle import OPEN, TRANSITIONS, Status
+from payments.domain.lifecycle import OPEN, REFUND_TRANSITIONS, TRANSITIONS, Status
 from payments.domain.payment import GatewayResult
 from payments.runtime.calls import available
 from payments.table.items import (
@@ -27,32 +27,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from payments.domain.lifecycle import Transition
     from payments.domain.payment import DisputeRecord, Payment, RefundRecord
 
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
-# How often an update is tried when others write first, and how often a read that came back in part.
+# The most tries of an update when other writes are first, and of a read that is only partly answered.
 _TRIES = 10
 
 _PAUSE_SECONDS = 0.05
 
-# The reconciler looks at a redriven payment again after a wait that doubles each time.
+# The reconciler leaves a redriven payment alone for a while; the wait doubles each time.
 FIRST_REDRIVE = timedelta(minutes=15)
 
 SLOWEST_REDRIVE = timedelta(hours=6)
 
 
 class Batch(Struct, frozen=True):
-    """Payments that were read together: the items found, and why any id could not be read."""
+    """Payments that were read together: the items found, and the reason for each id that could not be read."""
 
     items: dict[str, dict[str, Any]]
     unread: dict[str, str]
 
     def get(self, transaction_id: str) -> Payment | None:
-        """Return a payment of the batch, or None where the table has none.
+        """Return a payment of the batch, or None if the table does not have it.
 
-        Raises UnavailableError where it could not be read, and PoisonError where the item is no payment.
+        Raises UnavailableError if it could not be read, and PoisonError if the item is not a payment.
         """
         if transaction_id in self.unread:
             raise UnavailableError(self.unread[transaction_id])
@@ -70,8 +71,8 @@ class Table:
     def accept(self, payment: Payment) -> Payment:
         """Write a payment unless its id is taken, and return the payment that has the id now.
 
-        One conditional put decides between new, repeat and mismatch: the caller compares fingerprints. Raises
-        UnavailableError where DynamoDB did not answer; the put may have happened, and a repeat finds out.
+        One conditional put decides; the caller compares fingerprints to tell a repeat from a mismatch. Raises
+        UnavailableError if DynamoDB did not answer; the put may have happened, and a repeat finds out.
         """
         try:
             with available():
@@ -97,7 +98,7 @@ class Table:
         return from_item(found["Item"]) if "Item" in found else None
 
     def get_batch(self, transaction_ids: Iterable[str]) -> Batch:
-        """Read payments as they are now, up to 100, in one call; what DynamoDB leaves out is asked for again."""
+        """Read up to 100 payments as they are now, in one call; those that DynamoDB leaves out are requested again."""
         return _get_batch(self._client, self._name, transaction_ids)
 
     def record(
@@ -125,7 +126,7 @@ class Table:
         return self._write(transaction_id, update)
 
     def add_refund(self, payment: Payment, refund_id: str, refund: RefundRecord) -> bool:
-        """Add a refund to a payment that is still as it was read; say whether it was added."""
+        """Add a refund to a payment that has not changed since it was read; return whether it was added."""
         update = _Update(refund.created_at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(refund))
         if not payment.open_refunds:
             update.open(payment.transaction_id, refund.created_at)
@@ -139,12 +140,12 @@ class Table:
         at: datetime,
         result: GatewayResult | None = None,
     ) -> bool:
-        """Record one transition of a refund, and the one of its payment that follows; return whether it did.
+        """Record one transition of a refund, and the one of its payment that follows, in one write.
 
-        False means that another transition was first, and nothing changed. Raises UnavailableError where the payment
-        changes too fast to be written.
+        Return whether it was recorded: False means that another transition was first, and nothing changed. Raises
+        UnavailableError if the payment changes too fast to be written.
         """
-        transition, result = TRANSITIONS[event], result or GatewayResult()
+        transition, result = REFUND_TRANSITIONS[event], result or GatewayResult()
         for _ in range(_TRIES):
             payment = self.get(transaction_id)
             refund = payment.refunds.get(refund_id) if payment else None
@@ -154,15 +155,14 @@ class Table:
                 refund,
                 status=transition.reaches,
                 updated_at=timestamp(at),
-                gateway_reference=result.gateway_reference,
+                gateway_reference=result.gateway_reference or refund.gateway_reference,
                 failure_code=result.failure_code,
             )
             update = _Update(at).version(payment).set_in("refunds", refund_id, msgspec.to_builtins(changed))
             if result.ask_at is not None:
                 update.open(transaction_id, timestamp(result.ask_at))
-            if transition.reaches is Status.PROCESSED:
-                left = payment.amount_minor - payment.refunded.minor - refund.amount_minor
-                follows = TRANSITIONS["refund_part" if left else "refund_rest"]
+            follows = _of_payment(payment, refund, transition)
+            if follows is not None:
                 update.set(status=follows.reaches).only_from(follows.leaves)
             if transition.reaches not in OPEN and payment.open_refunds == [refund_id]:
                 update.close()
@@ -171,9 +171,9 @@ class Table:
         raise UnavailableError("the payment changes too fast")
 
     def record_dispute(self, transaction_id: str, dispute_id: str, dispute: DisputeRecord, at: datetime) -> bool:
-        """Record what the gateway says of a dispute; say whether it was new.
+        """Record the gateway's report on a dispute; return whether it was new.
 
-        Raises UnavailableError where the payment changes too fast to be written.
+        Raises UnavailableError if the payment changes too fast to be written.
         """
         for _ in range(_TRIES):
             payment = self.get(transaction_id)
@@ -182,7 +182,7 @@ class Table:
             known = payment.disputes.get(dispute_id)
             if known is not None and known.sequence >= dispute.sequence:
                 return False
-            # The whole map: older payments have no map in which an entry could be set.
+            # The whole map, since older payments have no map to set an entry in.
             disputes = msgspec.to_builtins(payment.disputes | {dispute_id: dispute})
             if self._write(transaction_id, _Update(at).version(payment).set(disputes=disputes)):
                 return True
@@ -191,8 +191,8 @@ class Table:
     def redrive(self, payment: Payment, at: datetime) -> bool:
         """Send an open payment through the stream again; return whether it was sent.
 
-        It changes no state: the relay treats a greater ``redrives`` as news. False means that the payment is final, or
-        has changed since it was read.
+        It changes no state: the relay sends a payment whose ``redrives`` has grown. False means that the payment is
+        final, or has changed since it was read.
         """
         if not payment.is_open:
             return False
@@ -204,7 +204,7 @@ class Table:
     def close(self, payment: Payment) -> bool:
         """Remove a final payment from the open index; return whether it was in it and is still final.
 
-        An earlier version could leave one in it. Nothing of the payment changes, so its version does not either.
+        An earlier version of this code could leave one in it. The payment itself does not change, so its version stays.
         """
         if payment.is_open:
             return False
@@ -230,8 +230,19 @@ class Table:
         return True
 
 
+def _of_payment(payment: Payment, refund: RefundRecord, transition: Transition) -> Transition | None:
+    """Return what the transition of a refund does to its payment, or None if it moves no money."""
+    if transition.reaches is Status.PROCESSED:
+        refunded = payment.refunded.minor + refund.amount_minor
+        return TRANSITIONS["refund_part" if refunded < payment.amount_minor else "refund_rest"]
+    if Status.PROCESSED in transition.leaves:
+        refunded = payment.refunded.minor - refund.amount_minor
+        return TRANSITIONS["revert_part" if refunded else "revert_all"]
+    return None
+
+
 class _Update:
-    """One conditional update of a payment, in the making: what it sets and removes, and on what condition."""
+    """A builder for one conditional update of a payment: what it sets and removes, and on what condition."""
 
     def __init__(self, at: datetime | str) -> None:
         self._names = {"#version": "version"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments.domain.change import Change, UnreadableRecord
+from payments.domain.change import Change, DeadLetter
 from payments.domain.errors import PoisonError
 from payments.runtime.telemetry import logger
 from payments.table.items import from_item
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from payments.domain.payment import Payment
 
 
-def changes(records: Iterable[dict[str, Any]]) -> Iterator[Change | UnreadableRecord]:
-    """Yield what each record says; a removed item says nothing."""
+def changes(records: Iterable[dict[str, Any]]) -> Iterator[Change | DeadLetter]:
+    """Yield the change in each record; the removal of an item yields nothing."""
     for record in records:
         try:
             change = change_of(record)
         except PoisonError as error:
-            yield UnreadableRecord(
+            yield DeadLetter(
                 reason=str(error),
                 event=record["eventName"],
                 stream=record.get("eventSourceARN", ""),
@@ -34,9 +34,9 @@ def changes(records: Iterable[dict[str, Any]]) -> Iterator[Change | UnreadableRe
 
 
 def change_of(record: dict[str, Any]) -> Change | None:
-    """Return the change that a record holds, or None where it removes an item.
+    """Return the change that a record holds, or None if it removes an item.
 
-    Raises PoisonError where the record holds no payment.
+    Raises PoisonError if the record holds no payment.
     """
     if record["eventName"] == "REMOVE":
         return None
@@ -44,7 +44,7 @@ def change_of(record: dict[str, Any]) -> Change | None:
     if "NewImage" not in images:
         raise PoisonError("the record has no NewImage: the stream must carry NEW_AND_OLD_IMAGES")
     new, old = from_item(images["NewImage"]), _before(images)
-    # Put back where there was no item, or over a damaged one.
+    # Put back as a new item, or over a damaged one.
     return Change(new, old, restored=bool(new.restored_at) and old is None)
 
 
@@ -54,6 +54,6 @@ def _before(images: dict[str, Any]) -> Payment | None:
     try:
         return from_item(images["OldImage"])
     except PoisonError as error:
-        # Somebody has repaired the item. Everything that it says now is new.
-        logger.warning("no payment before", reason=str(error))
+        # Somebody has repaired the item, so everything in it is new.
+        logger.warning("the old item could not be read", reason=str(error))
         return None

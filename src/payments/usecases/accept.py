@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -14,21 +14,14 @@ from payments.domain.payment import Payment
 from payments.runtime.telemetry import logger, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Iterator
 
     from payments.domain.commands import PaymentRequest
-
-
-class StoresPayments(Protocol):
-    """The part of the payments repository that accepting a payment needs."""
-
-    def accept(self, payment: Payment) -> Payment:
-        """Store a payment unless its id is taken, and return the payment that has the id now."""
+    from payments.usecases.ports import Clock, Payments
 
 
 class Accepted(Struct, frozen=True):
-    """The payment as it is stored, and whether an earlier request stored it, or the refund in it."""
+    """The stored payment, and whether an earlier request had already stored it, or the refund in it."""
 
     payment: Payment
     replayed: bool
@@ -36,7 +29,7 @@ class Accepted(Struct, frozen=True):
 
 @contextmanager
 def observed(transaction_id: str) -> Iterator[None]:
-    """Count and log a request that fails after its fields were found valid."""
+    """Count and log a request that fails although its fields are valid."""
     try:
         yield
     except MismatchError:
@@ -48,9 +41,7 @@ def observed(transaction_id: str) -> Iterator[None]:
         raise
 
 
-def accept_payment(
-    payments: StoresPayments, clock: Callable[[], datetime], request: PaymentRequest, trace: str
-) -> Accepted:
+def accept_payment(payments: Payments, clock: Clock, request: PaymentRequest, trace: str) -> Accepted:
     """Store a payment, or find the one that has its id.
 
     Raises MismatchError if that is a different payment, and UnavailableError if the repository does not answer.
@@ -60,7 +51,7 @@ def accept_payment(
         stored = payments.accept(payment)
         if stored.fingerprint != payment.fingerprint:
             raise MismatchError
-    # The SDK repeats a put whose answer was lost. The repeat meets its own item, and is no replay.
+    # The SDK repeats a put whose answer was lost. The repeat finds its own item, and does not count as a replay.
     replayed = stored.created_at != payment.created_at
     measure("Replayed" if replayed else "Accepted")
     logger.info("replayed" if replayed else "accepted", transaction_id=payment.transaction_id)

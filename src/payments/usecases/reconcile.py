@@ -1,7 +1,7 @@
 """Find payments that have been open for too long, ask the gateway, and settle or redrive them.
 
 Nothing is guessed: the gateway's final answer is recorded. A payment that the gateway does not know goes through the
-stream and the queue once more, and is charged under the same idempotency key as before.
+stream and the queue again, and is charged with the same idempotency key as before.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from payments.domain.errors import UnavailableError
-from payments.domain.lifecycle import OPEN
+from payments.domain.lifecycle import OPEN, Status
 from payments.gateways.port import Pending
 from payments.runtime.calls import CONCURRENCY
 from payments.runtime.telemetry import logger, measure_seconds
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# Bank debits take up to two weeks; a customer who has not acted by then will not.
+# Bank debits take up to two weeks; a customer who has not acted by then will not act.
 PATIENCE = timedelta(days=14)
 
 
 class Reconciler:
-    """Reconciles payments with the gateway; ``clock`` tells the time."""
+    """Reconciles payments with the gateway; ``clock`` returns the time."""
 
     def __init__(self, payments: Payments, charging: Charging, clock: Clock) -> None:
         self._payments = payments
@@ -40,38 +41,43 @@ class Reconciler:
         self._clock = clock
         self._ages: list[float] = []
 
-    def run(self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool]) -> Counter[str]:
-        """Reconcile payments until ``in_time`` says no, and count the results.
+    def run(
+        self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool], processed_refunds: bool = False
+    ) -> Counter[str]:
+        """Reconcile payments until ``in_time`` returns False, and count the results.
+
+        ``processed_refunds`` asks the gateway about those too: a bank may have returned the money.
 
         The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
         ``closed`` (final, but still in the open index), ``unanswered``, ``failed``, ``missing`` (no such payment), or
-        ``left`` because the time was over. The age of the oldest is measured, zero if there was none: so each run
-        reports that it ran.
-        What is pending at the gateway counts there only when even a bank should have been done.
+        ``left`` because no time was left. The age of the oldest is measured, or zero if none was found: a run always
+        says that it ran. A payment that is pending at the gateway counts there only when even a bank should have
+        finished.
         """
         counts: Counter[str] = Counter()
         self._ages = [0.0]
         with ThreadPoolExecutor(CONCURRENCY) as pool:
-            for counted in pool.map(lambda transaction_id: self._one(transaction_id, in_time), transaction_ids):
+            one = partial(self._one, in_time=in_time, processed_refunds=processed_refunds)
+            for counted in pool.map(one, transaction_ids):
                 counts += counted
         measure_seconds("OldestOpenSeconds", max(self._ages))
         return counts
 
-    def _one(self, transaction_id: str, in_time: Callable[[], bool]) -> Counter[str]:
+    def _one(self, transaction_id: str, *, in_time: Callable[[], bool], processed_refunds: bool) -> Counter[str]:
         if not in_time():
             return Counter(left=1)
         try:
-            counts = self._reconcile(transaction_id)
+            counts = self._reconcile(transaction_id, processed_refunds=processed_refunds)
         except UnavailableError as error:
             logger.warning("not reconciled", transaction_id=transaction_id, reason=str(error))
             counts = Counter(unanswered=1)
         except Exception as error:  # noqa: BLE001
-            # A payment that cannot be read, or any other error, does not hold up the other payments.
+            # An unreadable payment, or any other error, does not hold up the other payments.
             logger.error("not reconciled", transaction_id=transaction_id, reason=str(error))
             counts = Counter(failed=1)
         return counts
 
-    def _reconcile(self, transaction_id: str) -> Counter[str]:
+    def _reconcile(self, transaction_id: str, *, processed_refunds: bool) -> Counter[str]:
         payment = self._payments.get(transaction_id)
         counts: Counter[str] = Counter()
         if payment is None:
@@ -79,9 +85,11 @@ class Reconciler:
         if self._payments.close(payment):
             logger.warning("closed", transaction_id=transaction_id)
             counts["closed"] += 1
-        open_parts: list[str | None] = [None] if payment.status in OPEN else [*payment.open_refunds]
+        parts: list[str | None] = [None] if payment.status in OPEN else [*payment.open_refunds]
+        if processed_refunds:
+            parts += [name for name, refund in payment.refunds.items() if refund.status is Status.PROCESSED]
         unknown = False
-        for refund_id in open_parts:
+        for refund_id in parts:
             outcome = self._ask(payment, refund_id)
             if outcome is None:
                 unknown = True
@@ -91,7 +99,7 @@ class Reconciler:
             logger.info(result, transaction_id=transaction_id, refund_id=refund_id)
             counts[result] += 1
         if unknown:
-            # Settling has changed the payment, and what the gateway did not know may be settled by now.
+            # Settling has changed the payment, and a charge that the gateway did not know may be settled by now.
             payment = (self._payments.get(transaction_id) or payment) if counts else payment
             if self._payments.redrive(payment, self._clock()):
                 logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)
@@ -104,6 +112,7 @@ class Reconciler:
         try:
             outcome = self._charging.lookup(payment, refund_id)
         finally:
-            if not isinstance(outcome, Pending) or waited > PATIENCE:
+            still_open = (payment.status if refund_id is None else payment.refunds[refund_id].status) in OPEN
+            if still_open and (not isinstance(outcome, Pending) or waited > PATIENCE):
                 self._ages.append(waited.total_seconds())
         return outcome

@@ -1,4 +1,4 @@
-"""Record in the table what a gateway answered, whoever brings the answer."""
+"""Record a gateway's answers in the table, from any source."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# A gateway that waits for a bank or the customer is asked again after as long as the payment has been open so far.
+# A payment that waits for a bank or the customer is looked up again after as long as it has already been open.
 SOONEST_QUESTION = timedelta(minutes=15)
 
 LATEST_QUESTION = timedelta(hours=6)
 
 
 class Settling:
-    """Records in the table what a gateway answered, whoever brings the answer."""
+    """Records a gateway's answers in the table, from any source."""
 
     def __init__(self, payments: Payments, clock: Clock) -> None:
         self._payments = payments
@@ -39,13 +39,14 @@ class Settling:
     def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined | Pending) -> None:
         """Record a gateway's final answer, or that it has not given one yet.
 
-        Raises UnavailableError where the table does not answer.
+        Raises UnavailableError if the table does not answer.
         """
         match outcome:
             case Approved(reference):
                 self._record(payment, refund_id, "approve", GatewayResult(gateway_reference=reference))
-            case Declined(code):
-                self._record(payment, refund_id, "decline", GatewayResult(failure_code=code))
+            case Declined(code, reference):
+                result = GatewayResult(gateway_reference=reference, failure_code=code)
+                self._record(payment, refund_id, "decline", result)
             case Pending(reference, next_action):
                 at = self._clock()
                 wait = min(max(age(payment, refund_id, at), SOONEST_QUESTION), LATEST_QUESTION)
@@ -75,13 +76,23 @@ class Settling:
         return recorded
 
     def _check(self, transaction_id: str, refund_id: str | None, event: str, result: GatewayResult) -> None:
-        """Raise the alarm where the table holds another final answer than the gateway's, or another charge."""
+        """Compare a final answer that changed nothing with the one that the table holds.
+
+        A refund may fail after it succeeded, but never succeed after it failed. So for one and the same refund, a
+        failure reverts the success, and a success that arrives after the failure is late. Any other difference raises
+        the alarm.
+        """
         stored = self._payments.get(transaction_id)
         if stored is None:
             raise NotStoredError("the payment is not in the table")
         held = stored.refunds.get(refund_id, stored) if refund_id else stored
-        failed = held.failure_code is not None
-        if failed != (event == "decline") or (not failed and held.gateway_reference != result.gateway_reference):
+        failed, declined = held.failure_code is not None, event != "approve"
+        same = held.gateway_reference is not None and held.gateway_reference == result.gateway_reference
+        if refund_id and same and declined and not failed:
+            self._record(stored, refund_id, "revert", result)
+        elif failed != declined and refund_id and same:
+            logger.info("late", transaction_id=transaction_id, refund_id=refund_id, event=event)
+        elif failed != declined or not (failed or same):
             measure("Contradicted")
             logger.error(
                 "the gateway contradicts the table", transaction_id=transaction_id, refund_id=refund_id, event=event
@@ -95,11 +106,11 @@ def age(payment: Payment, refund_id: str | None, at: datetime) -> timedelta:
 
 def _measure(payment: Payment, refund_id: str | None, event: str, result: GatewayResult, at: datetime) -> None:
     """Measure a transition that was recorded: each but ``wait`` is recorded once, so nothing is counted twice."""
-    # Clocks differ: what was accepted a moment ago may seem to lie ahead.
+    # Clocks differ: a payment of a moment ago may seem to lie ahead.
     seconds = max(age(payment, refund_id, at).total_seconds(), 0.0)
     match event, refund_id:
         case "wait", None:
-            # The same again, where it was unknown already.
+            # It is no news if it was unknown already.
             if payment.status is Status.VALIDATED:
                 measure("Pending")
         case "wait", str():
@@ -116,6 +127,8 @@ def _measure(payment: Payment, refund_id: str | None, event: str, result: Gatewa
         case _, None:
             measure_failure("Failed", result.failure_code)
             measure_seconds("SecondsToFinal", seconds)
+        case "revert", _:
+            measure_failure("RefundFailed", result.failure_code)
         case _:
             measure_failure("RefundFailed", result.failure_code)
             measure_seconds("RefundSecondsToFinal", seconds)

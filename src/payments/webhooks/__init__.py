@@ -1,1 +1,1 @@
-"""Signed webhooks: where they go, what signs them, and how they are delivered."""
+"""Signed webhooks: their addresses, their signatures and their delivery."""

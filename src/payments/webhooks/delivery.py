@@ -1,4 +1,4 @@
-"""Deliver announcements to an endpoint, signed by the Standard Webhooks scheme, and postpone what failed."""
+"""Deliver announcements to an endpoint, signed by the Standard Webhooks scheme, and postpone failed deliveries."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ USER_AGENT = "payments-webhooks/1"
 MAX_RETRY_AFTER_SECONDS = 3600
 
 # SQS hides about 120,000 messages of a standard queue. At the limit a long poll returns nothing, without an error
-# (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html): nothing is delivered then,
-# and what is never received expires without a dead letter. From half of this number on the delays shrink, to none.
+# (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html): deliveries stop, and messages
+# that are never received expire without a dead letter. From half of this number on, the delays shrink, down to none.
 MOST_HIDDEN = 100_000
 
-# For how long a container goes by what it knows of the queue.
+# How long a container uses the queue's state before it reads it again.
 STATE_SECONDS = 10.0
 
-# When a container takes an endpoint for dead, and how long it leaves a dead one alone after each try.
+# When a container considers an endpoint down, and how long it pauses after each try.
 DEAD_AFTER = timedelta(minutes=15)
 
 DEAD_AFTER_FAILURES = 10
@@ -52,15 +52,15 @@ _SUCCESS = range(200, 300)
 
 _GONE = 410
 
-# What the scheme joins by full stops must not be confused: the id's own one stands before digits only.
-# Of a payment, of its refund or dispute, and of a difference between the gateway's books and the table.
+# The scheme joins its parts with full stops, so the id must be unambiguous: its own full stop comes only before digits.
+# The ids of a payment's event, of its refund's or dispute's, and of a difference between the gateway's books and ours.
 _EVENT_ID = re.compile(
     r"[A-Za-z0-9_-]{1,64}\.[0-9]{1,10}(-(refund|dispute)-[A-Za-z0-9_-]{1,64})?|difference\.[A-Za-z0-9_.-]{1,245}"
 )
 
 
 class GoneError(DeliveryError):
-    """The endpoint answered 410: it wants no more."""
+    """The endpoint answered 410: it wants no more webhooks."""
 
 
 class SwitchedOffError(DeliveryError):
@@ -68,21 +68,21 @@ class SwitchedOffError(DeliveryError):
 
 
 class LeftAloneError(DeliveryError):
-    """The endpoint is dead and was tried a moment ago."""
+    """The endpoint is down and was tried a moment ago."""
 
 
 class _State(NamedTuple):
-    """How many messages of a queue are hidden, and for how many seconds it keeps one."""
+    """How many messages of a queue are hidden, and how many seconds it keeps a message."""
 
     hidden: int
     retention: float
 
 
 class RetryQueue:
-    """The endpoint's queue: a message that failed stays hidden, longer each time.
+    """The endpoint's queue: a failed message stays hidden, longer each time.
 
-    A hidden message is in flight, and SQS limits those. So the delays shrink when very many messages are hidden, and no
-    message is hidden until it expires. docs/webhooks.md has the arithmetic.
+    A hidden message is in flight, and SQS limits those. So the delays shrink when many messages are hidden, and no
+    message stays hidden until it expires. docs/webhooks.md has the arithmetic.
     """
 
     def __init__(
@@ -102,23 +102,23 @@ class RetryQueue:
         self._until = float("-inf")
 
     def delay(self, deliveries: int, age: float, retry_after: float = 0) -> int:
-        """Return for how many seconds a message is hidden that is so old and has failed this many times.
+        """Return how many seconds to hide a message of this age that has failed this many times.
 
-        After the last delivery it is not hidden at all: the next receive moves it to the dead-letter queue.
+        After the last delivery it is not hidden: the next receive moves it to the dead-letter queue.
         """
         tries_left = len(self._delays) + 1 - deliveries
         if tries_left <= 0:
             return 0
         state = self._read()
         delay = self._delays[deliveries - 1]
-        # Up to a fifth less, so that what failed together does not come back together.
+        # Up to a fifth less, so that messages that failed together are not retried together.
         wanted = max(self._jitter(0.8 * delay, delay), min(retry_after, MAX_RETRY_AFTER_SECONDS))
         room = min(max(2 * (1 - state.hidden / MOST_HIDDEN), 0), 1)
         time_left = max(state.retention - age, 0)
         return round(min(wanted * room, time_left / (tries_left + 1)))
 
     def _read(self) -> _State:
-        """Return the queue's state, as it was ten seconds ago at most; as it was last known where SQS does not tell."""
+        """Return the queue's state, at most ten seconds old; the last known state if SQS does not answer."""
         if self._clock() >= self._until:
             self._until = self._clock() + STATE_SECONDS
             names = ["ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod"]
@@ -132,7 +132,7 @@ class RetryQueue:
         return self._state
 
     def postpone(self, receipt: str, seconds: int) -> None:
-        """Hide a message for so long; where that fails, the queue's own visibility time-out holds."""
+        """Hide a message for this long; if that fails, the queue's own visibility time-out applies."""
         try:
             with available():
                 self._client.change_message_visibility(
@@ -143,9 +143,9 @@ class RetryQueue:
 
 
 class Breaker:
-    """A circuit breaker: an endpoint that has been dead for long is tried from time to time, not by every message.
+    """A circuit breaker: an endpoint that has been down for a while is tried only now and then, not by every message.
 
-    Without it, a function that waits for an endpoint that hangs does not get to the messages behind.
+    Without it, a function that waits for a hanging endpoint does not reach the next messages.
     """
 
     def __init__(self) -> None:
@@ -154,12 +154,12 @@ class Breaker:
         self._failing_since = self._open_until = datetime.min.replace(tzinfo=UTC)
 
     def check(self, moment: datetime) -> None:
-        """Raise LeftAloneError where the endpoint must not be tried now."""
+        """Raise LeftAloneError if the endpoint must not be tried now."""
         if moment < self._open_until:
-            raise LeftAloneError("the endpoint is dead, and was tried a moment ago")
+            raise LeftAloneError("the endpoint is down, and was tried a moment ago")
 
     def failed(self, moment: datetime) -> None:
-        """Note a delivery that failed."""
+        """Record a failed delivery."""
         with self._lock:
             if self._failures == 0:
                 self._failing_since = moment
@@ -168,7 +168,7 @@ class Breaker:
                 self._open_until = moment + LEFT_ALONE_FOR
 
     def succeeded(self) -> None:
-        """Note a delivery that succeeded."""
+        """Record a successful delivery."""
         with self._lock:
             self._failures = 0
 
@@ -178,8 +178,8 @@ class _Event(Struct, frozen=True):
     # The payment's id.
     subject: str = ""
 
-    def named(self) -> dict[str, Any]:
-        """Return what the log says of it."""
+    def log_fields(self) -> dict[str, Any]:
+        """Return the event's fields for the log."""
         return {"webhook_id": self.id, "transaction_id": self.subject}
 
 
@@ -202,7 +202,7 @@ class Deliverer:
         self._breaker = Breaker()
 
     def work(self, body: str, receipt: str, deliveries: int, sent: datetime) -> None:
-        """Deliver a message, or postpone it and raise what went wrong."""
+        """Deliver a message, or postpone it and raise the reason."""
         try:
             self._deliver(body, deliveries)
         except Exception as error:
@@ -210,7 +210,7 @@ class Deliverer:
             age = (self._clock() - sent).total_seconds()
             seconds = self._queue.delay(deliveries, age, getattr(error, "retry_after", 0))
             self._queue.postpone(receipt, seconds)
-            logger.info("postponed", deliveries=deliveries, seconds=seconds, **named(body))
+            logger.info("postponed", deliveries=deliveries, seconds=seconds, **log_fields(body))
             raise
 
     def _deliver(self, body: str, deliveries: int) -> None:
@@ -235,7 +235,7 @@ class Deliverer:
             raise
         self._breaker.succeeded()
         measure("WebhookDelivered")
-        logger.info("delivered", status=status, deliveries=deliveries, **event.named())
+        logger.info("delivered", status=status, deliveries=deliveries, **event.log_fields())
 
     def _post(self, headers: dict[str, str], body: str) -> int:
         status, retry_after = post(self._endpoint, headers, body.encode(), self._trust)
@@ -251,33 +251,33 @@ class Deliverer:
         try:
             self._secret.switch_off()
         except (ClientError, UnavailableError) as error:
-            # The next 410 tries again.
+            # The next 410 will try again.
             logger.error("the endpoint answered 410 and was not switched off", reason=type(error).__name__)
         else:
             logger.error("the endpoint answered 410 and is switched off")
 
 
-def named(body: str) -> dict[str, Any]:
-    """Return what the log says of an announcement; nothing of what is none of ours."""
+def log_fields(body: str) -> dict[str, Any]:
+    """Return an announcement's fields for the log; none if the message is not ours."""
     try:
-        return _event(body).named()
+        return _event(body).log_fields()
     except PoisonError:
         return {}
 
 
 def _event(body: str) -> _Event:
-    """Read what is needed of a CloudEvent; raises PoisonError where the message is no announcement of ours."""
+    """Read the required fields of a CloudEvent; raises PoisonError if the message is not one of our announcements."""
     try:
         event = msgspec.json.decode(body, type=_Event)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise PoisonError("not a CloudEvent of ours") from error
     if not _EVENT_ID.fullmatch(event.id):
-        raise PoisonError("the CloudEvent's id is none of ours")
+        raise PoisonError("the CloudEvent's id is not one of ours")
     return event
 
 
 def _seconds(retry_after: str | None, now: datetime) -> float:
-    """Return how long an endpoint asks to be left alone: a number of seconds, or a date."""
+    """Return the wait that an endpoint asks for, which it gives in seconds or as a date."""
     if retry_after is None:
         return 0
     if retry_after.isascii() and retry_after.isdigit():

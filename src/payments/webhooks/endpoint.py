@@ -1,7 +1,7 @@
 """An HTTPS endpoint, and one POST to it.
 
-The endpoint belongs to somebody else: it may be slow or dead, or resolve to an address that only we can reach. So every
-wait has an end, no redirect is followed, and the connection goes to the address that was checked.
+The endpoint belongs to somebody else: it may be slow or down, or resolve to an address that only we can reach. So every
+wait is limited, no redirect is followed, and the connection goes to the address that was checked.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Enough to let an endpoint finish its answer; nobody reads it.
+# Enough for an endpoint to finish its answer, which is not used.
 MAX_ANSWER_BYTES = 16 * 1024
 
 CONNECT_SECONDS = 5.0
 
 _PUBLIC_V6 = ipaddress.ip_network("2000::/3")
 
-# Reached through a translator or a relay, they lead to an IPv4 address that nobody would have checked; or they are
-# reserved, and not all versions of Python say so.
+# A translator or a relay would turn these into an unchecked IPv4 address, or they are reserved and not all versions of
+# Python know it.
 _NEVER: tuple[Network, ...] = tuple(
     ipaddress.ip_network(block) for block in ("2001::/23", "2002::/16", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24")
 )
 
 
 class DeliveryError(Exception):
-    """A message was not delivered: it comes again."""
+    """A message was not delivered, and will be retried."""
 
     def __init__(self, reason: str, retry_after: float = 0) -> None:
         super().__init__(reason)
@@ -45,12 +45,12 @@ class DeliveryError(Exception):
 
 
 class AddressError(DeliveryError):
-    """The endpoint's name leads to an address that no webhook may be sent to."""
+    """The endpoint's name resolves to an address that must not get webhooks."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where webhooks go, how long a delivery may take, and which private networks it may be in: on a laptop only."""
+    """The address for webhooks, a delivery's time limit, and the private networks allowed, only on a laptop."""
 
     host: str
     port: int
@@ -60,7 +60,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str, seconds: float, allowed: Iterable[str] = ()) -> Endpoint:
-        """Return the endpoint of a URL; raises ValueError where that is no plain https one."""
+        """Return the endpoint of a URL; raises ValueError if it is not a plain https URL."""
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.fragment:
             raise ValueError("a webhook's URL must be https://host/path, with no user and no fragment")
@@ -69,7 +69,7 @@ class Endpoint:
 
 
 def is_refused(address: str, allowed: Iterable[Network] = ()) -> bool:
-    """Say whether an address is none of the public internet's, and in no network that is ``allowed``."""
+    """Return whether an address is outside the public internet and outside the ``allowed`` networks."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
@@ -81,19 +81,19 @@ def is_refused(address: str, allowed: Iterable[Network] = ()) -> bool:
 
 
 def addresses(endpoint: Endpoint) -> list[str]:
-    """Resolve the endpoint's name once; raises AddressError where any of its addresses is refused."""
+    """Resolve the endpoint's name once; raises AddressError if any of its addresses is refused."""
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise DeliveryError("the endpoint's name was not resolved") from error
     resolved = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if any(is_refused(address, endpoint.allowed) for address in resolved):
-        raise AddressError("the endpoint's name leads to an address that is not public")
+        raise AddressError("the endpoint's name resolves to an address that is not public")
     return resolved
 
 
 class _Socket(ssl.SSLSocket):
-    """A TLS connection of which no wait outlasts the delivery: a time-out alone starts anew with every byte."""
+    """A TLS connection whose waits end with the delivery's time: an ordinary time-out restarts with every byte."""
 
     deadline = float("inf")
 
@@ -113,7 +113,7 @@ class _Socket(ssl.SSLSocket):
 
 
 def trust() -> ssl.SSLContext:
-    """Return what TLS is checked by: the system's authorities, and the endpoint's own name."""
+    """Return the TLS context, which checks the certificate's authority and the endpoint's name."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = _Socket
@@ -121,7 +121,7 @@ def trust() -> ssl.SSLContext:
 
 
 class _Connection(http.client.HTTPSConnection):
-    """A connection to addresses that were checked, and to no other: the name is not resolved again."""
+    """A connection only to addresses that were checked: the name is not resolved again."""
 
     def __init__(self, endpoint: Endpoint, checked: Sequence[str], context: ssl.SSLContext, deadline: float) -> None:
         super().__init__(endpoint.host, endpoint.port, context=context)
@@ -139,7 +139,7 @@ class _Connection(http.client.HTTPSConnection):
         return socket.create_connection((self._checked[-1], self.port), min(CONNECT_SECONDS, self._left()))
 
     def connect(self) -> None:
-        """Connect, and check that the certificate is the host name's."""
+        """Connect, and check that the certificate is for the host name."""
         plain = self._reach()
         plain.settimeout(self._left())
         tls = self._trust.wrap_socket(plain, server_hostname=self.host)
@@ -151,7 +151,7 @@ class _Connection(http.client.HTTPSConnection):
 def post(endpoint: Endpoint, headers: dict[str, str], body: bytes, context: ssl.SSLContext) -> tuple[int, str | None]:
     """Post a body and return the status and the Retry-After header.
 
-    Raises DeliveryError where there is no answer in time, AddressError where the endpoint must not be reached.
+    Raises DeliveryError if there is no answer in time, and AddressError if the endpoint's address is refused.
     """
     deadline = time.monotonic() + endpoint.seconds
     connection = _Connection(endpoint, addresses(endpoint), context, deadline)
@@ -162,7 +162,7 @@ def post(endpoint: Endpoint, headers: dict[str, str], body: bytes, context: ssl.
             answer.read(MAX_ANSWER_BYTES)
         return answer.status, answer.headers.get("Retry-After")
     except (OSError, http.client.HTTPException) as error:
-        # Not its text, which may be the endpoint's words.
+        # Only the type, since the text may come from the endpoint.
         detail = error.strerror if isinstance(error, OSError) else None
         raise DeliveryError(": ".join(filter(None, [type(error).__name__, detail]))) from error
     finally:

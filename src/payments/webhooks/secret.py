@@ -1,4 +1,4 @@
-"""An endpoint's signing secrets (Standard Webhooks), and its switch."""
+"""An endpoint's signing secrets (Standard Webhooks), and its on/off switch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# The staging label of a secret's version that says that its endpoint is switched off, before the version's id.
+# The staging label that says that the endpoint is switched off; the version's id follows it.
 OFF = "SWITCHED_OFF-"
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
@@ -38,7 +38,7 @@ class _EndpointSecrets(Struct, frozen=True):
 
 
 def signers(text: str) -> list[Webhook]:
-    """Return what signs with each valid secret of a secret's JSON; raises SecretError where there is none."""
+    """Return a signer for each valid secret in a secret's JSON; raises SecretError if there is none."""
     try:
         listed = msgspec.json.decode(text, type=_EndpointSecrets).secrets
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -62,7 +62,7 @@ def _key(secret: str) -> bytes | None:
 
 
 class Signing(Struct, frozen=True):
-    """What the secret said when it was last read."""
+    """The secret's content when it was last read."""
 
     version: str
     signers: list[Webhook]
@@ -72,8 +72,8 @@ class Signing(Struct, frozen=True):
 class EndpointSecret:
     """An endpoint's secret in Secrets Manager, read once per container and time to live.
 
-    Its current version also holds the endpoint's switch: a staging label says that it is off. No deployment touches it,
-    and a new value, which has no labels yet, switches the endpoint on.
+    Its current version also holds the endpoint's switch: a staging label means off. Deployments do not change it, and
+    a new value, which has no such label, switches the endpoint on.
     """
 
     def __init__(self, client: Any, name: str, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:  # noqa: ANN401 - botocore's
@@ -86,7 +86,7 @@ class EndpointSecret:
         self._until = 0.0
 
     def read(self) -> Signing:
-        """Return the secret; raises SecretError where it has no value to sign with."""
+        """Return the secret; raises SecretError if it has no value to sign with."""
         with self._lock:
             if self._read is None or self._clock() >= self._until:
                 self._read = self._fetch()
@@ -107,7 +107,7 @@ class EndpointSecret:
         return Signing(version, [] if off else signers(answer["SecretString"]), off)
 
     def switch_off(self) -> None:
-        """Label the secret's version, once; raises UnavailableError or ClientError where that fails."""
+        """Label the secret's version, once; raises UnavailableError or ClientError if that fails."""
         with self._lock:
             read = self._read
             if read is None or read.off:

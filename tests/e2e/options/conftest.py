@@ -1,7 +1,7 @@
-"""A stack of its own for what is off by default, gone when its tests are over: webhooks, and Stripe, a fake one.
+"""A separate stack for options that are off by default, removed after its tests: webhooks, and a fake Stripe.
 
-One stack for both, since a deployment takes over a minute. Its endpoints fail, wait and refuse on purpose: beside them,
-no other test could tell how fast anything is.
+One stack for both, since a deployment takes over a minute. Its endpoints fail, wait and refuse on purpose, which would
+disturb the timings of other tests.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ops.client import Api, create_client
 from ops.display import Step
 from ops.fake_stripe import put_secrets
 from ops.inbox import Inbox
+from tests.support.checkout import copy_of_root
 from tests.support.deployed import SECRET_TTL_SECONDS, STRIPE_SECRET
 from tests.support.receiver import Receiver
 from tests.support.stripe_server import KEY as STRIPE_KEY
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-# The endpoints that are told by webhooks. Short delays, so that every retry can be waited for.
+# The webhook endpoints. Their delays are short, so that a test can wait for every retry.
 WEBHOOKS: dict[str, dict[str, Any]] = {
     "shop": {"retry_delays_seconds": [2, 4, 6]},
     "refusals": {"retry_delays_seconds": [1, 1], "events": ["payment.failed"]},
@@ -54,7 +55,7 @@ def receivers() -> Iterator[dict[str, Receiver]]:
 
 @pytest.fixture(scope="package")
 def stripe() -> Iterator[FakeStripe]:
-    # What is not answered outlasts the processor's patience, which is two thirds of its five seconds.
+    # A call without an answer takes longer than the processor waits: two thirds of its five seconds.
     with FakeStripe(silence=6) as fake:
         yield fake
 
@@ -66,6 +67,7 @@ def stack(
     place = running.Place(tmp_path_factory.mktemp("options"))
     with EmbeddedAWS(place.folder) as embedded:
         terraform = running.terraform(place, embedded.url)
+        terraform.root = copy_of_root(place.folder / "root")
         webhooks = {
             name: spec | {"url": f"https://localhost:{receivers[name].port}/{name}", "timeout_seconds": 3}
             for name, spec in WEBHOOKS.items()

@@ -1,4 +1,4 @@
-"""The whole stack with Stripe as its gateway, against a fake one: IAM in force, real layers, real HTTP."""
+"""The whole stack with Stripe as its gateway, against a fake Stripe: IAM enforced, real layers, real HTTP."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def shop(stack: Stack, api: Api, stripe: FakeStripe) -> Shop:
 
 @pytest.fixture(scope="module", autouse=True)
 def lost(shop: Shop) -> str:
-    """A payment whose answer is lost. It comes again after half a minute, and other tests need not wait for it."""
+    """A payment whose answer is lost. It is retried after half a minute, while other tests run."""
     return shop.pay(payment_method="pm_fake_timeout_after_charge")
 
 
@@ -131,7 +131,7 @@ def test_the_books_are_compared_and_a_difference_is_announced(shop: Shop, inbox:
     transaction_id = shop.pay(payment_method="pm_card_visa")
     shop.wait(transaction_id, lambda payment: payment["status"] == "processed")
     today = {"day": datetime.now(UTC).date().isoformat()}
-    function = shop.stack.outputs["stripe"]["comparer_function_name"]
+    function = shop.stack.gateway["comparer_function_name"]
     same = call(shop.stack, function, today)
     assert (same["differences"], same["compared"] > 0) == ([], True)
     (entry,) = [one for one in shop.fake.balance if one["source"]["metadata"]["transaction_id"] == transaction_id]
@@ -152,8 +152,8 @@ def test_the_books_are_compared_and_a_difference_is_announced(shop: Shop, inbox:
 def test_who_takes_events_cannot_charge_and_who_compares_cannot_write(
     shop: Shop, function: str, own: str, others: str
 ) -> None:
-    """Each under its own role, by its own keys: its secret is read, and the other's refused."""
-    names = shop.stack.outputs["stripe"]["secret_names"]
+    """Each function's role and keys can read its own secret and not the other's."""
+    names = shop.stack.gateway["secret_names"]
     table = {"TableName": shop.stack.outputs["dynamodb_table_name"]}
     key = {"Key": {"transaction_id": {"S": "probe"}}}
     client = role_of(shop.stack, shop.stack.outputs["function_names"][function])

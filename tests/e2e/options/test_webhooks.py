@@ -1,4 +1,4 @@
-"""Webhooks on the running stack, with IAM in force: what a receiver is sent, and what becomes of one that fails."""
+"""Webhooks on the running stack, with IAM enforced: what a receiver gets, and what happens if it fails."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_an_endpoint_is_sent_only_what_it_asks_for_and_a_slow_one_delays_none(
         received = hooks.wait("shop", transaction_id)
         assert received is not None
     assert time.monotonic() - before < SOON
-    # The slow one is being tried meanwhile, and given up in the end: its letters wait.
+    # Deliveries to the slow endpoint time out meanwhile: its messages wait.
     assert hooks.wait("slow", payments[0]) is not None
     queue = stack.outputs["webhooks"]["slow"]["dead_letter_queue_url"]
     letters: set[str] = set()
@@ -138,7 +138,7 @@ def test_a_failure_is_tried_again_later_each_time_under_the_same_id(api: Api, ho
     assert {attempt.headers["webhook-id"] for attempt in attempts} == {f"{transaction_id}.2"}
     assert len({attempt.body for attempt in attempts}) == 1
     first, second, third = attempts
-    # 2 s and 4 s, up to a fifth less; the mapping polls in its own time.
+    # 2 s and 4 s, up to a fifth less; the mapping polls at its own pace.
     assert second.at - first.at >= 1.5
     assert third.at - second.at >= 3
     assert int(third.headers["webhook-timestamp"]) > int(first.headers["webhook-timestamp"])
@@ -200,7 +200,7 @@ def until_labelled(manager: SecretsManagerClient, name: str) -> tuple[str, str]:
 
 
 def test_a_function_reads_no_other_endpoints_secret(hooks: Hooks, stack: Stack) -> None:
-    """The role of one endpoint's function, by its own keys: IAM refuses it the other's secret."""
+    """IAM refuses the role of one endpoint's function the other endpoint's secret."""
     own, others = (stack.outputs["webhooks"][endpoint]["secret_name"] for endpoint in ("shop", "slow"))
     manager = role_of(stack, stack.outputs["webhooks"]["shop"]["function_name"])("secretsmanager")
     assert manager.get_secret_value(SecretId=own)["SecretString"]

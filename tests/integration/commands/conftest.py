@@ -24,7 +24,7 @@ def stack() -> FakeStack:
 
 @pytest.fixture
 def account(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
-    """An environment in an account, whose API is what a test makes of it."""
+    """An environment in an account, whose API a test sets up."""
     api = MagicMock(spec=Api, keys=API.keys, url="https://api", region="r", trusted=None)
     monkeypatch.setattr(target, "resolve", lambda env: target.Target(env, stack, api))  # type: ignore[arg-type]
     return api

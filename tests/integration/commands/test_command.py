@@ -1,4 +1,4 @@
-"""The command itself: its exit status, help, completion and sentences."""
+"""The command itself: its exit status, help, completion and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console without a browser: whom it serves and refuses. tests/e2e looks at its page."""
+"""The console without a browser: which requests it serves and refuses. tests/e2e tests its page."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def console(stack: FakeStack) -> Console:
 
 @pytest.fixture
 def page(console: Console) -> TestClient:
-    """The page's own browser."""
+    """The browser that has loaded the page."""
     token = {"X-Console-Token": console.token}
     return TestClient(application(console), URL, headers={"Origin": URL, **token}, raise_server_exceptions=False)
 
@@ -146,7 +146,7 @@ def test_a_reader_that_is_too_slow_is_ended_and_one_that_waits_is_kept(monkeypat
         return found
 
     assert asyncio.run(read(2)) == [("payment", 0), ("payment", 1), None]
-    # Everything is dropped: the browser connects again and gets the current state.
+    # Its events are dropped: the browser connects again and gets the current state.
     assert asyncio.run(read(3)) == []
 
 
@@ -185,7 +185,7 @@ def test_a_browser_is_told_what_happens_and_the_server_ends_all_the_same(console
             pass
         assert "no stream" in next(lines)
         began = time.monotonic()
-    # An open page does not hold the server up.
+    # An open page does not keep the server from stopping.
     assert time.monotonic() - began < 2
     events.close()
 

@@ -1,4 +1,4 @@
-"""payments dlq: in which order it moves what must not be lost."""
+"""payments dlq: the order of its steps, so that no message is lost."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_letter_that_was_not_taken_is_not_deleted(stack: FakeStack) -> None:
 
 
 def test_no_more_are_sent_than_there_were(stack: FakeStack) -> None:
-    """What fails again at once comes back meanwhile: it must not be sent round and round."""
+    """A message that fails again at once returns to the queue meanwhile: it must not be sent in circles."""
     sqs = FakeQueue([message(1)])
     sqs.receive_message = lambda **_asked: {"Messages": [message(len(sqs.done) + 1)]}  # type: ignore[method-assign]
     made, queue = post(stack, sqs)
@@ -198,7 +198,7 @@ DISPUTE = {
             },
             ["payment.refunded"],
         ),
-        # Neither of these has changed the charge's outcome: it is not to be announced again, under another id.
+        # Neither of these changed the charge's outcome, so it must not be announced again under another id.
         (
             {
                 "status": "processed",
@@ -219,7 +219,7 @@ DISPUTE = {
             ["refund.validated"],
         ),
         ({"status": "unknown", "version": 3, "redrives": 1}, ["payment.validated"]),
-        # It was put back from a backup: what is final was announced when it happened.
+        # It was put back from a backup: its outcome was announced when it happened.
         ({"status": "processed", "version": 1767225600, "restored_at": "2026-01-01T00:00:00.000000Z"}, []),
         ({"version": 1767225600, "restored_at": "2026-01-01T00:00:00.000000Z"}, ["payment.validated"]),
     ],
@@ -227,7 +227,7 @@ DISPUTE = {
 def test_of_what_the_stream_has_forgotten_the_last_change_is_told(
     stack: FakeStack, changes: dict[str, Any], events: list[str]
 ) -> None:
-    """Only the last one: it alone still has the version that its event's id is made of."""
+    """Only the last one: its event id comes from the version, and the item still has that one only."""
     import msgspec  # noqa: PLC0415 - for this alone
 
     from payments.domain.payment import Payment  # noqa: PLC0415
@@ -258,6 +258,28 @@ def test_a_letter_whose_records_the_relay_refuses_stays(stack: FakeStack) -> Non
     assert sqs.done == []
     sent = json.loads(stack.functions.invoke.call_args.kwargs["Payload"])
     assert messages_of(sent["Records"][0])[0].event == "payment.validated"
+
+
+@pytest.mark.parametrize("refused_again", [False, True])
+def test_a_message_that_its_queue_refused_goes_on_or_says_why_not(stack: FakeStack, refused_again: bool) -> None:
+    body = {"transaction_id": "order-1", "sequence_number": "", "event": "payment.processed", "stream": ""}
+    letter = message(1, json.dumps(body | {"reason": "InvalidMessageContents"}))
+    sqs = FakeQueue([letter])
+    made, _ = post(stack, sqs)
+    told = Letter.of(letter).summary()
+    assert (told["event"], told["detail"]) == ("payment.processed", "InvalidMessageContents")
+    stack.dynamodb.get_item.return_value = {"Item": to_item(payment(status="processed", version=2))}
+
+    def relay(**_: object) -> dict[str, Any]:
+        if refused_again:
+            sqs.messages.append(message(2, letter["Body"]))
+        return {"Payload": io.BytesIO(b"null")}
+
+    stack.functions.invoke.side_effect = relay
+    came = made.redrive_relay(made.queue("relay"), lambda _done, _total: None)
+    assert came == {"sent": int(not refused_again), "kept": int(refused_again), "records": 1}
+    sent = json.loads(stack.functions.invoke.call_args.kwargs["Payload"])
+    assert messages_of(sent["Records"][0])[0].event == "payment.processed"
 
 
 def test_times_in_records_are_sent_as_lambda_sends_them(stack: FakeStack) -> None:

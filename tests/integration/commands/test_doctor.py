@@ -21,7 +21,7 @@ from tests.support.stack import OUTPUTS, FakeStack, refused, said, set_return
 
 
 def sound(stack: FakeStack) -> MagicMock:
-    """Make everything of a stack sound; return its API."""
+    """Make a whole stack healthy; return its API."""
     api = MagicMock(spec=Api, url="https://api", region="r", trusted=None)
     api.get.return_value = said(404, {})
     stack.client("sts").get_caller_identity.return_value = {"Account": "000000000000", "Arn": "arn:me"}
@@ -42,7 +42,7 @@ def sound(stack: FakeStack) -> MagicMock:
 
 
 def findings(stack: FakeStack, api: MagicMock, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Return what is not well, by the check."""
+    """Return the checks that are not OK, with their results."""
     monkeypatch.setattr("ops.doctor.Api", lambda *_: MagicMock(get=lambda _id: said(403, {})))
     there = target.Target("dev", stack, api)  # type: ignore[arg-type]
     return {found.check: found.verdict for found in examine(there) if found.verdict != "ok"}
@@ -156,7 +156,7 @@ WITH_OPTIONS = {
 
 
 def sound_options(stack: FakeStack) -> MagicMock:
-    """Make a stack sound that has webhooks and a bus; return its API."""
+    """Make a stack with webhooks and a bus healthy; return its API."""
     api = sound(stack)
     stack.outputs |= WITH_OPTIONS
     set_return(stack, "secretsmanager", "describe_secret", {"VersionIdsToStages": {"v1": ["AWSCURRENT"]}})
@@ -197,7 +197,7 @@ def test_the_doctor_finds_an_option_that_fails(
 
 
 def test_an_endpoint_that_is_on_again_is_sound(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A label of the secret's last value says nothing of the new one."""
+    """A label on the secret's old value does not concern the new value."""
     api = sound_options(stack)
     stages = {"v1": ["AWSPREVIOUS", "SWITCHED_OFF-v1"], "v2": ["AWSCURRENT"]}
     set_return(stack, "secretsmanager", "describe_secret", {"VersionIdsToStages": stages})

@@ -1,4 +1,4 @@
-"""Which deployment a command is about, and how its API is called."""
+"""Which deployment a command uses, and how it calls the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bounds of a request: each is looked at before the work that it bounds."""
+"""The bounds of a request: each is checked before the work that it limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WIDE = "\U0001f4b3"
-# The longest request that is accepted: every text at its bound, of characters that take two escapes.
+# The longest accepted request: every text has its maximum length, in characters that need two escapes.
 LONGEST = {
     "transaction_id": "t" * 64,
     "customer_id": "c" * 128,
@@ -58,7 +58,7 @@ def post(event: dict[str, Any], function: Any = validator) -> tuple[int, dict[st
 
 
 def escaped(value: Any, indent: int) -> str:
-    """Write JSON at its longest: every character of a string as an escape."""
+    """Write JSON in its longest form: every character of a string as an escape."""
     written = json.dumps(value, indent=indent)
     inside, out, at = False, [], 0
     while at < len(written):

@@ -1,4 +1,4 @@
-"""The bill's arithmetic, and that the page has today's."""
+"""The bill's arithmetic, and a cost page that is up to date."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_million_payments_by_hand(made: cost.Inventory) -> None:
     price = dict.fromkeys(cost.prices(REGION), 0.0)
     payment = cost.our_payment(made, batch=10)
     bill = cost.used(made, payment, cost.MILLION, price | {"dynamodb_write_million": 2.0, "sqs_million": 1.0})
-    # The item and two indexes; the item, the index that it leaves, and two of Stripe's charges.
+    # First the item and two indexes; then the item, the index that it leaves, and the two indexes for Stripe's charges.
     assert bill["DynamoDB requests"] == pytest.approx(7 * 2.0)
     # Two queues: sent, received and deleted in tens.
     assert bill["SQS"] == pytest.approx(0.6)

@@ -1,4 +1,4 @@
-"""The audit finds a planted mistake of each kind, and nothing where nothing is wrong."""
+"""The audit finds a planted mistake of each kind, and nothing if nothing is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Facts = dict[str, Any]
 
 
 def facts() -> Facts:
-    """A payment that was charged, one that was given back in part, and one that was declined."""
+    """A payment that was charged, one that was refunded in part, and one that was declined."""
     posted = [
         Posted("paid", 1250, "EUR", 2, Reply.ACCEPTED),
         Posted("back", 1000, "JPY", 0, Reply.ACCEPTED, refunds={"r0": PostedRefund(400, Reply.ACCEPTED)}),
@@ -47,7 +47,7 @@ def facts() -> Facts:
         event("declined", "payment.failed", "0.005"),
         # Received twice.
         event("paid", "payment.processed", "12.50"),
-        # Other news: of no outcome.
+        # An announcement of no outcome.
         event("paid", "payment.unknown", "12.50"),
     ]
     return {"posted": posted, "table": table, "ledger": ledger, "events": events}

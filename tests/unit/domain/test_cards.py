@@ -6,6 +6,7 @@ from datetime import date, datetime
 from itertools import pairwise
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import assume, given
@@ -16,7 +17,7 @@ from payments.domain.cards import MASK, has_card, redact
 
 
 def luhn(digits: str) -> bool:
-    """The check as the standard words it, beside the sums that the search makes."""
+    """The check as the standard states it, to compare with the sums that the search computes."""
     total = 0
     for position, digit in enumerate(reversed(digits)):
         value = int(digit) * (1 + position % 2)
@@ -28,7 +29,7 @@ def with_check_digit(digits: str) -> str:
     return next(digits + check for check in "0123456789" if luhn(digits + check))
 
 
-# A number of one digit throughout is no card: that of thirteen zeros passes the check.
+# A number of one repeated digit is no card, though thirteen zeros pass the check.
 cards = st.text("0123456789", min_size=12, max_size=18).map(with_check_digit).filter(lambda card: len(set(card)) > 1)
 
 
@@ -50,7 +51,7 @@ def test_other_numbers_beside_it_do_not_hide_it(text: str) -> None:
     assert card not in redact(written)
 
 
-# Test numbers of the schemes, of every length that they issue.
+# Test numbers of the schemes, in every length that they issue.
 ISSUED = [
     *["4222222222222", "4242424242424242", "4000000000000000006"],
     *["5555555555554444", "2223003122003222", "2720999999999996"],
@@ -89,10 +90,14 @@ def test_one_wrong_digit_is_no_card(card: str) -> None:
     assert redact(wrong) == wrong
 
 
-# Each decimal digit of Unicode, by what it stands for, in every script.
+# Every decimal digit in Unicode, in every script, by its value.
 DIGITS: dict[int, list[str]] = {}
-# What the rule calls a separator: by category, and the others by a sample.
+# The separators by the rule: those of some categories, and a sample of the others.
 SEPARATORS = [*"\u30fc\uff70\u2212\u00b7\u2027\u2022\u2024\u2026\u2500\u22c5\u3002\u30fb\uff0e\uff65."]
+# Tildes, as Japanese writes ranges; a dash that Unicode does not list as one; and what looks like a space or nothing.
+NAMED = "~\uff5e\u223c\u02dc\u2053\u2800\u2422\u3164\uffa0\u115f\u1160\u303f"
+# What is not assigned, or privately, is seldom seen; these stand for the 900 000 of them.
+SEPARATORS += [*NAMED, "\u2065", "\ufff0", "\ue000", "\uffff", "\U000e1000"]
 for code in range(sys.maxunicode + 1):
     category = unicodedata.category(chr(code))
     if category == "Nd":
@@ -106,7 +111,7 @@ WORDS = st.sampled_from(
 
 @st.composite
 def written_cards(draw: st.DrawFn) -> str:
-    """A scheme's number, each digit in any script, in any groups, with up to three separators between two of them."""
+    """A scheme's number with digits of any script, in any groups, with up to three separators between two groups."""
     number = draw(st.sampled_from(ISSUED))
     cuts = draw(st.sets(st.integers(1, len(number) - 1), max_size=8))
     separators = st.lists(st.sampled_from(SEPARATORS), min_size=1, max_size=3).map("".join)
@@ -116,13 +121,23 @@ def written_cards(draw: st.DrawFn) -> str:
     )
 
 
+@pytest.mark.parametrize("separator", [*NAMED, "\u2065", "\ufff0", "\ue000", "\uffff"])
+def test_what_looks_like_a_separator_or_like_nothing_is_one(separator: str) -> None:
+    assert redact(f"({separator.join(['4242'] * 4)})") == f"({MASK})"
+
+
+@pytest.mark.parametrize("mark", [*"/:,;|+=x\u00d7\u2044"])
+def test_what_joins_no_groups_is_no_separator(mark: str) -> None:
+    assert not has_card(mark.join(["4242"] * 4))
+
+
 @given(before=WORDS, card=written_cards(), after=WORDS)
 def test_a_card_is_found_in_any_script_with_any_separators_at_any_place(before: str, card: str, after: str) -> None:
     text = f"{before}{card} x {after}"
     assert has_card(text)
     masked = redact(text)
     assert not has_card(masked)
-    # Digits that stand right before the number may be masked with it.
+    # Digits directly before the number may be masked with it.
     assert masked.endswith(f"{MASK} x {after}")
     assert before.startswith(masked.removesuffix(f"{MASK} x {after}"))
 
@@ -161,6 +176,21 @@ def test_any_text_can_be_masked(text: str) -> None:
     assert redact(masked) == masked
 
 
+@given(
+    st.lists(st.sampled_from([*ISSUED, *map(" ".join, ISSUED), "4", "0", "4242", "x"]), max_size=40).map(" ".join),
+    st.integers(18, 40),
+)
+def test_a_long_text_is_searched_in_blocks_and_no_card_falls_between_them(text: str, block: int) -> None:
+    whole = redact(text)
+    with patch.object(cards_module, "_BLOCK", block):
+        assert redact(text) == whole
+
+
+@pytest.mark.parametrize("before", range(cards_module._BLOCK - 20, cards_module._BLOCK + 2))  # noqa: SLF001 - its edge
+def test_the_longest_card_is_found_across_two_blocks(before: int) -> None:
+    assert has_card("0 " * before + " ".join("4000000000000000006"))
+
+
 @pytest.mark.parametrize("digit", "0123456789")
 @pytest.mark.parametrize("length", range(13, 20))
 def test_one_digit_over_and_over_is_no_card(digit: str, length: int) -> None:
@@ -178,7 +208,7 @@ def test_ids_and_times_are_no_cards(random: uuid.UUID, number: int, moment: date
     "pattern", ["1 ", "1-1-1 - ", "4444 ", "4242424242424242 ", "0 1 0 0 ", "4\u200b2\ufe0f", "4..."]
 )
 def test_the_steps_grow_as_the_text_does(pattern: str) -> None:
-    """Counted, not timed. What a step takes, tests/integration/test_bench.py measures."""
+    """The steps are counted, not timed. tests/integration/test_bench.py measures the time."""
 
     def steps(length: int) -> int:
         text = (pattern * length)[:length]

@@ -1,4 +1,4 @@
-"""Requests, checked: their fingerprints are stored with payments, so they stay as they are, byte for byte."""
+"""Checked requests: their fingerprints are stored with payments, so they must never change, byte for byte."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from payments.domain.errors import InvalidFieldError
 from payments.domain.money import Money
 from tests.support.aws import REQUEST, payment
 
-# Computed on 2026-11-24 by the code that hashed msgspec's JSON.
+# Computed on 2026-11-24 with the code that hashed msgspec's JSON.
 PAYMENTS: list[tuple[dict[str, Any], str]] = [
     ({}, "f505d0e1dfb15d719afd7bbe80ace172ee1422fc2996f53222fb38bc4dfa9946"),
     (
@@ -37,7 +37,7 @@ REFUNDS: list[tuple[dict[str, Any], str]] = [
         "6881494576a3ba49a3e2541e5283339eba4d2988db49b0d0237443047666639b",
     ),
 ]
-# A request has no control characters and no halves of characters. Control characters are hashed alike all the same.
+# A request has no control characters and no lone surrogates. Control characters would still give the same hash.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 

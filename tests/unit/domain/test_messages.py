@@ -10,7 +10,7 @@ from payments.domain.message import Message, Task
 from payments.runtime.messages import decode_message, decode_task, encode
 from tests.support.aws import payment
 
-# As queues and dead-letter queues of existing stacks hold it.
+# As the queues and dead-letter queues of existing stacks hold it.
 HELD: dict[str, Any] = {
     "schema": 1,
     "event": "payment.processed",

@@ -89,7 +89,7 @@ def test_refused(text: str, currency: str, reason: str) -> None:
 
 
 def test_the_table_is_the_published_one() -> None:
-    """Every currency with a minor unit that the package ``iso4217`` knows of, with its exponent, and no other."""
+    """The table has exactly the currencies with a minor unit in the package ``iso4217``, with their exponents."""
     published = {one.code: one.exponent for one in iso4217.Currency if one.exponent is not None}
     assert {code: exponent for code, exponent in EXPONENTS.items() if code not in WITHDRAWN} == published
 

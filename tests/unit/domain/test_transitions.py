@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from payments.domain.lifecycle import FINAL, OPEN, TRANSITIONS, Status
+from payments.domain.lifecycle import FINAL, OPEN, REFUND_TRANSITIONS, TRANSITIONS, Status
 from payments.domain.payment import GatewayResult, Payment, RefundRecord
 from payments.table.store import Table
 from tests.support.aws import item, payment
@@ -76,6 +76,49 @@ def test_every_event_of_a_refund_in_every_state(
     assert after.gateway_reference == "charge"
 
 
+@pytest.mark.parametrize("status", REFUND_STATES)
+@pytest.mark.parametrize(
+    ("earlier", "before", "after"),
+    [
+        (0, "partially_refunded", "processed"),
+        (500, "partially_refunded", "partially_refunded"),
+        (1000, "refunded", "partially_refunded"),
+    ],
+)
+def test_a_refund_is_reverted_with_its_payment_in_one_write(
+    table: Table, status: str, earlier: int, before: str, after: str
+) -> None:
+    others = {"r0": refund("processed", earlier)} if earlier else {}
+    made = others | {"r1": refund(status, gateway_reference="re_1")}
+    stored_before = payment(status=before, version=3, gateway_reference="charge", refunds=made)
+    table.accept(stored_before)
+    reverted = table.record_refund("order-1", "r1", "revert", AT, GatewayResult(failure_code="lost_or_stolen_card"))
+    assert reverted is (status == "processed")
+    found = stored(table)
+    if not reverted:
+        assert found == stored_before
+        return
+    assert found.refunds["r1"] == refund(
+        "failed", updated_at=WRITTEN, gateway_reference="re_1", failure_code="lost_or_stolen_card"
+    )
+    assert (found.status, found.version, found.refunded.minor) == (after, 4, earlier)
+    assert not table.record_refund("order-1", "r1", "revert", AT), "a repeat changes nothing"
+    assert not table.record_refund("order-1", "r1", "approve", AT), "a late success changes nothing"
+
+
+def test_whole_refund_that_is_reverted_leaves_a_processed_payment(table: Table) -> None:
+    table.accept(payment(status="refunded", version=3, refunds={"r1": refund("processed", 1250)}))
+    assert table.record_refund("order-1", "r1", "revert", AT)
+    assert (stored(table).status, stored(table).refundable.minor) == ("processed", 1250)
+
+
+def test_a_charge_is_never_reverted(table: Table) -> None:
+    table.accept(payment(status="processed"))
+    with pytest.raises(KeyError):
+        table.record("order-1", "revert", AT)
+    assert set(REFUND_TRANSITIONS) - set(TRANSITIONS) == {"revert"}
+
+
 def test_what_the_gateway_says_leaves_open_states_only() -> None:
     assert all(TRANSITIONS[event].leaves <= OPEN for event in GATEWAYS_WORDS)
     assert OPEN.isdisjoint(FINAL)
@@ -99,5 +142,5 @@ def test_a_redrive_changes_no_state_and_waits_longer_each_time(dynamodb: Any, ta
         assert (after.status, after.redrives, after.version) == ("validated", number + 1, before.version + 1)
         open_from = item(dynamodb)["open_from"]["S"]
         waits.append((datetime.fromisoformat(open_from) - AT).total_seconds() / 60)
-        assert not table.redrive(before, AT), "what was read is not what is there"
+        assert not table.redrive(before, AT), "the item has changed since it was read"
     assert waits == [15, 30, 60, 120, 240, 360, 360, 360]

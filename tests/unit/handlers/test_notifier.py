@@ -17,7 +17,7 @@ from tests.support.aws import Context, payment, queue_event
 
 
 class FakeTopic:
-    """An SNS that remembers, and refuses what it is told to: entries, every call, or a call that holds a text."""
+    """An SNS that records calls, and refuses what a test sets: entries, every call, or calls that contain a text."""
 
     def __init__(
         self, refuse: set[int] | None = None, error: ClientError | None = None, poison: dict[str, str] | None = None
@@ -123,7 +123,7 @@ def test_what_is_not_said_to_be_published_comes_again(monkeypatch: pytest.Monkey
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]
 
 
-# SNS's own list, but for those by which it says "not now".
+# SNS's own list of errors, except those that mean "not now".
 REFUSALS = [
     "AuthorizationError",
     "BatchRequestTooLong",
@@ -146,17 +146,17 @@ def test_a_call_that_is_refused_for_one_message_fails_that_message_alone(
     assert sorted(json.loads(entry["Message"])["subject"] for entry in topic.published) == [
         f"t{number}" for number in range(10) if number != 4
     ]
-    # One for the batch, and one for each of its messages.
+    # One call for the batch, and one for each of its messages.
     assert topic.calls == 11
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     (warning,) = [line for line in lines if line["message"] == "not announced"]
     assert (warning["transaction_id"], warning["reason"]) == ("t4", code)
-    # No retry mends it, so the alarm on logged errors is raised at once.
+    # No retry fixes it, so the alarm on logged errors is raised at once.
     assert [line["reason"] for line in lines if line["level"] == "ERROR"] == [code]
 
 
 def test_a_refused_call_holds_up_no_other_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten large messages go in several calls: what the first one contains is nothing to the others."""
+    """Ten large messages need several calls: the content of the first does not affect the others."""
     topic = FakeTopic(poison={'"t0"': "InvalidParameter"})
     metadata = {f"key-{number}": "x" * 500 for number in range(20)} | {"more": "\u20ac" * 9000}
     bodies = [body(transaction_id=f"t{number}", metadata=metadata) for number in range(10)]
@@ -172,7 +172,7 @@ def test_a_topic_that_refuses_everything_costs_a_bounded_number_of_calls(monkeyp
 
 
 def test_a_message_that_cannot_be_announced_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It decodes, but its event cannot be written: what nobody foresaw fails one message, not its batch."""
+    """It can be decoded, but its event cannot be written: an unforeseen error fails one message, not its batch."""
     topic = FakeTopic()
     written = announcing.cloud_event
 
@@ -187,7 +187,7 @@ def test_a_message_that_cannot_be_announced_fails_alone(monkeypatch: pytest.Monk
 
 
 def test_the_shortest_time_out_that_a_function_may_have_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three seconds, and the first of them are the cold start's."""
+    """Three seconds, which include the cold start."""
     assert announce(monkeypatch, FakeTopic(), [body()], Context(remaining=1_500)) == []
     topic = FakeTopic(poison={'"t1"': "InvalidParameter"})
     bodies = [body(transaction_id=f"t{number}") for number in range(3)]
@@ -195,7 +195,7 @@ def test_the_shortest_time_out_that_a_function_may_have_is_enough(monkeypatch: p
 
 
 def test_no_call_is_started_that_could_not_be_finished(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call of a refused batch takes a while: the rest comes again before the function runs out of time."""
+    """Each call for a refused batch takes a while: the rest is returned for a retry before the function's time-out."""
     context = Context(remaining=8_000)
     topic = FakeTopic(poison={'"t9"': "InvalidParameter"})
     publish = topic.publish_batch

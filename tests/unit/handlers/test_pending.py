@@ -1,4 +1,4 @@
-"""What the gateway will know only later: a bank takes days, or the customer must act first."""
+"""Outcomes that the gateway will know only later: a bank takes days, or the customer must act first."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_pending_charge_is_done_with_and_stays_open(table: Table, dynamodb: An
     charge(table, ACT)
     found = state(table)
     assert (found.status, found.gateway_reference, found.next_action) == ("unknown", "pi_1", "use_stripe_sdk")
-    # Not before it may have changed, and not never.
+    # Not before it may have changed, but not never.
     assert due(dynamodb, NOW + timedelta(minutes=14)) == []
     assert due(dynamodb, NOW + timedelta(minutes=15)) == ["order-1"]
 

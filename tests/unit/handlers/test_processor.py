@@ -1,4 +1,4 @@
-"""Charging: once, whatever comes twice, late, out of order, or never answers."""
+"""A payment is charged once, even if messages are repeated, late or out of order, or the gateway never answers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fresh() -> Iterator[None]:
 
 
 class Scripted:
-    """A gateway that answers as it is told, and counts."""
+    """A gateway that gives the answers that a test sets, and counts calls."""
 
     def __init__(self, *outcomes: Outcome, known: Approved | Declined | None = None) -> None:
         self.outcomes = list(outcomes)
@@ -148,7 +148,7 @@ def test_a_final_payment_is_never_charged_again(table: Table, status: str) -> No
 
 
 def test_what_has_a_name_at_the_gateway_is_asked_about_first(table: Table) -> None:
-    """Its key would only get the first answer again, which may not be the last one."""
+    """Its key would only repeat the first answer, which may not be the final one."""
     pending = payment(status="unknown", gateway_reference="ref")
     table.accept(pending)
     gateway = Scripted(known=Declined("expired_card"))
@@ -354,7 +354,7 @@ def never(record: Any) -> None:
 
 
 def test_a_record_that_hangs_does_not_hold_up_its_neighbours(log: io.StringIO) -> None:
-    """The function answers in time; who is not done counts as failed."""
+    """The function answers in time; records that are not done count as failed."""
     release = threading.Event()
 
     def hang(record: Any) -> None:
@@ -371,7 +371,7 @@ def test_a_record_that_hangs_does_not_hold_up_its_neighbours(log: io.StringIO) -
     assert time.monotonic() - began < 10
     release.set()
     assert result == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
-    # On a last delivery that is what marks the payment as unknown.
+    # On the last delivery, this marks the payment as unknown.
     assert skipped == ["m1"]
     line = json.loads(log.getvalue())
     assert (line["message"], line["message_id"], line["transaction_id"]) == ("not done in time", "m1", "y")
@@ -411,7 +411,7 @@ def test_a_second_charge_is_an_error_in_the_log(table: Table, log: io.StringIO) 
 
 
 def test_a_charge_that_the_gateway_has_named_is_asked_about_by_that_name(table: Table) -> None:
-    """A search may not find it yet, or anywhere."""
+    """A search may not find it yet, or may not exist."""
     table.accept(payment(status="unknown", gateway_reference="pi_1"))
     asked: list[str | None] = []
 
@@ -435,7 +435,7 @@ def test_a_gateway_that_contradicts_the_table_is_an_error_in_the_log(table: Tabl
 
 
 def test_a_batch_is_worked_on_at_once() -> None:
-    """Ten records that wait for each other can only end when all ten were started."""
+    """Ten records that wait for each other can end only if all ten are started."""
     started: list[str] = []
 
     def wait_for_all(record: Any) -> None:
@@ -466,7 +466,7 @@ def test_a_busy_table_is_a_retry(
     monkeypatch.setattr(dynamodb_of_the_function, "update_item", busy_after_the_charge)
     failed = {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert processor.handler(queue_event([message]), Context()) == failed  # type: ignore[arg-type]
-    # Whoever looks for the payment finds why it is not done.
+    # The log shows why the payment is not done.
     line = next(line for line in map(json.loads, log.getvalue().splitlines()) if line["message"] == "not done")
     assert (line["transaction_id"], line["event"]) == ("order-0", "payment.validated")
     monkeypatch.undo()
@@ -479,17 +479,17 @@ def test_a_busy_table_is_a_retry(
     assert len(ledger(dynamodb)) == 1
 
 
-# --- The table decides, whatever a message says -----------------------------------------------------------------------
+# --- The table decides, not the message -------------------------------------------------------------------------------
 
 
 def run(*bodies: str, deliveries: int = 1) -> set[str]:
-    """Hand a batch to the processor, and return the messages that it reports as failed."""
+    """Pass a batch to the processor, and return the messages that it reports as failed."""
     result = processor.handler(queue_event(list(bodies), deliveries), Context())  # type: ignore[arg-type]
     return {one["itemIdentifier"] for one in result["batchItemFailures"]}
 
 
 def forged(**changes: Any) -> str:
-    """A message in the form that carried the payment, with another payment in it than the table's."""
+    """A message in the old form that carried the payment, with a payment that differs from the table's."""
     accepted = payment(transaction_id="order-0", created_at=timestamp(datetime.now(UTC)), **changes)
     return encode(Message("payment.validated", accepted))
 
@@ -537,7 +537,7 @@ def test_a_message_of_a_refund_that_the_payment_does_not_have_refunds_nothing(dy
 def test_what_is_final_is_not_sent_to_the_gateway_again_at_the_first_delivery_either(
     dynamodb: Any, table: Table
 ) -> None:
-    """Two messages of one payment, as after a redrive: the second one is a first delivery too."""
+    """Two messages for one payment, as after a redrive: the second is a first delivery too."""
     (message,) = live(table, "pm_sim_approved")
     assert run(message) == set()
     assert run(message) == set()
@@ -545,7 +545,7 @@ def test_what_is_final_is_not_sent_to_the_gateway_again_at_the_first_delivery_ei
 
 
 class Reads:
-    """A DynamoDB client whose batch reads are remembered, and answered in part or not at all."""
+    """A DynamoDB client whose batch reads are recorded, and answered in part or not at all."""
 
     def __init__(self, client: Any, unprocessed: str = "", *, busy: bool = False) -> None:
         self._client = client
@@ -643,7 +643,7 @@ def test_a_task_holds_names_only_and_the_earlier_form_is_read_as_the_same() -> N
     for body_of_either in (encode(task), encode(Message("refund.validated", with_refund, "r1"))):
         assert decode_task(body_of_either) == task
     with pytest.raises(PoisonError):
-        # An announcement that somebody has sent to the wrong queue.
+        # An announcement that was sent to the wrong queue.
         decode_task(encode(Message("payment.processed", payment())))
 
 

@@ -90,7 +90,7 @@ def test_pages_newest_first(table: Table) -> None:
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moments=st.lists(st.integers(0, 3), max_size=12), limit=st.integers(1, 5))
 def test_pages_hold_every_payment_once_newest_first(table: Table, moments: list[int], limit: int) -> None:
-    """Though they are spread over the index, and some came in the same microsecond."""
+    """They are spread over the index, and some were accepted in the same microsecond."""
     customer = f"c-{uuid.uuid4()}"
     stored = []
     for number, second in enumerate(moments):

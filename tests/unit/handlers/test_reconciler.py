@@ -1,4 +1,4 @@
-"""The reconciler: it finds what is not final, asks, and finishes or sends on; it never guesses."""
+"""The reconciler finds payments that are not final, asks the gateway, and records or redrives; it never guesses."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from payments.handlers import reconciler
 from payments.runtime.handler import FunctionError
 from payments.table.indexes import OpenIndex
 from payments.table.items import open_key
+from payments.usecases import reconcile
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
 from tests.support.aws import OPEN_INDEX, TABLE, Context, item, payment
@@ -31,7 +32,7 @@ LONG = timedelta(minutes=30)
 
 
 class Answering:
-    """A gateway that only knows what became of earlier charges and refunds."""
+    """A gateway that only knows the outcomes of earlier charges and refunds."""
 
     def __init__(self, known: dict[str, Approved | Declined | None]) -> None:
         self.known = known
@@ -77,7 +78,7 @@ def test_what_it_does_not_know_goes_through_the_outbox_again(dynamodb: Any, tabl
     images = {"OldImage": before, "NewImage": after}
     (message,) = messages_of({"eventName": "MODIFY", "dynamodb": images})
     assert (message.event, message.payment.payment_method) == ("payment.validated", "pm_sim_approved")
-    assert run(dynamodb, table, {"order-1": None}) == {}, "it is given time before it is looked at again"
+    assert run(dynamodb, table, {"order-1": None}) == {}, "it is left alone for a while before the next lookup"
 
 
 def test_a_silent_gateway_changes_nothing(dynamodb: Any, table: Table) -> None:
@@ -93,6 +94,24 @@ def test_the_young_and_the_final_are_left_alone(dynamodb: Any, table: Table) -> 
     for status in ("processed", "failed", "partially_refunded", "refunded"):
         table.accept(payment(transaction_id=status, status=status))
     assert run(dynamodb, table, {}) == {}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_processed_refund_is_asked_about_where_its_payment_is_named(
+    table: Table, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """It is not open, so its age says nothing of how long payments stay open."""
+    ages: list[float] = []
+    monkeypatch.setattr(reconcile, "measure_seconds", lambda _, seconds: ages.append(seconds))
+    moment = "2026-01-01T00:00:01.000000Z"
+    refund = RefundRecord(250, Status.PROCESSED, moment, moment, "f", gateway_reference="re_1")
+    table.accept(payment(status="partially_refunded", gateway_reference="charge", refunds={"r1": refund}))
+    charging = Charging(table, Answering({"order-1": Declined("sent_back", "re_1")}), lambda: NOW)
+    counts = Reconciler(table, charging, lambda: NOW).run(["order-1"], in_time=lambda: True, processed_refunds=named)
+    assert (dict(counts), ages) == ({"settled": 1} if named else {}, [0.0])
+    found = table.get("order-1")
+    assert found
+    assert found.status == ("processed" if named else "partially_refunded")
 
 
 def test_an_open_refund_is_settled_too(dynamodb: Any, table: Table) -> None:
@@ -118,7 +137,7 @@ def test_an_open_refund_is_settled_too(dynamodb: Any, table: Table) -> None:
 @pytest.mark.parametrize(
     ("attribute", "value", "outcome", "came"),
     [
-        # It cannot be read, and what nobody foresaw.
+        # An unreadable item, and an unforeseen error.
         ("currency", "XXX", Approved("r"), "settled"),
         ("created_at", "yesterday", Pending("r"), "pending"),
     ],
@@ -139,7 +158,7 @@ def test_one_payment_that_fails_does_not_hold_up_the_others(
 
 
 def two_refunds(table: Table) -> Payment:
-    """A charged payment with two refunds, of which the gateway has not said its last word."""
+    """A charged payment with two refunds that are not final."""
     moment = "2026-01-01T00:00:01.000000Z"
     table.accept(payment(status="processed", gateway_reference="charge"))
     for refund_id in ("r1", "r2"):
@@ -152,7 +171,7 @@ def two_refunds(table: Table) -> Payment:
 
 
 def test_what_became_final_meanwhile_is_not_sent_on_its_way_again(dynamodb: Any, table: Table) -> None:
-    """Of two refunds it settles one and does not find the other, which the processor settles at that moment."""
+    """It settles one of two refunds and does not find the other, which the processor settles at that moment."""
 
     class Overtaken(Answering):
         def lookup(self, request: Charge | Refund) -> Approved | None:
@@ -180,7 +199,7 @@ def test_what_is_final_cannot_be_redriven(dynamodb: Any, table: Table) -> None:
 
 
 def leaked(dynamodb: Any, table: Table, **changes: Any) -> None:
-    """A payment in the open index, whatever its status, as an earlier version left some there."""
+    """A payment with any status in the open index, where an earlier version left some."""
     table.accept(payment(**changes))
     dynamodb.update_item(
         TableName=TABLE,
@@ -195,7 +214,7 @@ def test_what_is_final_is_taken_out_of_the_open_index(dynamodb: Any, table: Tabl
     leaked(dynamodb, table, status=status)
     before = item(dynamodb)
     assert run(dynamodb, table, {}) == {"closed": 1}
-    # Nothing that a client sees has changed.
+    # Nothing that clients see has changed.
     assert item(dynamodb) == {name: before[name] for name in before.keys() - {"open_shard", "open_from"}}
     assert run(dynamodb, table, {}) == {}
 

@@ -1,4 +1,4 @@
-"""Refunds: accepted once, and never more of them than was charged."""
+"""Refunds are accepted once, and never exceed the charge."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tests.support.messages import messages_of
 
 
 class FakeQueues:
-    """An SQS that remembers, and refuses what it is told to."""
+    """An SQS that records calls, and refuses the entries that a test sets."""
 
     def __init__(self, refuse: int | None = None) -> None:
         self.sent: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ def test_each_news_goes_to_its_queue() -> None:
         ],
     )
     (task,) = queue.sent["p"]
-    # Nothing to charge by, and nothing to believe.
+    # The message has no payment method and no amount: the table decides.
     assert json.loads(task) == {"schema": 2, "event": "payment.validated", "transaction_id": "order-1"}
     told = [decode_message(body) for body in queue.sent["n"]]
     assert [(m.event, m.payment.transaction_id) for m in told] == [("payment.processed", "b"), ("payment.unknown", "c")]
@@ -108,7 +108,7 @@ def test_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Cut(FakeQueues):
-    """An SQS whose answers are cut on their way: botocore reads them as empty."""
+    """An SQS whose answers are cut off: botocore reads them as empty."""
 
     def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
         super().send_message_batch(QueueUrl, Entries)
@@ -116,7 +116,7 @@ class Cut(FakeQueues):
 
 
 class RefusingQueues(FakeQueues):
-    """An SQS that refuses each call with a certain text in it, or each call to a certain queue."""
+    """An SQS that refuses every call with a given text in it, or every call to a given queue."""
 
     def __init__(self, error: ClientError, text: str = "", queue: str = "") -> None:
         super().__init__()
@@ -135,14 +135,57 @@ def refusal(code: str) -> ClientError:
 
 
 def test_a_call_that_is_refused_for_one_message_holds_up_no_other() -> None:
-    queues = RefusingQueues(refusal("InvalidMessageContents"), text='"t4"')
+    queues = RefusingQueues(refusal("InvalidMessageContents"), text='"t4"}')
     ids = [f"t{number}" for number in range(10)]
     records = [stream_record(payment(transaction_id=one)) for one in ids]
     records.append(stream_record(payment(status="processed", version=2), payment()))
-    with pytest.raises(RelayError, match=r"1 records were not relayed: \['InvalidMessageContents'\]"):
-        send(queues, [*records, {"eventName": "INSERT", "dynamodb": {"NewImage": {}}}])
+    # The batch is not retried for any of these.
+    assert send(queues, [*records, {"eventName": "INSERT", "dynamodb": {"NewImage": {}}}]) == 12
     assert [json.loads(body)["transaction_id"] for body in queues.sent["p"]] == [one for one in ids if one != "t4"]
-    assert {queue: len(sent) for queue, sent in queues.sent.items()} == {"p": 9, "n": 1, "dead": 1}
+    assert {queue: len(sent) for queue, sent in queues.sent.items()} == {"p": 9, "n": 1, "dead": 2}
+    refused = json.loads(queues.sent["dead"][-1])
+    told = ("t4", "payment.validated", "InvalidMessageContents", "")
+    assert (refused["transaction_id"], refused["event"], refused["reason"], refused["sequence_number"]) == told
+
+
+class Faulting(FakeQueues):
+    """An SQS that refuses one entry of each batch to the processor, and says whose fault it is."""
+
+    def __init__(self, code: str, *, sender: bool) -> None:
+        super().__init__()
+        self.failure = {"Id": "1", "Code": code, "SenderFault": sender}
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        if QueueUrl != "p":
+            return super().send_message_batch(QueueUrl, Entries)
+        taken = [entry for entry in Entries if entry["Id"] != "1"]
+        return super().send_message_batch(QueueUrl, taken) | {"Failed": [self.failure]}
+
+
+def test_an_entry_that_is_refused_for_its_content_goes_to_the_dead_letter_queue() -> None:
+    queues = Faulting("InvalidMessageContents", sender=True)
+    assert send(queues, [stream_record(payment(transaction_id=name)) for name in "abc"]) == 3
+    assert [json.loads(body)["transaction_id"] for body in queues.sent["p"]] == ["a", "c"]
+    (letter,) = map(json.loads, queues.sent["dead"])
+    assert (letter["transaction_id"], letter["reason"]) == ("b", "InvalidMessageContents")
+
+
+@pytest.mark.parametrize(
+    ("code", "sender"),
+    [("InternalError", False), ("KmsThrottled", True), ("KMS.DisabledException", True), ("RequestThrottled", True)],
+)
+def test_an_entry_that_is_refused_for_anything_else_comes_again(code: str, sender: bool) -> None:
+    """A throttle or a disabled key refuses every message: none of them is at fault."""
+    queues = Faulting(code, sender=sender)
+    with pytest.raises(RelayError, match=code):
+        send(queues, [stream_record(payment(transaction_id=name)) for name in "abc"])
+    assert "dead" not in queues.sent
+
+
+def test_a_refused_message_that_the_dead_letter_queue_does_not_take_comes_again() -> None:
+    queues = RefusingQueues(refusal("InvalidMessageContents"), text='"order-1"')
+    with pytest.raises(RelayError, match="InvalidMessageContents"):
+        send(queues, [stream_record(payment())])
 
 
 @pytest.mark.parametrize("code", ["AWS.SimpleQueueService.NonExistentQueue", "ThrottlingException"])
@@ -158,14 +201,14 @@ def test_a_queue_that_takes_nothing_does_not_hold_up_the_other(code: str) -> Non
     ("readable", "status", "events"),
     [
         (True, "validated", ["payment.validated"]),
-        # What the damaged item said, receivers may have heard.
+        # The damaged item's state may have been announced already.
         (True, "processed", ["payment.processed"]),
         (False, "validated", ["payment.validated"]),
         (False, "processed", []),
     ],
 )
 def test_what_replaces_a_damaged_item_goes_on_at_once(readable: bool, status: str, events: list[str]) -> None:
-    """As `payments restore --replace` does: it writes over an item that is there, readable or not."""
+    """`payments restore --replace` overwrites an existing item, readable or not."""
     before = payment(version=3)
     record = stream_record(payment(status=status, restored_at=MOMENT, version=4), before)
     record["dynamodb"]["OldImage"] = (stream_record(before, before) if readable else mended(before))["dynamodb"][
@@ -179,7 +222,7 @@ def test_what_is_not_said_to_be_taken_is_relayed_again() -> None:
         send(Cut(), [stream_record(payment())])
 
 
-# --- Items that were mended, or put back ------------------------------------------------------------------------------
+# --- Items that were repaired, or put back ----------------------------------------------------------------------------
 
 MOMENT = "2026-01-01T00:00:00.000000Z"
 LIVED = payment(
@@ -219,7 +262,7 @@ def test_announcements_of_one_record_have_an_id_each() -> None:
         "refund.validated", "payment.refunded", "payment.refund_failed", "payment.disputed",
     }  # fmt: skip
     assert ids(told) == ["order-1.7-refund-r1", "order-1.7-refund-r2", "order-1.7-dispute-du_1"]
-    # They are the same when the record comes again, and through the queue.
+    # The ids stay the same when the record is read again, and through the queue.
     assert ids([decode_message(encode(message)) for message in messages_of(mended(LIVED))]) == ids(told)
 
 
@@ -230,7 +273,7 @@ def test_what_is_put_back_goes_to_the_processor_where_it_is_open_and_is_announce
     for status, events in (("validated", ["payment.validated"]), ("unknown", ["payment.validated"]), ("failed", [])):
         put_back = payment(status=status, restored_at=MOMENT)
         assert [message.event for message in messages_of(stream_record(put_back))] == events
-    # What happens to it later is news as ever.
+    # Later changes are announced as usual.
     was, done = payment(status="unknown", restored_at=MOMENT), payment(status="processed", restored_at=MOMENT)
     assert [message.event for message in messages_of(stream_record(done, was))] == ["payment.processed"]
 
@@ -242,7 +285,7 @@ _refunds = st.builds(
 _disputes = st.builds(
     lambda told, closed: DisputeRecord(1, "lost", "fraudulent", told, MOMENT, closed), st.integers(1, 2), st.booleans()
 )
-# The same names for both: a refund and a dispute may be called alike.
+# The same ids for both: a refund and a dispute may have the same id.
 _names = st.sampled_from(["a", "b", "refund-a"])
 _images = st.builds(
     payment,

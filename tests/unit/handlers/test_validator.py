@@ -1,4 +1,4 @@
-"""Every row of the design's table, at the validator."""
+"""Every row of the design's table of answers, at the validator."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def test_a_refusal_is_not_taken_for_a_busy_table(dynamodb: Any, monkeypatch: pyt
 
 
 def test_a_put_whose_answer_was_lost_meets_its_own_item(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK repeats the very same item: that is the first answer, not a replay."""
+    """The SDK repeats the same item: the client gets the first answer, not a replay."""
     table, *_ = validator.wired()
     put = table._client.put_item  # noqa: SLF001
 

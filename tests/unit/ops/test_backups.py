@@ -1,4 +1,4 @@
-"""Payments that are put back from a restored table: marked, and never over an item that is there."""
+"""Putting payments back from a restored table: they are marked, and never overwrite an existing item."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHARGED = payment(status="processed", gateway_reference="ref", version=2)
 
 @pytest.fixture
 def stack(dynamodb: Any) -> Any:
-    """A stack with a table in service, and one beside it that has a payment which was charged."""
+    """A stack with a table in service, and a restored table that has a charged payment."""
     made = FakeStack(clients={"dynamodb": dynamodb})
     made.outputs["dynamodb_table_name"] = TABLE
     dynamodb.create_table(
@@ -34,7 +34,7 @@ def stack(dynamodb: Any) -> Any:
         AttributeDefinitions=[{"AttributeName": "transaction_id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    # What an earlier or a later version has written is put back too.
+    # Attributes of an earlier or a later version are put back too.
     dynamodb.put_item(TableName=RESTORED, Item=to_item(CHARGED) | {"unheard_of": {"S": "kept"}})
     yield made
     dynamodb.delete_table(TableName=RESTORED)
@@ -54,7 +54,7 @@ def test_a_payment_is_put_back_as_it_was_and_marked(dynamodb: Any, restore: Run)
     found = from_item(item(dynamodb))
     assert datetime.fromisoformat(found.restored_at) >= before
     assert found.updated_at == found.restored_at
-    # No announcement of a version that was lost can have had this one's id.
+    # No announcement of a lost version can have the same id.
     assert found.version >= int(before.timestamp())
     same = {"status", "gateway_reference", "amount_minor", "created_at", "fingerprint", "payment_method"}
     assert all(getattr(found, name) == getattr(CHARGED, name) for name in same)

@@ -61,7 +61,7 @@ def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[], Printed]:
-    """What CloudWatch would read from what was printed: values by metric and dimensions, without the service."""
+    """The metrics that CloudWatch would read from the output: values by metric and dimensions, without the service."""
 
     def read() -> Printed:
         flush()
@@ -91,7 +91,7 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
 
 
 class FixedGateway:
-    """A gateway of one answer."""
+    """A gateway that always gives the same answer."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -163,14 +163,14 @@ def test_a_problem_names_the_request_that_its_log_lines_name(log: io.StringIO) -
     refused = validator.handler(api_event({"transaction_id": ""}), Context())  # type: ignore[arg-type]
     (line,) = lines(log)
     assert json.loads(refused["body"])["instance"] == f"urn:uuid:{line['api_request_id']}"
-    # A queue's batch is of no request.
+    # A batch from a queue belongs to no request.
     processor.handler({"Records": []}, Context())  # type: ignore[arg-type]
     logger.info("a step")
     assert "api_request_id" not in lines(log)[-1]
 
 
 class Services:
-    """An SQS and an SNS that take everything."""
+    """An SQS and an SNS that accept everything."""
 
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
@@ -194,7 +194,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Services:
 def test_each_step_of_a_payment_is_a_line_with_its_id(
     log: io.StringIO, table: Table, services: Services, printed: Callable[[], Printed]
 ) -> None:
-    """The story that the saved query tells: each step, of whichever function, has the payment's id."""
+    """The saved query shows these lines: each step, in any function, has the payment's id."""
     context: Any = Context()
     assert validator.handler(api_event(REQUEST), context)["statusCode"] == 202
     accepted = table.get("order-1")
@@ -315,7 +315,7 @@ def test_a_distribution_keeps_each_value_and_a_count_is_one(printed: Callable[[]
         measure_seconds("SecondsToFinal", number)
     found = printed()
     assert found["Accepted", ()] == [250]
-    # A line of EMF takes a hundred values.
+    # A line of EMF holds a hundred values.
     assert found["SecondsToFinal", ()] == list(range(250))
     assert printed() == {}
 
@@ -383,7 +383,7 @@ def test_a_requests_trace_goes_with_its_payment_through_stream_and_queue(
     accepted = table.get("order-1")
     assert accepted
     assert accepted.trace == TRACE
-    # A batch of the stream is a call of its own, with a trace of its own; each message has its payment's.
+    # A batch from the stream is a separate call with its own trace; each message has its payment's trace.
     other = TRACE.replace("5759e988", "5759e989")
     own = TRACE.replace("5759e988", "5759e98a")
     monkeypatch.setenv("_X_AMZN_TRACE_ID", own)

@@ -4,7 +4,7 @@ from payments.domain.payment import DisputeRecord
 from payments.table.items import from_item, to_item
 from tests.support.aws import payment
 
-# As existing tables hold a dispute.
+# A dispute as existing tables hold it.
 STORED = {
     "amount_minor": {"N": "1250"},
     "status": {"S": "needs_response"},

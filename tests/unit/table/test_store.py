@@ -1,4 +1,4 @@
-"""The table as it may be at its worst: short pages, batches that come in part, reads that miss the last write."""
+"""The table at its worst: short pages, partly processed batches, reads that miss the last write."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_no_two_charges_or_refunds_share_a_key(one: str, refund: str | None, oth
 
 
 def test_two_refunds_of_one_payment_are_both_given_back(dynamodb: Any, table: Table) -> None:
-    """Of the same amount: under one key the gateway would take the second for a repeat of the first."""
+    """With the same amount: under one key, the gateway would treat the second as a repeat of the first."""
     simulator = Simulator(dynamodb, LEDGER, lambda: NOW)
     charged = simulator.charge(Charge(idempotency_key("order-1"), payment().money, "pm_sim_approved", "order-1"))
     assert isinstance(charged, Approved)
@@ -107,7 +107,7 @@ def two_refunds(table: Table) -> list[str]:
 
 
 def deliver(table: Table, gateway: Any, *bodies: str) -> None:
-    """Let the processor work on messages, one by one."""
+    """Let the processor handle messages, one by one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processor, "wired", lambda: (Charging(table, gateway, lambda: NOW), 3))
         for body in bodies:
@@ -115,7 +115,7 @@ def deliver(table: Table, gateway: Any, *bodies: str) -> None:
             assert answer == {"batchItemFailures": []}
 
 
-# Pages, and batches that come back in part
+# Pages, and partly processed batches
 
 
 def test_the_open_index_is_read_to_its_last_page(dynamodb: Any, table: Table) -> None:
@@ -157,13 +157,13 @@ def test_the_ledger_is_read_as_it_is_now(dynamodb: Any) -> None:
 
 
 class Knowing:
-    """A gateway that has made the refund long ago, and has forgotten its key."""
+    """A gateway that made the refund long ago, and whose key for it has expired."""
 
     def __init__(self) -> None:
         self.refunds = 0
 
     def charge(self, charge: Charge) -> Outcome:
-        raise AssertionError("no charge is asked for")
+        raise AssertionError("the test requests no charge")
 
     def refund(self, refund: Refund) -> Outcome:
         self.refunds += 1
@@ -174,7 +174,7 @@ class Knowing:
 
 
 def test_a_refund_is_as_old_as_its_acceptance_whatever_has_changed_it_since(table: Table) -> None:
-    """It was marked unknown an hour ago. Its key is a day old all the same: another call may refund it again."""
+    """It was marked unknown an hour ago, but its key is a day old: another call may refund it again."""
     with_refunds(table, 250, at=NOW - timedelta(hours=24))
     assert table.record_refund("order-1", "r0", "lose", NOW - timedelta(hours=1))
     assert age(stored(table), "r0", NOW) == timedelta(hours=24)

@@ -43,8 +43,6 @@ module "api" {
       method         = "POST"
       path           = "/payments"
       function_name  = "payment-example"
-      alias_name     = "live"
-      invoke_arn     = "arn:aws:apigateway:ap-southeast-1:lambda:path/2015-03-31/functions/example/invocations"
       request_schema = jsonencode({ type = "object" })
       headers        = { "Idempotency-Key" = false }
     }
@@ -52,8 +50,6 @@ module "api" {
       method        = "GET"
       path          = "/payments/{transaction_id}"
       function_name = "payment-example"
-      alias_name    = "live"
-      invoke_arn    = "arn:aws:apigateway:ap-southeast-1:lambda:path/2015-03-31/functions/example/invocations"
     }
   }
 }

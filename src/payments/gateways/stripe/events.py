@@ -1,4 +1,4 @@
-"""Stripe's events: who signed one, and what it reports in the gateway port's terms. Stripe's package is not needed."""
+"""Stripe's events: checks the signature, and reads the report in the port's terms. Stripe's package is not needed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,19 @@ if TYPE_CHECKING:
     from payments.gateways.port import Report
 
 
-# How old a signature may be, as Stripe recommends: it cannot be played again later.
+# Bytes of an event's body. The largest is a dispute's: 150 000 characters of evidence
+# (https://docs.stripe.com/api/disputes/evidence_object) and 27 000 of metadata are 1.1 MB, if each is an escape of six
+# bytes. An event's previous values take little more.
+MAX_BODY = 2 * 1024 * 1024
+
+# The greatest age of a signature, as Stripe recommends: an event cannot be replayed later.
 TOLERANCE_SECONDS = 300
 
 _MOST_SECRETS = 2
 
 _MOST_SIGNATURES = 10
 
-# A charge's outcomes, and what the customer must do. ``processing`` adds nothing.
+# A charge's outcomes, and the action that the customer must take. ``processing`` adds nothing.
 CHARGE_EVENTS = frozenset(
     {
         "payment_intent.succeeded",
@@ -43,7 +48,8 @@ CHARGE_EVENTS = frozenset(
     }
 )
 
-REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed"})
+# The last one is the older name of ``refund.updated``.
+REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
 _DISPUTE_CLOSED = "charge.dispute.closed"
 
@@ -78,7 +84,7 @@ T = TypeVar("T")
 
 
 class Event(Struct, frozen=True):
-    """An event of Stripe's, as far as it is read."""
+    """The fields of a Stripe event that are read."""
 
     id: str
     type: str
@@ -87,14 +93,14 @@ class Event(Struct, frozen=True):
 
 
 def signing_secrets(text: str) -> list[str]:
-    """Read a secret's JSON: one or, while it is being rolled, two. Raises ValueError where it holds none."""
+    """Read a secret's JSON: one secret or, while it is being rolled, two. Raises ValueError if there is none."""
     try:
         secrets = msgspec.json.decode(text, type=_SigningSecrets).secrets
     except msgspec.MsgspecError as error:
         raise ValueError('the secret must be JSON: {"secrets": ["whsec_..."]}') from error
-    # Anybody could guess a shorter one, such as the prefix alone from a variable that was not set.
+    # Anyone could guess a shorter one, such as the prefix alone, which an empty variable would give.
     if not 1 <= len(secrets) <= _MOST_SECRETS or not all(map(_SECRET.fullmatch, secrets)):
-        raise ValueError("the secret must hold one or two that begin with whsec_ and go on for 16 characters or more")
+        raise ValueError("the secret must hold one or two values: whsec_ and at least 16 more characters")
     return secrets
 
 
@@ -104,23 +110,23 @@ def verify(body: bytes, header: str, secrets: list[str], now: float) -> None:
     times = [value for name, _, value in parts if name == "t"]
     signatures = [value.encode() for name, _, value in parts if name == "v1"]
     if len(times) != 1 or not times[0].isascii() or not times[0].isdigit() or not signatures:
-        raise SignatureError("there is no signature of the scheme v1")
+        raise SignatureError("the header has no signature of scheme v1")
     signed = times[0].encode() + b"." + body
     expected = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest().encode() for secret in secrets]
-    # Every pair is compared to its end, so the time that it takes reveals nothing.
+    # Every pair is compared in full, so the time taken reveals nothing.
     if not any([hmac.compare_digest(one, other) for one in expected for other in signatures]):  # noqa: C419
-        raise SignatureError("no secret has made the signature")
-    # After the signature, so that only Stripe can learn what our clock says.
+        raise SignatureError("no secret matches the signature")
+    # Checked after the signature, so that only Stripe can learn our clock's time.
     if abs(now - int(times[0])) > TOLERANCE_SECONDS:
         raise SignatureError("the signature is too old")
 
 
 def event_of(body: bytes) -> Event:
-    """Read an event; raises ReportError if the body is none."""
+    """Read an event; raises ReportError if the body is not an event."""
     try:
         return msgspec.json.decode(body, type=Event)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ReportError("the body is no event") from error
+        raise ReportError("the body is not an event") from error
 
 
 def report_of(event: Event) -> Report | None:
@@ -162,8 +168,8 @@ def _money(amount: int | None, currency: str | None) -> Money | None:
 
 
 def _read(event: Event, kind: type[T]) -> T:
-    """Return what an event is about; raises ReportError if it is not of the kind."""
+    """Return the object of an event; raises ReportError if it is not of this kind."""
     try:
         return msgspec.json.decode(event.data.object, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ReportError("the event is about something else than its type says") from error
+        raise ReportError("the event's object does not match its type") from error

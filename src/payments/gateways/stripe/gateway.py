@@ -1,14 +1,14 @@
 """Stripe, through its official package: the one module that imports it.
 
-Each call carries our idempotency key, names the payment in its metadata, is made once, and ends in time. What Stripe
-answers is read by its documented meaning; what it leaves open is unknown, and never a failure. Its words about a
-request stay out of our logs and errors, since they may repeat what was sent: codes and request ids are enough.
+Each call carries our idempotency key, names the payment in its metadata, is made once, and has a time limit. Stripe's
+answers are read by their documented meaning; an unclear answer is unknown, and never a failure. Stripe's messages about
+a request stay out of our logs and errors, since they may repeat its content: codes and request ids are enough.
 
-A decline is for good: the PaymentIntent that was declined is canceled. Otherwise the customer, whose page may still
-show the card form, could pay with it after all. A cancellation has no key of ours, since it is safe to repeat, and
-Stripe would keep an error for the key for a day.
+A decline is final: the declined PaymentIntent is canceled. Otherwise the customer, whose page may still show the card
+form, could pay with it after all. A cancellation has no key of ours, since it is safe to repeat, and Stripe would keep
+an error under the key for a day.
 
-A charge is made off-session with a payment method that was set up before: ``pm_…``, or ``cus_…-pm_…`` where it belongs
+A charge is made off-session with a payment method that was set up before: ``pm_…``, or ``cus_…-pm_…`` if it belongs
 to a customer at Stripe.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -61,12 +62,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The version that this module was written against, whatever the account's default is.
+# The version that this module was written for, which may differ from the account's default.
 API_VERSION = "2026-10-28.endive"
 
 CONNECT_SECONDS = 2.0
 
-# What a request is refused for that no repeat mends. Any other refusal is the set-up's fault, not the payment's.
+# The reasons of refusals that no retry changes. Any other refusal is a fault of our set-up, not of the payment.
 _FINAL_PARAMETERS = frozenset({"amount", "charge", "currency", "customer", "payment_intent", "payment_method"})
 
 _FINAL_CODES = frozenset(
@@ -91,32 +92,33 @@ _FINAL_CODES = frozenset(
     }
 )
 
-# Why a PaymentIntent is canceled that could charge a payment a second time.
+# The reason given for canceling a PaymentIntent that could charge a payment a second time.
 _SECOND_CHARGE = Declined("duplicate")
 
 _CONFLICT = 409
 
 _MISSING = 404
 
-# The entries of Stripe's books that are about payments: fees, payouts and disputes are not compared.
-_BOOKED_REFUNDS = frozenset({"refund", "payment_refund"})
+# The entries of Stripe's books that concern payments: fees, payouts and disputes are not compared.
+# A refund that fails after it succeeded has a second entry, on the day on which it failed.
+_BOOKED_REFUNDS = frozenset({"refund", "payment_refund", "refund_failure"})
 
 _BOOKED = _BOOKED_REFUNDS | {"charge", "payment"}
 
 
 def _mute() -> None:
-    """Keep the package's own log lines out of ours: they repeat Stripe's messages."""
+    """Keep the package's own log lines out of our log: they repeat Stripe's messages."""
     package = logging.getLogger("stripe")
     package.propagate = False
     package.addHandler(logging.NullHandler())
-    # No figures about our calls, and no description of the machine, go with the next one.
+    # Requests carry no statistics about our calls and no description of the machine.
     stripe.enable_telemetry = False
 
 
 def _session() -> requests.Session:
-    """Return connections that all threads share and that outlive a batch: a handshake costs more than a call."""
+    """Return a session that all threads share and that outlives a batch: a handshake costs more than a call."""
     session = requests.Session()
-    # No .netrc and no proxy of the environment's: the key goes to Stripe and nowhere else.
+    # No .netrc and no proxy from the environment: the key goes to Stripe and nowhere else.
     session.trust_env = False
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     adapter = HTTPAdapter(pool_maxsize=CONCURRENCY, max_retries=0)
@@ -128,8 +130,8 @@ def _session() -> requests.Session:
 class StripeGateway:
     """Stripe behind a secret that holds its API key.
 
-    ``scope`` tells the stacks apart that share an account at Stripe; ``seconds`` is how long an answer is waited for;
-    ``address`` is Stripe's own unless it is set, to a fake one, in a test.
+    ``scope`` distinguishes stacks that share an account at Stripe; ``seconds`` is how long to wait for an answer;
+    ``address`` is Stripe's own unless a test sets that of a fake Stripe.
     """
 
     def __init__(self, key: Secret[str], scope: str, seconds: float, address: str | None = None) -> None:
@@ -153,7 +155,7 @@ class StripeGateway:
             "payment_method": method,
             "confirm": True,
             "off_session": True,
-            # Nobody is there to be redirected.
+            # No customer is present to be redirected.
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "metadata": metadata_of(charge, self._scope),
         }
@@ -162,7 +164,7 @@ class StripeGateway:
         return self._send(lambda client: self._create(client, params, charge.key))
 
     def refund(self, refund: Refund) -> Outcome:
-        """Refund a part of what a PaymentIntent has charged, or all of it."""
+        """Refund a PaymentIntent's charge, in part or in full."""
         try:
             amount = to_stripe(refund.money)
         except AmountError as error:
@@ -179,26 +181,45 @@ class StripeGateway:
         )
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Return what became of a charge or a refund: by its id where we have it, by our own names of it elsewhere.
+        """Return the outcome of a charge or a refund, found by its id if we have it, and otherwise by our metadata.
 
-        A charge that has failed is canceled, and so is whatever could still charge beside one that succeeded. Raises
-        UnavailableError where Stripe does not answer, and where what it found is not what was asked for;
-        NoSuchReferenceError where it does not know its own name of it.
+        A failed charge is canceled, and so is every PaymentIntent that could still charge after another one succeeded.
+        Raises UnavailableError if Stripe does not answer, or has found something other than the request;
+        NoSuchReferenceError if it does not know its own id.
         """
         return self._ask(request, cancel=True)
 
     def read(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Return what ``lookup`` does, and cancel nothing: a charge that has failed is pending."""
+        """Return what ``lookup`` returns, but cancel nothing: a failed charge is pending."""
         return self._ask(request, cancel=False)
 
     def _ask(self, request: Charge | Refund, *, cancel: bool) -> Approved | Declined | Pending | None:
-        try:
-            client = self._client()
+        with self._answered() as client:
             if isinstance(request, Refund):
                 return self._find_refund(client, request)
             intents = self._find_intents(client, request)
             outcomes = self._final(client, intents) if cancel else [charge_outcome(intent) for intent in intents]
             return _foremost(outcomes)
+
+    def abandon(self, charge: Charge, *, cancel: bool) -> list[Approved | Declined | Pending]:
+        """Return the outcome of each PaymentIntent of a failed payment; ``cancel`` those that can still be paid.
+
+        Raises UnavailableError as ``lookup`` does.
+        """
+        refusal = Declined("canceled")
+        with self._answered() as client:
+            intents = self._find_intents(client, charge, beside_a_success=True)
+            outcomes = [(intent.id, charge_outcome(intent)) for intent in intents]
+            return [
+                self._cancel(client, name, refusal) if cancel and isinstance(outcome, Pending) else outcome
+                for name, outcome in outcomes
+            ]
+
+    @contextmanager
+    def _answered(self) -> Iterator[stripe.StripeClient]:
+        """Turn Stripe's errors into UnavailableError, or NoSuchReferenceError."""
+        try:
+            yield self._client()
         except stripe.StripeError as error:
             self._heed(error)
             if isinstance(error, stripe.InvalidRequestError) and error.http_status == _MISSING:
@@ -206,16 +227,16 @@ class StripeGateway:
             raise UnavailableError(_reason(error)) from None
 
     def booked(self, since: datetime, until: datetime) -> Iterator[Booked]:
-        """Yield the charges and refunds that Stripe's books have of a time, newest first.
+        """Yield the charges and refunds in Stripe's books for a period, newest first.
 
-        Raises UnavailableError where Stripe does not answer.
+        Raises UnavailableError if Stripe does not answer.
         """
         try:
             listed = self._client().v1.balance_transactions.list(
                 {
                     "created": {"gte": int(since.timestamp()), "lt": int(until.timestamp())},
                     "limit": 100,
-                    # What was charged: the entry itself is in the currency that is paid out.
+                    # The charge itself, since the entry is in the currency of the payout.
                     "expand": ["data.source"],
                 }
             )
@@ -236,17 +257,17 @@ class StripeGateway:
             if not isinstance(refusal, Declined) or (name is None and isinstance(error, stripe.InvalidRequestError)):
                 return refusal
             if name is None:
-                # A card was asked, so there is a PaymentIntent: a question will find it by its metadata.
+                # A card was tried, so there is a PaymentIntent: a lookup will find it by its metadata.
                 return Unknown(_reason(error))
         try:
             return self._cancel(client, name, refusal)
         except stripe.StripeError as error:
             self._heed(error)
-            # Whatever it says of the cancellation, the charge may still be made.
+            # The cancellation was not confirmed, so the charge may still be made.
             return Unknown(_reason(error))
 
     def _final(self, client: stripe.StripeClient, intents: list[Intent]) -> list[Approved | Declined | Pending]:
-        """Return the outcomes of a payment's PaymentIntents, after canceling each that must not charge any more."""
+        """Return the outcomes of a payment's PaymentIntents, after canceling those that must no longer charge."""
         refusals = [refusal_of(intent) for intent in intents]
         outcomes = [
             charge_outcome(intent) if refusal is None else self._cancel(client, intent.id, refusal)
@@ -254,16 +275,16 @@ class StripeGateway:
         ]
         if not any(isinstance(outcome, Approved) for outcome in outcomes):
             return outcomes
-        # The payment is charged. Its customer could still bring another of its PaymentIntents to a second charge.
+        # The payment is charged. The customer could still complete another of its PaymentIntents: a second charge.
         return [
             self._cancel(client, intent.id, _SECOND_CHARGE) if isinstance(outcome, Pending) else outcome
             for intent, outcome in zip(intents, outcomes, strict=True)
         ]
 
     def _cancel(self, client: stripe.StripeClient, name: str, refusal: Declined) -> Approved | Declined | Pending:
-        """Cancel a PaymentIntent that was refused, and return what has become of it.
+        """Cancel a refused PaymentIntent, and return its outcome.
 
-        It may have been charged or canceled meanwhile, or be with a bank: Stripe then refuses to cancel it.
+        It may have been charged or canceled meanwhile, or be at a bank: Stripe then refuses to cancel it.
         """
         try:
             answer = client.v1.payment_intents.cancel(name)
@@ -272,19 +293,39 @@ class StripeGateway:
         outcome = charge_outcome(_read(answer, Intent))
         return refusal if isinstance(outcome, Declined) else outcome
 
-    def _find_intents(self, client: stripe.StripeClient, charge: Charge) -> list[Intent]:
-        ours = metadata_of(charge, self._scope)
+    def _find_intents(
+        self, client: stripe.StripeClient, charge: Charge, *, beside_a_success: bool = False
+    ) -> list[Intent]:
+        """Return a payment's PaymentIntents: the one that it names, and those that a search finds by our metadata.
+
+        The one that it names is enough once it has charged, unless ``beside_a_success`` wants the others too. Otherwise
+        another may have charged: one that no search found in time, before a second one was created
+        (docs/decisions/0043).
+        """
+        intents: dict[str, Intent] = {}
         if charge.reference is not None:
-            intents = [_read(client.v1.payment_intents.retrieve(charge.reference), Intent)]
-        else:
-            named = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in ours.items())
-            found = client.v1.payment_intents.search({"query": named, "limit": 100})
-            intents = [_read(one, Intent) for one in found.auto_paging_iter()]
-            # Stripe's search does not tell order-1 from Order-1; we do.
-            intents = [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
-        for intent in intents:
+            named = _read(client.v1.payment_intents.retrieve(charge.reference), Intent)
+            intents[named.id] = named
+        if beside_a_success or not any(isinstance(charge_outcome(intent), Approved) for intent in intents.values()):
+            intents = {intent.id: intent for intent in self._search_intents(client, charge)} | intents
+        for intent in intents.values():
             self._match(intent, charge)
-        return intents
+        return list(intents.values())
+
+    def _search_intents(self, client: stripe.StripeClient, charge: Charge) -> list[Intent]:
+        ours = metadata_of(charge, self._scope)
+        query = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in ours.items())
+        try:
+            found = client.v1.payment_intents.search({"query": query, "limit": 100})
+            intents = [_read(one, Intent) for one in found.auto_paging_iter()]
+        except stripe.InvalidRequestError as error:
+            if charge.reference is None:
+                raise
+            # Some accounts have no search. The PaymentIntent that the payment names is known anyway.
+            logger.warning("no search", transaction_id=charge.transaction_id, reason=_reason(error))
+            return []
+        # Stripe's search does not distinguish order-1 from Order-1, but we do.
+        return [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
 
     def _find_refund(self, client: stripe.StripeClient, refund: Refund) -> Approved | Declined | Pending | None:
         ours = metadata_of(refund, self._scope)
@@ -299,18 +340,18 @@ class StripeGateway:
         return _foremost(refund_outcome(one) for one in refunds)
 
     def _options(self, key: str) -> stripe.RequestOptions:
-        # Keys are one space for all that share an account.
+        # All stacks that share an account share one space of keys.
         return {"idempotency_key": f"{self._scope}.{key}"}
 
     def _match(self, found: Intent | RefundObject, request: Charge | Refund) -> None:
-        """Raise UnavailableError where Stripe has found another amount than ours, which nobody may take for it."""
+        """Raise UnavailableError if Stripe has found another amount than ours, which must not count as our payment."""
         try:
             expected = (to_stripe(request.money), request.money.currency.lower())
         except AmountError:
             expected = (0, "")
         if (found.amount, found.currency) != expected:
             logger.error("the gateway holds another amount", transaction_id=request.transaction_id, found=found.id)
-            raise UnavailableError("the gateway holds another amount under this name")
+            raise UnavailableError("the gateway holds another amount under this id")
 
     def _client(self) -> stripe.StripeClient:
         key = self._key.read()
@@ -319,7 +360,7 @@ class StripeGateway:
                 key: stripe.StripeClient(
                     key,
                     stripe_version=API_VERSION,
-                    # What is tried again is the message, with the same key: a second attempt here would outlast it.
+                    # The message is retried with the same key: a second attempt here could take longer than it may.
                     max_network_retries=0,
                     http_client=self._http,
                     base_addresses={"api": self._address} if self._address else None,
@@ -345,27 +386,27 @@ class StripeGateway:
 
     def _heed(self, error: stripe.StripeError) -> None:
         if isinstance(error, stripe.AuthenticationError):
-            # It may have been rolled: the next call reads the new one.
+            # The key may have been rolled: the next call reads the new one.
             logger.error("the gateway refuses the API key", request_id=error.request_id)
             self._key.forget()
 
 
 def _read(answer: stripe.StripeObject, kind: type[T]) -> T:
-    """Read an object of Stripe's; raises UnavailableError where it is none of the kind."""
+    """Read a Stripe object; raises UnavailableError if it is not of this kind."""
     try:
         return msgspec.convert(answer.to_dict(), kind)
     except msgspec.ValidationError as error:
-        raise UnavailableError(f"the gateway has answered with no {kind.__name__}") from error
+        raise UnavailableError(f"the gateway's answer is not a valid {kind.__name__}") from error
 
 
 def _foremost(outcomes: Iterable[Approved | Declined | Pending]) -> Approved | Declined | Pending | None:
-    """Return the outcome that counts of several, as there may be after a day: what moved money, then what still may."""
+    """Return the outcome that counts if there are several: one that moved money, then one that still may."""
     found = {type(outcome): outcome for outcome in outcomes}
     return found.get(Approved) or found.get(Pending) or found.get(Declined)
 
 
 def _intent_of(error: stripe.StripeError) -> str | None:
-    """Return the id of the PaymentIntent that an error is about, where it names one."""
+    """Return the id of the PaymentIntent that an error names, if any."""
     made = error.error.to_dict().get("payment_intent") if error.error else None
     return str(made["id"]) if made else None
 
@@ -388,7 +429,7 @@ def _booked(source: dict[str, Any], refund: bool) -> Booked:  # noqa: FBT001 - t
 
 
 def _failed(error: stripe.StripeError) -> Outcome:
-    """Return what an error says of the call; whatever is not sure is unknown."""
+    """Return the outcome of a call that raised this error; an uncertain outcome is unknown."""
     match error:
         case stripe.CardError():
             return card_decline(error.code, error.error.to_dict().get("decline_code") if error.error else None)
@@ -399,7 +440,7 @@ def _failed(error: stripe.StripeError) -> Outcome:
         case stripe.InvalidRequestError() if error.http_status != _CONFLICT and _is_final(error):
             return Declined(stable_code(error.code, f"invalid_{error.param}"))
         case _:
-            # Among them: the first call with this key is still under way (409), and the key was another call's (400).
+            # Also 409: the first call with this key is in progress; and 400: the key was used for another call.
             return Unknown(_reason(error))
 
 
@@ -408,7 +449,7 @@ def _is_final(error: stripe.InvalidRequestError) -> bool:
 
 
 def _not_sent(error: stripe.APIConnectionError) -> bool:
-    """Say whether there was no connection to send the request by. A reset, or no answer in time, is not that."""
+    """Return whether there was no connection to send the request on. A reset or a time-out is another case."""
     cause: BaseException | None = error.__cause__
     if isinstance(cause, requests.exceptions.ConnectTimeout):
         return True
@@ -419,6 +460,6 @@ def _not_sent(error: stripe.APIConnectionError) -> bool:
 
 
 def _reason(error: stripe.StripeError) -> str:
-    """Name an error without any of Stripe's words about the request."""
+    """Describe an error without Stripe's message about the request."""
     parts = [type(error).__name__, error.http_status, stable_code(error.code, ""), stable_code(error.request_id, "")]
     return " ".join(str(part) for part in parts if part)

@@ -1,9 +1,9 @@
-"""Amounts as Stripe counts them, which is not always as ISO 4217 does (https://docs.stripe.com/currencies).
+"""Stripe's amounts, which sometimes have another unit than in ISO 4217 (https://docs.stripe.com/currencies).
 
-Stripe's ``amount`` is in its own smallest unit. For most currencies that is ISO 4217's; the ariary has none there; the
-krona and the Ugandan shilling, which have none in ISO 4217, are sent in hundredths that must be nought. The last digit
-of a three-decimal amount must be nought too. An amount that would have to be rounded is refused: what is charged is
-what was validated. The forint and the Taiwan dollar have rules for payouts only.
+Stripe's ``amount`` is in its own smallest unit, which for most currencies is ISO 4217's. The ariary has none at Stripe.
+The krona and the Ugandan shilling have none in ISO 4217, and are sent in hundredths that must be zero. The last digit
+of a three-decimal amount must be zero too. An amount that would need rounding is refused, so the charge is always the
+validated amount. The forint and the Taiwan dollar have rules for payouts only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-# What Stripe charges in, by cards or else; where an account may not, Stripe says so itself.
+# The currencies that Stripe charges in, by card or otherwise. If an account may not use one, Stripe refuses it.
 _CODES = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP CNY
 COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR
@@ -29,14 +29,14 @@ ZAR ZMW
 
 SUPPORTED = frozenset(_CODES.split())
 
-# How many decimals Stripe's unit has, where ISO 4217's has another number.
+# The number of decimals of Stripe's unit, if it differs from ISO 4217.
 _DECIMALS: Mapping[str, int] = {"ISK": 2, "MGA": 0, "UGX": 2}
 
 _THREE = 3
 
 
 class AmountError(ValueError):
-    """An amount that Stripe cannot charge exactly; ``code`` says why, in a stable word."""
+    """An amount that Stripe cannot charge exactly; ``code`` is the reason, a stable term."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -44,7 +44,7 @@ class AmountError(ValueError):
 
 
 def to_stripe(money: Money) -> int:
-    """Return Stripe's amount; raises AmountError where Stripe has no such currency or no such amount of it."""
+    """Return Stripe's amount; raises AmountError if Stripe does not support the currency or the amount."""
     if money.currency not in SUPPORTED:
         raise AmountError("currency_not_supported")
     exponent = EXPONENTS[money.currency]
@@ -56,7 +56,7 @@ def to_stripe(money: Money) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> Money:
-    """Return the money that an amount of Stripe's is; raises AmountError where it is none of ours."""
+    """Return a Stripe amount as money; raises AmountError if it is not a valid amount here."""
     code = currency.upper()
     if code not in SUPPORTED:
         raise AmountError("currency_not_supported")

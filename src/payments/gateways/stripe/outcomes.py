@@ -1,6 +1,6 @@
-"""What Stripe's objects say of a charge or a refund, in its API's answers and in its events.
+"""Reads the outcome of a charge or a refund from Stripe's objects, in its API's answers and in its events.
 
-Any member may be missing, except the id.
+Every member except the id may be missing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from payments.gateways.port import Approved, Declined, Pending
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
 
-# No amount of Stripe's is near that; the table could not hold one that is far above.
+# Stripe's amounts are far below this limit; the table could not hold one far above it.
 Amount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
@@ -28,7 +28,7 @@ class _NextAction(Struct, frozen=True):
 
 
 class _StripeObject(Struct, frozen=True):
-    """What a PaymentIntent and a refund have in common."""
+    """The common fields of a PaymentIntent and a refund."""
 
     id: str
     amount: Amount | None = None
@@ -38,7 +38,7 @@ class _StripeObject(Struct, frozen=True):
 
 
 class Intent(_StripeObject, frozen=True):
-    """A PaymentIntent, as far as it is read."""
+    """The fields of a PaymentIntent that are read."""
 
     cancellation_reason: str | None = None
     last_payment_error: _PaymentError | None = None
@@ -46,16 +46,16 @@ class Intent(_StripeObject, frozen=True):
 
 
 class RefundObject(_StripeObject, frozen=True):
-    """A refund, as far as it is read."""
+    """The fields of a refund that are read."""
 
     failure_reason: str | None = None
 
 
 def charge_outcome(intent: Intent) -> Approved | Declined | Pending:
-    """Return what a PaymentIntent says of its charge.
+    """Return the outcome of a PaymentIntent's charge.
 
-    Only ``succeeded`` and ``canceled`` are final. Whatever else it is called, the customer can still bring it to a
-    charge, after a decline too (https://docs.stripe.com/payments/paymentintents/lifecycle).
+    Only ``succeeded`` and ``canceled`` are final. In any other status, the customer can still complete the charge, even
+    after a decline (https://docs.stripe.com/payments/paymentintents/lifecycle).
     """
     match intent.status:
         case "succeeded":
@@ -70,30 +70,34 @@ def charge_outcome(intent: Intent) -> Approved | Declined | Pending:
 
 
 def refusal_of(intent: Intent) -> Declined | None:
-    """Return why a PaymentIntent has charged nothing until now; None if it was not refused, or is final."""
+    """Return why a PaymentIntent has charged nothing so far; None if it was not refused, or is final."""
     return _payment_error(intent) if intent.status == "requires_payment_method" else None
 
 
 def refund_outcome(refund: RefundObject) -> Approved | Declined | Pending:
-    """Return what a refund says of its end."""
+    """Return the outcome of a refund.
+
+    ``failed`` and ``canceled`` are final. ``succeeded`` is not quite: the customer's bank may still return the money
+    (https://docs.stripe.com/refunds#failed-refunds).
+    """
     match refund.status:
         case "succeeded":
             return Approved(refund.id)
         case "failed":
-            return Declined(stable_code(refund.failure_reason, "refund_failed"))
+            return Declined(stable_code(refund.failure_reason, "refund_failed"), refund.id)
         case "canceled":
-            return Declined("refund_canceled")
+            return Declined("refund_canceled", refund.id)
         case _:
             return Pending(refund.id)
 
 
 def card_decline(code: str | None, decline_code: str | None) -> Declined:
-    """Return a card error by its most exact code (https://docs.stripe.com/declines/codes)."""
+    """Return a card error with its most exact code (https://docs.stripe.com/declines/codes)."""
     return Declined(stable_code(decline_code if code in {None, "card_declined"} else code, "card_declined"))
 
 
 def stable_code(code: str | None, default: str) -> str:
-    """Return a code of Stripe's if it has a code's form: it ends in the table, in logs and in announcements."""
+    """Return Stripe's code if it has the form of a code: it appears in the table, in logs and in announcements."""
     return code if code is not None and _CODE.fullmatch(code.lower()) else default
 
 
