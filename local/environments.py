@@ -74,7 +74,10 @@ def provider_environment(directory: Path) -> dict[str, str]:
 
 
 def outside_environment() -> dict[str, str]:
-    """Return this process's environment without what `. .local/env` has put there for Terraform alone."""
+    """Return this process's environment without Terraform's options for the local stack.
+
+    Earlier versions wrote them into `.local/env`, and a shell may still have them.
+    """
     return {
         name: value
         for name, value in os.environ.items()

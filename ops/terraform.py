@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,7 +82,9 @@ class Terraform:
             file = Path(folder) / "plan"
             arguments = ["plan", "-json", "-input=false", "-detailed-exitcode", f"-out={file}"]
             told, code = self._stream([*arguments, *self._state_and_variables()], on_progress)
-            yield Plan(file, changes=code == _CHANGES, warnings=tuple(told.warnings))
+            # We give -state ourselves, and cannot give the path by a backend: that is for the accounts.
+            warnings = tuple(warning for warning in told.warnings if not warning.startswith("Deprecated flag: -state"))
+            yield Plan(file, changes=code == _CHANGES, warnings=warnings)
 
     def show(self, plan: Plan) -> None:
         """Print a plan as Terraform does, in colour on a terminal."""
@@ -205,6 +207,10 @@ class Terraform:
         def interrupt() -> None:
             _signal_group(process.pid, signal.SIGINT)
 
+        # After a hangup there is no terminal to write to, and Terraform must be stopped nevertheless.
+        with suppress(OSError):
+            sys.stderr.write("\nStopping: Terraform finishes what is in progress and saves its state.\n")
+            sys.stderr.flush()
         with shield(again=interrupt):
             interrupt()
             try:

@@ -524,6 +524,16 @@ def test_what_was_shown_is_what_is_applied(deployment: Path, capfd: pytest.Captu
     assert "\x1b" not in printed.out + printed.err
 
 
+def test_a_warning_about_our_own_option_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terraform prefers a backend's path to -state, but the backend is the accounts'."""
+    warnings = [
+        {"severity": "warning", "summary": summary, "detail": "d"} for summary in ("Deprecated flag: -state", "Other")
+    ]
+    script = says(*({"type": "diagnostic", "diagnostic": one} for one in warnings))
+    with fake_terraform(tmp_path, monkeypatch, script).planned(lambda _done, _total: None) as plan:
+        assert plan.warnings == ("Other. d.",)
+
+
 @pytest.mark.parametrize(("answer", "expected"), [("y", ["apply"]), ("n", [])])
 def test_on_a_terminal_the_plan_is_shown_and_then_it_asks(
     deployment: Path, monkeypatch: pytest.MonkeyPatch, answer: str, expected: list[str]
@@ -582,13 +592,16 @@ def test_a_stopped_command_stops_terraform_in_order(
     script = FAKE.replace("INTERRUPTED", str(tmp_path / "interrupted")).replace("STARTED", str(tmp_path / "started"))
     terraform = fake_terraform(tmp_path, monkeypatch, script)
     command = [sys.executable, "-c", INTERRUPTED_RUN, str(tmp_path), terraform.environment["PATH"]]
-    process = subprocess.Popen(command, cwd=ROOT)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 20
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    assert process.wait(20) == 130
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
     assert (tmp_path / "interrupted").exists()
+    # It may take minutes: whoever stopped it must know why nothing happens.
+    assert "Stopping: Terraform finishes what is in progress and saves its state." in said
 
 
 def test_a_shielded_step_ends_before_it_is_stopped() -> None:
