@@ -51,7 +51,7 @@ def test_each_function_imports_of_ours_what_was_reviewed(places: coldstart.Place
     if os.environ.get("UPDATE_INVENTORY"):
         REVIEWED.write_text(yaml.safe_dump(imported, default_flow_style=None, width=120), encoding="utf-8")
     reviewed: Any = yaml.safe_load(REVIEWED.read_text(encoding="utf-8"))
-    assert imported == reviewed, f"Import it where it is needed only, or not at all. {REVIEW}"
+    assert imported == reviewed, f"Import it inside the function that uses it, or not at all. {REVIEW}"
 
 
 @pytest.mark.parametrize("function", offline.FUNCTIONS)
