@@ -1,14 +1,17 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup layer up down console deploy outputs openapi chaos test check fmt lock bench cost
+.PHONY: help setup layer up down console deploy outputs openapi chaos test quick check fmt lock bench cost
 ENV ?= local
-PORT ?= 4566
+PORT ?=
 GATEWAY ?=
+YES ?=
 PAYMENTS ?= 1000
 SEED ?= 7
 SIZES ?= 1000,10000
 CLIENTS ?= 8
 VOLUME ?= 1000000
 REGION ?= ap-southeast-1
+# Most end-to-end tests wait, so there are more processes than cores.
+WORKERS ?= 4
 PYTHON ?= python3
 UV := build/venv-uv/bin/uv
 RUN := .venv/bin/python -m
@@ -32,8 +35,8 @@ build/venv-uv/.ready: local/prerequisites.py
 layer: setup ## Build the functions' layer for the runtime of ENV
 	@$(RUN) local.layer $(ENV)
 
-up: layer ## Start the embedded AWS, deploy, send a payment (PORT=4566 GATEWAY=stripe)
-	@$(RUN) ops up --port $(PORT) --gateway "$(GATEWAY)"
+up: setup ## Start the embedded AWS, deploy, send a payment (PORT=4566 GATEWAY=stripe)
+	@$(RUN) ops up $(if $(PORT),--port "$(PORT)") --gateway "$(GATEWAY)"
 
 down: setup ## Stop the embedded AWS and remove its state
 	@$(RUN) ops down
@@ -41,8 +44,8 @@ down: setup ## Stop the embedded AWS and remove its state
 console: setup ## Show the running stack in a browser: payments, queues, dead letters
 	@$(RUN) ops console
 
-deploy: layer ## Deploy to an AWS account: ENV=dev or ENV=prod
-	@$(RUN) ops deploy --env $(ENV)
+deploy: setup ## Deploy to an AWS account: ENV=dev or ENV=prod (YES=1 does not ask)
+	@$(RUN) ops deploy --env $(ENV) $(if $(YES),--yes)
 
 outputs: setup ## Print terraform output as JSON: ENV=local, dev or prod
 	@$(RUN) ops outputs --env $(ENV)
@@ -54,7 +57,11 @@ chaos: layer ## Send payments under faults and audit the results (PAYMENTS=1000 
 	@$(RUN) chaos --payments $(PAYMENTS) --seed $(SEED)
 
 test: layer check ## Run every check; pytest's summary comes last
-	@$(RUN) pytest
+	@$(RUN) pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 10
+
+quick: setup ## Run the linters and the unit tests, in half a minute
+	@$(RUN) ruff check && $(RUN) ruff format --check && PYTHONPATH=src .venv/bin/lint-imports --no-logo --no-cache
+	@$(RUN) pytest --numprocesses 2 tests/unit
 
 check: layer
 	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && .venv/bin/python docs/prose.py

@@ -1,6 +1,6 @@
-# Backups of the payments table by AWS Backup, where var.backup asks for them.
+# Backups of the payments table by AWS Backup, if var.backup is set.
 
-# A key of the backups' own: they must be readable when the table's key is not.
+# The backups have their own key, so they stay readable if the table's key is lost.
 module "backup_key" {
   source = "./modules/kms"
   count  = var.backup == null ? 0 : 1

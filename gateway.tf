@@ -1,14 +1,14 @@
-# What every gateway needs, the simulator too. Another gateway is a module or a folder in src/payments/gateways, and an
-# entry in gateways (docs/stripe.md). What only one gateway needs is in a file of its own, as in stripe.tf.
+# The needs of every gateway, including the simulator. Another gateway is a module or a folder in src/payments/gateways,
+# and an entry in gateways (docs/stripe.md). Resources that only one gateway needs have their own file, as in stripe.tf.
 
 locals {
-  # A gateway's code is packed only where it charges: its module or folder, and its handlers.
+  # A gateway's code is packed only if it charges: its module or folder, and its handlers.
   gateway_code = "payments/**/%s*"
 
-  # Which functions call the payment gateway, whichever it is.
+  # The functions that call the payment gateway.
   gateway_callers = ["processor", "reconciler"]
 
-  # What each gateway adds to gateway_defaults.
+  # Each gateway's additions to gateway_defaults.
   gateways = {
     simulator = {
       environments = {
@@ -26,9 +26,9 @@ locals {
     stripe = local.stripe_gateway
   }
 
-  # The gateway's secrets are described by their use: key charges, webhook checks what the gateway sends. The
-  # environments and the statements are for the functions that call it, by function. The functions are its own. The
-  # attributes and indexes are the payments table's. The roles are those of the monitoring.
+  # secrets has a description for each use: key charges, webhook checks the gateway's events. environments and statements
+  # are for the functions that call the gateway, by function. functions are the gateway's own. attributes and indexes are
+  # for the payments table. roles are for the monitoring.
   gateway_defaults = {
     attributes   = {}
     callers      = local.gateway_callers
@@ -44,8 +44,8 @@ locals {
   }
   gateway = merge(local.gateway_defaults, local.gateways[var.gateway])
 
-  # How long an answer of the gateway's is waited for: a charge takes most of a call, and a question what the reconciler
-  # allows for one payment. Nobody waits for a function of the gateway's own.
+  # How long to wait for the gateway's answer: a charge may take most of a call, and a lookup as long as the reconciler
+  # allows for one payment. Nobody waits for the gateway's own functions.
   gateway_timeouts = {
     for function in local.gateway.callers : function => lookup({
       processor  = max(2, floor(2 * local.function_settings["processor"].timeout_seconds / 3))
@@ -53,7 +53,7 @@ locals {
     }, function, 20)
   }
 
-  # By name only: the value is in no environment, no state and no plan.
+  # Only the names: the values are in no environment, no state and no plan.
   gateway_secret_environments = {
     for use, name in local.gateway_secret_names : use => {
       SECRET_NAME        = name
@@ -71,7 +71,7 @@ locals {
     }
   }
 
-  # What the functions that call the gateway have because of it.
+  # The additions for the functions that call the gateway.
   gateway_has_key = contains(keys(local.gateway.secrets), "key")
   gateway_environments = {
     for function in local.gateway.callers : function => merge(
@@ -91,11 +91,11 @@ locals {
     )
   }
 
-  # Apart, since it is known only when the layer is made: nothing but the functions has to wait for that.
+  # Not part of gateways: the layer is known only after it is created, and only the functions need to wait for it.
   gateway_layer_arns = lookup({ stripe = aws_lambda_layer_version.stripe[*].arn }, var.gateway, [])
 }
 
-# The values are put by hand or by a script (docs/stripe.md), so that no plan and no state ever holds one.
+# The values are set by hand or by a script (docs/stripe.md), so that no plan and no state ever holds one.
 resource "aws_secretsmanager_secret" "gateway" {
   #checkov:skip=CKV2_AWS_57:a key is rolled at the gateway, where Secrets Manager cannot roll it; docs/stripe.md says how
   for_each = local.gateway.secrets
@@ -111,7 +111,7 @@ moved {
   to   = aws_secretsmanager_secret.gateway
 }
 
-# The simulator's own books. They belong to the gateway, not to us: an audit compares the two.
+# The simulator's own books. They belong to the gateway, not to us: an audit compares both sides.
 module "simulator_ledger" {
   source = "./modules/dynamodb"
   count  = var.gateway == "simulator" ? 1 : 0

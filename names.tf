@@ -1,5 +1,5 @@
-# Every name and every ARN is built here, once. Built from names, they are known at plan: policies, triggers and
-# dashboards then stand in the plan in full, where tests and scanners can read them, and no two modules form a cycle.
+# Every name and every ARN is built here, once. ARNs that are built from names are known at plan, so tests and scanners
+# can read whole policies, triggers and dashboards in the plan. It also keeps modules from depending on each other.
 
 data "aws_caller_identity" "current" {}
 
@@ -10,7 +10,7 @@ locals {
     account_id = data.aws_caller_identity.current.account_id
     partition  = data.aws_partition.current.partition
     region     = var.region
-    # Such as apse1 for ap-southeast-1, as AWS begins the ids of its zones: a role's name has room for no more.
+    # For example apse1 for ap-southeast-1, as in AWS's zone ids. A role's name has no room for the full name.
     role_suffix = !var.region_in_role_names ? "" : "-${join("", [
       for part in split("-", var.region) : lookup(local.region_parts, part, part)
     ])}"
@@ -28,7 +28,7 @@ locals {
     west      = "w"
   }
 
-  # The credentials say where a stack is, not its name: no AWS account has this id.
+  # The embedded AWS has this account id, and no AWS account has it. The name of a stack does not decide.
   embedded = local.context.account_id == "000000000000"
 
   production = startswith(var.environment_suffix, "prod")
@@ -38,7 +38,7 @@ locals {
     service => "arn:${local.context.partition}:${service}:${var.region}:${local.context.account_id}"
   }
 
-  # A module or a folder for each gateway, and a module for each function: so the files are the lists of both.
+  # Each gateway has a module or a folder, and each function a module: so the files give the lists of both.
   gateway_names = setsubtract(
     [for file in fileset("${path.root}/src/payments/gateways", "**/*.py") : trimsuffix(split("/", file)[0], ".py")],
     ["__init__", "port", "registry"],
@@ -56,7 +56,7 @@ locals {
       for gateway in local.gateway_names : startswith(function, "${gateway}_") if gateway != var.gateway
     ])
   }
-  # Those that take a new version of a function back.
+  # The alarms that roll a new version of a function back.
   function_alarm_names = {
     for function in local.known_functions : function => [
       for alarm in ["errors", "throttles"] : "payment-${function}-${alarm}-${var.environment_suffix}"
@@ -92,12 +92,12 @@ locals {
   key_aliases = {
     for use in ["dynamodb", "lambda", "logs", "sns", "sqs"] : use => "payment-${use}-${var.environment_suffix}"
   }
-  # Keys of their own: the key of the other queues stays closed to SNS.
+  # SNS may use these keys, and not the key of the other queues.
   subscriber_key_aliases = {
     for use in ["subscribers", "secrets"] : use => "payment-${use}-${var.environment_suffix}"
   }
 
-  # Two, since who takes the gateway's events must not be able to charge.
+  # Two secrets, since the function that receives the gateway's events must not be able to charge.
   gateway_secret_names = {
     for use in ["key", "webhook"] : use => "payment-${var.gateway}-${use}-${var.environment_suffix}"
   }
@@ -112,20 +112,20 @@ locals {
     alarm             = "payment-event-bus-dead-letters-${var.environment_suffix}"
   }
 
-  # Their own for each stack: two of them in an account would be counted together.
+  # One for each stack: otherwise two stacks in an account would share their metrics.
   metrics_namespace = "Payments/${var.environment_suffix}"
-  # The source of a CloudEvent.
+  # The CloudEvents' source.
   event_source = "/payments/${var.environment_suffix}"
 
-  # CloudWatch may use the stack's keys for these log groups and alarms only. A pattern such as payment-*-eu would also
-  # match the names of the stack prod-eu. The functions of every gateway are listed, so a change of gateway cuts off no log.
+  # CloudWatch may use the stack's keys only for these log groups and alarms. A pattern such as payment-*-eu would also
+  # match the names of the stack prod-eu. The functions of every gateway are listed, so changing the gateway stops no log.
   log_group_names = concat(
     [
       for function in concat(local.known_functions, [for endpoint in keys(var.webhooks) : "webhook-${endpoint}"]) :
       "/aws/lambda/payment-${replace(function, "_", "-")}-${var.environment_suffix}"
     ],
     ["/aws/apigateway/${local.api_name}", "/aws/vpc/${local.network_name}", "aws-waf-logs-${local.api_name}"],
-    # The API's id is known after the first apply only.
+    # The API's id is known only after the first apply.
     var.api.execution_logs ? ["API-Gateway-Execution-Logs_*/${var.api.stage_name}"] : [],
   )
   # Every alarm's name ends in its kind and the suffix. Some kinds have one alarm, others one for each part of the stack.

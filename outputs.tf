@@ -14,7 +14,7 @@ output "api_gateway_id" {
 }
 
 output "api_gateway_url" {
-  description = "Where the API answers: add /payments."
+  description = "The API's base URL: add /payments."
   value       = module.api.url
 }
 
@@ -24,12 +24,12 @@ output "api_stage_name" {
 }
 
 output "dashboard_name" {
-  description = "The CloudWatch dashboard that shows a payment's way from left to right."
+  description = "The CloudWatch dashboard, which shows a payment's path from left to right."
   value       = module.monitoring.dashboard_name
 }
 
 output "deployments" {
-  description = "With gradual_deployment, what starts each function's deployment; see modules/lambda."
+  description = "With gradual_deployment, the inputs of each function's deployment; see modules/lambda."
   value = {
     for function, instance in module.function : function => instance.deployment if instance.deployment != null
   }
@@ -41,7 +41,7 @@ output "dynamodb_table_name" {
 }
 
 output "function_names" {
-  description = "Each function's full name, by what it does."
+  description = "Each function's full name, by its key."
   value       = { for function, instance in module.function : function => instance.name }
 }
 
@@ -67,7 +67,7 @@ output "internet_functions" {
 }
 
 output "processor_dlq_url" {
-  description = "The dead-letter queue of announcements that could not be made."
+  description = "The dead-letter queue for announcements that could not be published."
   value       = module.queue["processor_to_notifier"].dead_letter.url
 }
 
@@ -87,7 +87,7 @@ output "region" {
 }
 
 output "relay_dlq_url" {
-  description = "The queue that tells which stream records the relay could not deliver."
+  description = "The queue that names the stream records that the relay could not deliver."
   value       = module.relay_dead_letter_queue.url
 }
 
@@ -97,7 +97,7 @@ output "simulator_ledger_table_name" {
 }
 
 output "validator_dlq_url" {
-  description = "The dead-letter queue of payments that could not be charged."
+  description = "The dead-letter queue for payments that could not be charged."
   value       = module.queue["validator_to_processor"].dead_letter.url
 }
 

@@ -1,10 +1,10 @@
-# The API's routes, from the OpenAPI document, which is made from the contract in src/payments (make openapi). API
-# Gateway refuses what is no JSON object before any code runs. The function checks the fields: it names every wrong one
-# by a JSON pointer, and repeats none of their values.
+# The API's routes, read from the OpenAPI document, which `make openapi` generates from the contract in src/payments. API
+# Gateway refuses a body that is not a JSON object before any code runs. The function checks the fields. It names each
+# invalid one by a JSON pointer and never repeats a value.
 
 locals {
   openapi = jsondecode(file("${path.module}/docs/openapi.json"))
-  # Every currency that payments can be made in, with its number of decimals.
+  # Every currency that payments can use, with its number of decimals.
   currencies = local.schemas.PaymentRequest.properties.currency["x-exponents"]
 
   operations = merge([

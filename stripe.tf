@@ -1,11 +1,11 @@
-# What there is only with gateway = "stripe": its package, its functions, and the way in for its events.
+# Everything that exists only with gateway = "stripe": its package, its functions, and the route for its events.
 
 locals {
   stripe = var.gateway == "stripe"
 
   stripe_layer_dir = "${var.layer_dir}-stripe"
 
-  # Who has the package and the key.
+  # The functions that have the package and the key.
   stripe_callers = concat(local.gateway_callers, ["stripe_comparer"])
 
   stripe_gateway = {
@@ -23,10 +23,10 @@ locals {
     throttles = { for route in keys(local.stripe_routes) : route => var.stripe_webhook_throttle }
   }
 
-  # A day's books are read in one go.
+  # One call reads a whole day's records.
   stripe_settings = { stripe_comparer = { timeout_seconds = 900 } }
 
-  # By the gateway's name of a charge, for disputes; and by the day of it, for the comparison (docs/decisions/0030).
+  # By the gateway's reference to a charge, for disputes; and by the charge's day, for the comparison (docs/decisions/0030).
   stripe_attributes = { gateway_reference = "S", charged_on = "S" }
   stripe_indexes = {
     (local.gateway_index_name) = { hash_key = "gateway_reference", projection_type = "KEYS_ONLY" }
@@ -51,7 +51,7 @@ locals {
 
     stripe_comparer = {
       description = "Compares a day of Stripe's books with the table, and announces what differs."
-      # When the day is over everywhere that a clock may be wrong.
+      # Late enough for the day to be over even if a clock is wrong.
       schedule = "cron(30 2 * * ? *)"
       environment = {
         CHARGED_INDEX_NAME = local.charged_index_name
@@ -72,7 +72,7 @@ locals {
     }
   }
 
-  # Stripe holds no credentials of AWS. It signs what it sends, and the function hears nobody else.
+  # Stripe has no AWS credentials. It signs its events, and the function refuses anything without a valid signature.
   stripe_routes = {
     stripeWebhook = { method = "POST", path = "/gateways/stripe/webhook", function = "stripe_webhook", open = true }
   }

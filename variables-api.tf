@@ -1,4 +1,4 @@
-# How the API is reached, and by whom.
+# Where the API answers, and who may call it.
 
 variable "anyone_may_pay" {
   description = <<-EOT
@@ -29,10 +29,10 @@ variable "anyone_may_pay" {
 variable "api" {
   description = <<-EOT
     The API: who may call it (authorization: AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE), the stage's name, the
-    steady rate and the burst of requests per second over all callers, the usage plan's quota, and whether API Gateway
-    writes execution logs in addition to the access log (execution_logs; see modules/apigw before switching it on in a
-    running stack). NONE also needs anyone_may_pay. API Gateway logs with a role that bootstrap/ sets once for each
-    account and region.
+    steady rate and the burst of requests per second over all callers, and the usage plan's quota. NONE also needs
+    anyone_may_pay. execution_logs says whether API Gateway writes execution logs in addition to the access log; see
+    modules/apigw before you switch it on in a running stack. API Gateway logs with a role that bootstrap/ sets once
+    for each account and region.
   EOT
   type = object({
     authorization          = optional(string, "AWS_IAM")
@@ -63,9 +63,9 @@ variable "api" {
 
 variable "custom_domain" {
   description = <<-EOT
-    A domain of yours in front of the API: its name, its certificate in ACM of this region, the Route 53 zone that gets
-    its record, and a truststore (the s3:// address of a PEM file) where callers must show a client certificate. The
-    region's own address is closed then. Null for none. See modules/apigw.
+    Your own domain in front of the API: its name, its certificate in ACM of this region, and the Route 53 zone for its
+    record. With a truststore (the s3:// address of a PEM file) callers must show a client certificate. The domain
+    closes the region's own address. Null for none. See modules/apigw.
   EOT
   type = object({
     base_path                 = optional(string)
@@ -87,7 +87,7 @@ variable "custom_domain" {
 }
 
 variable "private_api" {
-  description = "The execute-api VPC endpoints through which alone the API answers; null for an API on the internet."
+  description = "The execute-api VPC endpoints, for an API that answers only through them; null for one on the internet."
   type        = object({ vpc_endpoint_ids = set(string) })
   default     = null
 
@@ -99,7 +99,7 @@ variable "private_api" {
 
 variable "route_throttles" {
   description = <<-EOT
-    Where a route's rate and burst differ from those of api, by the route's name: create_payment, get_payment,
+    Rates and bursts of routes that differ from those of api, by the route's name: create_payment, get_payment,
     list_customer_payments.
   EOT
   type = map(object({
@@ -111,14 +111,14 @@ variable "route_throttles" {
 
   validation {
     condition     = length(setsubtract(keys(var.route_throttles), keys(local.routes))) == 0
-    error_message = "route_throttles has a name that is none of the API's routes: ${join(", ", keys(local.routes))}."
+    error_message = "route_throttles has a name that is not one of the API's routes: ${join(", ", keys(local.routes))}."
   }
 }
 
 variable "waf" {
   description = <<-EOT
-    A web ACL before the API: how many requests one address may send in five minutes, AWS's managed rule groups, and
-    which of them only count; null for none. See modules/apigw.
+    A web ACL in front of the API: how many requests one address may send in five minutes, AWS's managed rule groups,
+    and which of them only count; null for none. See modules/apigw.
   EOT
   type = object({
     counted_rule_groups = optional(set(string), [])

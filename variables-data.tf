@@ -1,9 +1,9 @@
-# What keeps the payments: the table, its backups, the queues and the keys.
+# The data: the table, its backups, the queues, the keys and the secrets.
 
 variable "backup" {
   description = <<-EOT
-    Backups of the payments table by AWS Backup, beside point-in-time recovery: when, how long they are kept, when they
-    move to cold storage, vaults of other regions or accounts that get a copy, and a lock that lets nobody delete one
+    Backups of the payments table by AWS Backup, in addition to point-in-time recovery: the schedule, the retention, when
+    they move to cold storage, vaults of other regions or accounts that get a copy, and a lock that lets nobody delete one
     early. Null for none. See modules/backup.
   EOT
   type = object({
@@ -22,13 +22,13 @@ variable "backup" {
   validation {
     condition     = var.backup == null || try(var.backup.retention_days >= 35, false)
     error_message = <<-EOT
-      backup.retention_days must be 35 or more: up to then point-in-time recovery reaches back to any second.
+      backup.retention_days must be 35 or more: point-in-time recovery already covers every second until then.
     EOT
   }
 }
 
 variable "key_deletion_window_days" {
-  description = "How long a KMS key that was scheduled for deletion can still be rescued, in days."
+  description = "For how many days the deletion of a KMS key can be cancelled."
   type        = number
   default     = 30
   nullable    = false
@@ -42,8 +42,8 @@ variable "key_deletion_window_days" {
 variable "queues" {
   description = <<-EOT
     Both queues: how often a message is received before it goes to the dead-letter queue, and how long the queue and the
-    dead-letter queue keep a message, in seconds. How long a message in work stays hidden follows from its consumer's
-    time-out.
+    dead-letter queue keep a message, in seconds. A message that is being processed stays hidden for six times its
+    consumer's time-out.
   EOT
   type = object({
     batch_size                    = optional(number, 10)
@@ -57,8 +57,8 @@ variable "queues" {
   validation {
     condition     = var.queues.max_receive_count >= 2 && var.queues.max_receive_count <= 1000
     error_message = <<-EOT
-      queues.max_receive_count must be from 2 to 1000: with 1 a single hiccup of the gateway would end in the
-      dead-letter queue.
+      queues.max_receive_count must be from 2 to 1000: with 1, a single failure of the gateway would send a message to
+      the dead-letter queue.
     EOT
   }
 
@@ -82,8 +82,8 @@ variable "queues" {
 
 variable "restored" {
   description = <<-EOT
-    Whether the payments table was restored from a backup. While it is true, the gateway is asked before every charge
-    and refund, since one that was lost may be requested again. Set it before the restored table is used
+    Whether the payments table was restored from a backup. While it is true, every charge and refund is first looked up
+    at the gateway, since a lost one may be requested again. Set it before the restored table is used
     (docs/operations.md says when it may be false again).
   EOT
   type        = bool
@@ -110,7 +110,7 @@ variable "secret_recovery_days" {
 
 variable "table" {
   description = <<-EOT
-    The payments table: days of point-in-time recovery (0 switches it off, else 1 to 35) and protection from deletion.
+    The payments table: days of point-in-time recovery (0 for none, or 1 to 35) and protection from deletion.
   EOT
   type = object({
     deletion_protection         = optional(bool, true)
@@ -127,8 +127,8 @@ variable "table" {
 
 variable "table_replicas" {
   description = <<-EOT
-    Replicas of the payments table in other regions, each with a KMS key of that region. Their writes come through the
-    one stream too, so only this stack's region may take payments. See docs/decisions.
+    Replicas of the payments table in other regions, each with a KMS key of that region. Writes to them appear in the
+    one stream too, so only this stack's region may accept payments. See docs/decisions.
   EOT
   type        = map(object({ kms_key_arn = string }))
   default     = {}
@@ -136,7 +136,7 @@ variable "table_replicas" {
 
   validation {
     condition     = !contains(keys(var.table_replicas), var.region)
-    error_message = "table_replicas names the stack's own region, where the table is already."
+    error_message = "table_replicas names the stack's own region, which already has the table."
   }
 
   validation {

@@ -1,9 +1,27 @@
 # How the functions run.
 
+variable "account_concurrency" {
+  description = <<-EOT
+    How many calls Lambda runs at once for the whole account, in the stack's region: `aws lambda get-account-settings
+    --query AccountLimit.ConcurrentExecutions`. A new account has as few as 10. Null if you have not looked: then no
+    function reserves any, whatever reserved_concurrency says, except 0, which closes a function.
+  EOT
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.account_concurrency == null || local.reserved_in_all == 0 || try(local.reserved_in_all + 100 <= var.account_concurrency, false)
+    error_message = <<-EOT
+      account_concurrency is ${coalesce(var.account_concurrency, 0)}. The functions reserve ${local.reserved_in_all}, and Lambda keeps 100 for functions
+      without a reserve. Reserve less, or ask AWS for a higher quota (Service Quotas, Lambda, Concurrent executions).
+    EOT
+  }
+}
+
 variable "function_defaults" {
   description = <<-EOT
-    What each function starts from: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; a new
-    AWS account often has too few to reserve).
+    The defaults of each function: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; more
+    than 0 needs account_concurrency).
   EOT
   type = object({
     memory_mb            = optional(number, 512)
@@ -28,7 +46,7 @@ variable "function_defaults" {
 
 variable "function_starts" {
   description = <<-EOT
-    What makes a function's first call fast, by its name: provisioned_concurrency keeps instances ready, at a price for
+    Ways to make a first call fast, by the function's name: provisioned_concurrency keeps instances ready, at a price for
     every hour; snap_start starts a version from a snapshot of its memory. One or the other. See modules/lambda.
   EOT
   type = map(object({
@@ -40,7 +58,7 @@ variable "function_starts" {
 
   validation {
     condition     = length(setsubtract(keys(var.function_starts), local.known_functions)) == 0
-    error_message = "function_starts has a name that is none of ${join(", ", local.known_functions)}."
+    error_message = "function_starts has a name that is not one of ${join(", ", local.known_functions)}."
   }
 
   validation {
@@ -55,8 +73,8 @@ variable "function_starts" {
 
 variable "functions" {
   description = <<-EOT
-    Where a function differs from function_defaults, by its name: that of its module in src/payments/handlers.
-    maximum_concurrency bounds how many batches of its queue are worked on at once (processor and notifier).
+    Settings of functions that differ from function_defaults, by name: that of the module in src/payments/handlers.
+    maximum_concurrency limits how many batches of its queue are processed at once (processor and notifier).
   EOT
   type = map(object({
     maximum_concurrency  = optional(number)
@@ -69,7 +87,7 @@ variable "functions" {
 
   validation {
     condition     = length(setsubtract(keys(var.functions), local.known_functions)) == 0
-    error_message = "functions has a name that is none of ${join(", ", local.known_functions)}."
+    error_message = "functions has a name that is not one of ${join(", ", local.known_functions)}."
   }
 
   validation {
@@ -96,17 +114,17 @@ variable "functions" {
     ])
     error_message = <<-EOT
       functions: with reserved_concurrency, ${join(" and ", sort(values(local.queue_consumers)))} need a
-      maximum_concurrency that is not above it. What the queue hands over beyond the reserve is throttled, and counts as
-      a delivery: payments would end in the dead-letter queue untried.
+      maximum_concurrency that is not above it. A batch beyond the reserve is throttled, but counts as a delivery, so
+      payments would end in the dead-letter queue untried.
     EOT
   }
 }
 
 variable "gradual_deployment" {
   description = <<-EOT
-    Which functions' calls are shifted to a new version by CodeDeploy, and by which of its deployment configurations;
-    shifted back when the function's alarm for errors or throttles is raised. Null moves every alias at once. Read
-    Gradual deployment in modules/lambda before switching it on.
+    The functions whose calls CodeDeploy shifts to a new version gradually, and its deployment configuration. The calls
+    are shifted back if the function's alarm on errors or throttles is raised. Null moves every alias at once. Read
+    Gradual deployment in modules/lambda before you switch it on.
   EOT
   type = object({
     functions     = optional(set(string), ["validator", "refunder", "relay", "processor", "notifier", "reader"])
@@ -116,7 +134,7 @@ variable "gradual_deployment" {
 
   validation {
     condition     = length(setsubtract(try(var.gradual_deployment.functions, []), local.known_functions)) == 0
-    error_message = "gradual_deployment.functions has a name that is none of ${join(", ", local.known_functions)}."
+    error_message = "gradual_deployment.functions has a name that is not one of ${join(", ", local.known_functions)}."
   }
 }
 
@@ -131,7 +149,7 @@ variable "layer_dir" {
 }
 
 variable "log_level" {
-  description = "The least level that the functions log: DEBUG, INFO, WARN or ERROR."
+  description = "The lowest level that the functions log: DEBUG, INFO, WARN or ERROR. Metrics are written at every level."
   type        = string
   default     = "INFO"
   nullable    = false

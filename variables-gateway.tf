@@ -1,4 +1,4 @@
-# Who charges.
+# The payment gateway.
 
 variable "gateway" {
   description = <<-EOT
@@ -48,8 +48,8 @@ variable "stripe_address" {
 
 variable "stripe_webhook_throttle" {
   description = <<-EOT
-    How many of Stripe's events are taken a second at a steady rate, and how many at once: the route has no AWS
-    authorization, so it has bounds of its own. Stripe sends again what was refused.
+    How many of Stripe's events the route accepts per second at a steady rate, and how many at once. The route has no AWS
+    authorization, so it has its own limits. Stripe sends a refused event again.
   EOT
   type = object({
     burst_limit = optional(number, 50)

@@ -1,7 +1,7 @@
-# What is promised, what raises an alarm, and who is told.
+# Objectives, alarm thresholds, and who is notified.
 
 variable "alarm_emails" {
-  description = "E-mail addresses that are told of every alarm. Each has to confirm its subscription once."
+  description = "E-mail addresses that every alarm notifies. Each has to confirm its subscription once."
   type        = set(string)
   default     = []
   nullable    = false
@@ -13,7 +13,7 @@ variable "alarm_emails" {
 }
 
 variable "log_retention_days" {
-  description = "How long every log group keeps its events, in days: one of the values that CloudWatch Logs takes."
+  description = "How long every log group keeps its events, in days: one of the values that CloudWatch Logs accepts."
   type        = number
   default     = 365
   nullable    = false
@@ -31,9 +31,9 @@ variable "log_retention_days" {
 
 variable "objectives" {
   description = <<-EOT
-    What is promised: which share of payments becomes final within payments_seconds, and which share of API calls is
-    answered without 5XX; and how many payments or calls the long window must have seen (minimum_events) before an alarm
-    says that the promise is being broken. See modules/monitoring.
+    The objectives: the share of payments that becomes final within payments_seconds, and the share of API calls that is
+    answered without 5XX. minimum_events is how many payments or calls the long window needs before an alarm can be
+    raised. See modules/monitoring.
   EOT
   type = object({
     api_share        = optional(number, 0.999)
@@ -47,8 +47,8 @@ variable "objectives" {
 
 variable "saved_queries" {
   description = <<-EOT
-    Whether to save the Logs Insights query that shows one payment's whole story; false where CloudWatch Logs does not
-    take it, as on the embedded AWS.
+    Whether to save the Logs Insights query that shows one payment's whole story; false if CloudWatch Logs does not
+    accept it, as on the embedded AWS.
   EOT
   type        = bool
   default     = true
@@ -57,8 +57,8 @@ variable "saved_queries" {
 
 variable "thresholds" {
   description = <<-EOT
-    When to raise an alarm; modules/monitoring/README.md says of each what it is for and why it is what it is. All must
-    be above 0.
+    When to raise an alarm; modules/monitoring/README.md explains each threshold and its default. All must be
+    above 0.
   EOT
   type = object({
     api_4xx                = optional(number, 100)

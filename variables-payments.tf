@@ -1,4 +1,4 @@
-# What a payment may be, and when it is looked after.
+# Limits of a payment, and when the reconciler looks at it.
 
 variable "amount_limits" {
   description = <<-EOT
@@ -44,14 +44,14 @@ variable "default_currency" {
 
   validation {
     condition     = contains(keys(local.currencies), var.default_currency)
-    error_message = "default_currency is not the code of an ISO 4217 currency that payments can be made in."
+    error_message = "default_currency is not the code of an ISO 4217 currency that payments can use."
   }
 }
 
 variable "reconciler" {
   description = <<-EOT
-    How often the reconciler runs, and how old a payment must be that it looks at, both in minutes. Older than a payment
-    takes to reach its dead-letter queue: what is still on its way needs no help.
+    How often the reconciler runs, and the least age of the payments that it looks at, both in minutes. The age should
+    be more than a payment takes to reach its dead-letter queue: until then, retries may still succeed.
   EOT
   type = object({
     interval_minutes   = optional(number, 5)

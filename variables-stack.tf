@@ -1,4 +1,4 @@
-# What stack this is, and where.
+# The name and the place of the stack.
 
 variable "cost_center" {
   description = "The CostCenter tag of every resource."

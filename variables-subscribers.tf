@@ -1,4 +1,4 @@
-# Who is told of outcomes.
+# Who is notified of outcomes.
 
 variable "allowed_private_cidrs" {
   description = <<-EOT
@@ -42,8 +42,8 @@ variable "event_bus" {
 
 variable "webhook_secret_ttl_seconds" {
   description = <<-EOT
-    For how long the delivering functions go by a webhook's secret that they have read, in seconds: a new secret, and an
-    endpoint that was switched on, take that long to have effect.
+    For how long the delivering functions cache a webhook's secret, in seconds: a new secret, and switching an endpoint
+    on, can take that long to have effect.
   EOT
   type        = number
   default     = 300
@@ -57,9 +57,9 @@ variable "webhook_secret_ttl_seconds" {
 
 variable "webhooks" {
   description = <<-EOT
-    The HTTPS endpoints that are told of outcomes by signed webhooks (docs/webhooks.md), by a name of your choice: the
-    URL; the events that are sent to it (null for all); how many batches of ten are delivered at once; how long a
-    delivery may take; and for how long a message waits after each failure before it is tried again, in seconds.
+    The HTTPS endpoints that get outcomes as signed webhooks (docs/webhooks.md), by a name of your choice. Each has the
+    URL, the events to send (null for all), how many batches of ten are delivered at once, and the time limit of a
+    delivery. Its delays between retries are in seconds.
   EOT
   type = map(object({
     events               = optional(set(string))
@@ -90,7 +90,7 @@ variable "webhooks" {
       local.webhook_events,
     )) == 0
     error_message = <<-EOT
-      webhooks: events has a name that is none of those that are announced: ${join(", ", sort(local.webhook_events))}.
+      webhooks: events has a name that is not one of the announced events: ${join(", ", sort(local.webhook_events))}.
     EOT
   }
 
@@ -98,6 +98,6 @@ variable "webhooks" {
     condition = length(var.allowed_private_cidrs) > 0 || alltrue([
       for endpoint in values(var.webhooks) : can(regex("^https://[^/:]+(:443)?(/|$)", endpoint.url))
     ])
-    error_message = "webhooks: url must use port 443, the only one that the functions' security group lets out."
+    error_message = "webhooks: url must use port 443, the only one that the functions' security group allows."
   }
 }

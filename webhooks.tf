@@ -1,8 +1,8 @@
-# Who is told of the announcements by us, besides the topic's own subscribers: HTTPS endpoints, by signed webhooks, and
-# an EventBridge bus. Everything here is made only where var.webhooks or var.event_bus asks for it.
+# Receivers of the announcements in addition to the topic's own subscribers: HTTPS endpoints, by signed webhooks, and an
+# EventBridge bus. Nothing here exists unless var.webhooks or var.event_bus is set.
 
 locals {
-  # What the relay and the notifier announce.
+  # The events that the relay and the notifier announce.
   webhook_events = [
     "gateway.difference", "payment.dispute_closed", "payment.disputed", "payment.failed", "payment.processed",
     "payment.refund_failed", "payment.refund_unknown", "payment.refunded", "payment.unknown",
@@ -107,21 +107,21 @@ module "event_bus" {
 }
 
 output "event_bus_dlq_url" {
-  description = "The URL of the queue of announcements that could not be put on the bus; null where there is none."
+  description = "The URL of the queue for announcements that could not be put on the bus; null without a bus."
   value       = one(module.event_bus[*].dead_letter_queue_url)
 }
 
 output "event_bus_name" {
-  description = "The EventBridge bus of the announcements; null where there is none."
+  description = "The EventBridge bus of the announcements; null without one."
   value       = one(module.event_bus[*].name)
 }
 
 output "event_bus_queue_url" {
-  description = "The URL of the queue of announcements on their way to the bus; null where there is no bus."
+  description = "The URL of the queue between the topic and the bus; null without a bus."
   value       = one(module.event_bus[*].queue_url)
 }
 
 output "webhooks" {
-  description = "Each webhook endpoint's parts: its function, its secret, its queue and its dead-letter queue."
+  description = "The parts of each webhook endpoint: its function, secret, queue and dead-letter queue."
   value       = module.webhooks.endpoints
 }

@@ -1,5 +1,5 @@
-# The role by which API Gateway writes the logs of every API in this account and region. The account has one such setting
-# in a region, so no environment owns it: destroying one would silence the others.
+# The role with which API Gateway writes the logs of every API in this account and region. An account has one such setting
+# in each region, so no environment owns it: destroying one would stop the logs of the others.
 
 resource "aws_iam_role" "api_gateway_logs" {
   count = var.api_gateway_logs ? 1 : 0

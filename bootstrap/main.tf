@@ -20,7 +20,7 @@ locals {
   alias      = "alias/${local.bucket}"
 }
 
-# A state holds every value of its resources, so whoever reads it must be allowed this key as well as the bucket.
+# A state contains every value of its resources, so reading it needs this key as well as the bucket.
 resource "aws_kms_key" "state" {
   description             = "Terraform's state in ${local.bucket}"
   deletion_window_in_days = 30
@@ -47,9 +47,9 @@ resource "aws_kms_alias" "state" {
 }
 
 resource "aws_s3_bucket" "state" {
-  #checkov:skip=CKV_AWS_18:who reads the state is in CloudTrail; a log bucket would need one of its own
-  #checkov:skip=CKV_AWS_144:a copy in another region could be taken for the state; versions bring back what was lost
-  #checkov:skip=CKV2_AWS_62:nobody needs to be told of each state that is written
+  #checkov:skip=CKV_AWS_18:CloudTrail records who reads the state; a log bucket would need a log bucket of its own
+  #checkov:skip=CKV_AWS_144:a copy in another region could be mistaken for the state; versions restore a lost one
+  #checkov:skip=CKV2_AWS_62:nobody needs a notification for each state that is written
   bucket = local.bucket
 
   lifecycle {

@@ -1,5 +1,5 @@
 output "backend" {
-  description = "The backend block of the main configuration, to be written into its backend.tf."
+  description = "The backend block for the main configuration, to write into its backend.tf."
   value       = <<-EOT
     terraform {
       backend "s3" {
@@ -12,7 +12,7 @@ output "backend" {
       }
     }
   EOT
-  # A backend that is written down must be ready.
+  # Print the backend only when it is ready for use.
   depends_on = [
     aws_s3_bucket_policy.state,
     aws_s3_bucket_server_side_encryption_configuration.state,

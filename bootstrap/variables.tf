@@ -1,5 +1,5 @@
 variable "api_gateway_logs" {
-  description = "Whether to set the role by which API Gateway writes logs in this account and region; false if something else sets it."
+  description = "Whether to set the role with which API Gateway writes logs in this account and region; false if something else sets it."
   type        = bool
   default     = true
   nullable    = false
@@ -17,14 +17,14 @@ variable "bucket_name" {
 }
 
 variable "old_version_days" {
-  description = "How long a state that was overwritten can still be brought back, in days."
+  description = "How long an overwritten state can still be restored, in days."
   type        = number
   default     = 365
   nullable    = false
 
   validation {
     condition     = var.old_version_days >= 30
-    error_message = "old_version_days must be 30 or more: a lost resource is often missed late."
+    error_message = "old_version_days must be 30 or more: a lost resource is often noticed late."
   }
 }
 
@@ -41,7 +41,7 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "The tags of everything that is created here."
+  description = "The tags of every resource here."
   type        = map(string)
   default     = { Project = "payment-processing", CostCenter = "engineering" }
   nullable    = false

@@ -90,8 +90,13 @@ def _joined(comments: list[tuple[int, str]]) -> Iterator[Block]:
 def terraform(source: str) -> Iterator[Block]:
     """Yield the comments of a Terraform file, and the descriptions and messages of its blocks."""
     lines = source.splitlines()
-    comments = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip().startswith("#")]
-    yield from _joined([(number, line.lstrip("# ")) for number, line in comments])
+    comments = [
+        (number, line.strip().lstrip("# ")) for number, line in enumerate(lines, 1) if line.strip().startswith("#")
+    ]
+    # A scanner's skip is a line by itself, with its reason after the check's name.
+    skips = [(number, line) for number, line in comments if line.startswith("checkov:skip=")]
+    yield from (Block(number, line.partition(":")[2].partition(":")[2]) for number, line in skips)
+    yield from _joined([comment for comment in comments if comment not in skips])
     for text in _texts(hcl2.loads(source)):
         first = text.split("\n", 1)[0][:40]
         yield Block(next((number for number, line in enumerate(lines, 1) if first in line), 1), text)

@@ -1,4 +1,4 @@
-"""What a laptop has instead of AWS: the embedded AWS, the provider mirror, and the layer's build."""
+"""A laptop's replacements for AWS: the embedded AWS, the provider mirror, and the layer's build."""
 
 from pathlib import Path
 
@@ -8,4 +8,4 @@ EMBEDDED_PYTHON = BUILD / "venv-embedded" / "bin" / "python"
 
 
 class LocalError(Exception):
-    """Something that a person can mend; the message says what and how."""
+    """A problem that a person can fix; the message says what it is and how to fix it."""

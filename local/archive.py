@@ -1,4 +1,4 @@
-"""A zip that is the same bytes for the same files, whatever their times and order on disk: as Terraform makes it."""
+"""A zip that depends on the files' contents only, not on their times or order on disk, as Terraform's does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# A zip has no time zone and begins in 1980; the real provider writes this time too.
+# A zip has no time zone and starts in 1980; the real provider writes this time too.
 EPOCH = (2049, 1, 1, 0, 0, 0)
 DEFAULT_MODE = 0o644
 
@@ -31,7 +31,7 @@ def _pattern(glob: str) -> re.Pattern[str]:
 def files_of(source: Path, excludes: Iterable[str]) -> list[Path]:
     """Return the files below ``source`` in a fixed order, without those that a glob of ``excludes`` matches.
 
-    A glob that matches a folder excludes all that it holds.
+    A glob that matches a folder excludes everything in it.
     """
     patterns = [_pattern(glob.removeprefix("./")) for glob in excludes]
 
@@ -57,7 +57,7 @@ def archive(source: Path, excludes: Iterable[str], mode: int | None) -> bytes:
 
 
 def results(content: bytes) -> dict[str, str | int]:
-    """Return what ``archive_file`` says of an archive."""
+    """Return the results of ``archive_file`` for an archive."""
     sha1, sha256, sha512 = (hashlib.new(name, content, usedforsecurity=False) for name in ("sha1", "sha256", "sha512"))
     return {
         "id": sha1.hexdigest(),

@@ -1,7 +1,7 @@
 """A stand-in for the ``hashicorp/archive`` provider on a machine that cannot reach the registry.
 
-It has the data source ``archive_file`` for zip archives of a folder: the same arguments and results as the real one,
-and like it the same bytes for the same files, whatever their times and order on disk.
+It has the data source ``archive_file`` for zip archives of a folder, with the real one's arguments and results. As with
+the real one, the same files give the same bytes. Their times and order on disk do not matter.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class ArchiveFile(DataSource):
         )
 
     def read(self, ctx: ReadDataContext, config: Config) -> State | None:
-        """Write the archive and return what it is."""
+        """Write the archive and return its state."""
         if config["type"] != "zip":
             ctx.diagnostics.add_error(
-                "type must be zip", "This stand-in for hashicorp/archive makes zip archives only."
+                "type must be zip", "This stand-in for hashicorp/archive creates only zip archives."
             )
             return None
         source, output = Path(config["source_dir"]), Path(config["output_path"])

@@ -1,6 +1,6 @@
-"""Put the operator's command beside this checkout's Python: ``.venv/bin/payments``.
+"""Install the operator's command next to this checkout's Python: ``.venv/bin/payments``.
 
-The project is not installed as a package: whatever is would be in reach of the functions' build.
+The project is not installed as a package: the functions' build could then include it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from pathlib import Path
 
 from local import ROOT
 
-# A shell reads the second line, and hands over to the Python that lies beside the file, wherever that is. To Python,
-# the line is a text.
+# A shell runs the second line, which starts the Python in the file's own folder. For Python, that line is a string.
 SCRIPT = """#!/bin/sh
 '''exec' "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"
 ' '''

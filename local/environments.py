@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
+from typing import Any
 
 from local import ROOT, LocalError
+from local.hcl import Module, Shape, load, unknown_names
 from local.mirror import cli_config
 
 LOCAL = "local"
@@ -29,6 +32,24 @@ def variables(environment: str) -> Path:
             f"To create one, write env/{environment}.tfvars."
         )
     return ROOT / "env" / f"{environment}.tfvars"
+
+
+def misspelt(values: dict[str, Any], shape: Shape) -> list[str]:
+    """Describe each name in a tfvars file's values that no variable has, with the nearest that one has."""
+    lines = []
+    for path, names in unknown_names(values, shape):
+        near = difflib.get_close_matches(path[-1], names, 1)
+        lines.append(".".join(path) + (f". Did you mean {near[0]}?" if near else ""))
+    return lines
+
+
+def check_variables(environment: str) -> None:
+    """Raise LocalError for names in a tfvars file that no variable has: Terraform only warns, or says nothing."""
+    file = variables(environment)
+    lines = misspelt(load(file), Module(ROOT).variables())
+    if lines:
+        counted = "an unknown name" if len(lines) == 1 else f"{len(lines)} unknown names"
+        raise LocalError("\n  ".join([f"env/{file.name} has {counted}:", *lines]))
 
 
 def _installs_providers(file: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Read HCL with python-hcl2: tfvars files, and what a module's own files say without a plan."""
+"""Read HCL with python-hcl2: tfvars files, and the content of a module's files without a plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import hcl2
 from hcl2.query import DocumentView
 from hcl2.rules.base import BlockRule
-from hcl2.rules.containers import ObjectElemRule, TupleRule
+from hcl2.rules.containers import ObjectElemRule, ObjectRule, TupleRule
 from hcl2.rules.functions import FunctionCallRule
 from hcl2.utils import SerializationOptions
 from lark.exceptions import LarkError
@@ -17,14 +17,20 @@ from lark.exceptions import LarkError
 from local import ROOT, LocalError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-# python-hcl2 types every view as its base class, which has none of what they offer.
+# python-hcl2 types every view as its base class, which lacks the views' own members.
 View = Any
 # Values as Python has them, rather than as HCL writes them.
 _VALUES = SerializationOptions(
     with_comments=False, explicit_blocks=False, preserve_heredocs=False, strip_string_quotes=True
 )
+
+# The names that a value may have, and the shape of each one's value; None where no names are known.
+Shape = dict[str, Any] | None
+# Stands for every key of a map, and for every element of a list or set.
+EACH = "*"
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -53,11 +59,11 @@ class Module:
         """Return the blocks of a type with these labels."""
         return [block for document in self._documents for block in document.blocks(*labels)]
 
-    def local(self, name: str) -> Any:  # noqa: ANN401 - whatever HCL can hold
+    def local(self, name: str) -> Any:  # noqa: ANN401 - any HCL value
         """Return a local value."""
         return self._attribute(self.blocks("locals"), name, f"local.{name}")
 
-    def attribute(self, *labels: str, name: str) -> Any:  # noqa: ANN401 - whatever HCL can hold
+    def attribute(self, *labels: str, name: str) -> Any:  # noqa: ANN401 - any HCL value
         """Return an attribute of a block, for instance of a resource."""
         return self._attribute(self.blocks(*labels), name, ".".join((*labels, name)))
 
@@ -75,7 +81,7 @@ class Module:
             if block.block_type == inside
         ]
 
-    def default(self, variable: str, *path: str) -> Any:  # noqa: ANN401 - whatever HCL can hold
+    def default(self, variable: str, *path: str) -> Any:  # noqa: ANN401 - any HCL value
         """Return a variable's default, or that of an optional attribute in its type."""
         if not path:
             return self.attribute("variable", variable, name="default")
@@ -90,6 +96,15 @@ class Module:
         """Return the attributes in a variable's type that have a default."""
         elements = [found for block in self.blocks("variable", variable) for found in block.find_all(ObjectElemRule)]
         return [found.raw.key.serialize() for found in elements if found.find_all(FunctionCallRule)]
+
+    def variables(self) -> dict[str, Any]:
+        """Return the shape of every variable."""
+        found: list[View] = [block for document in self._documents for block in document.blocks("variable")]
+        return {
+            block.name_labels[0]: _shape(attribute.value_node.raw)
+            for block in found
+            for attribute in block.attributes("type")
+        }
 
     def entries(self, name: str) -> list[str]:
         """Return what the objects in the files give to a name, as HCL writes it, without the quotes of a string."""
@@ -108,3 +123,34 @@ class Module:
         if len(found) != 1:
             raise LocalError(f"{_name(self.folder)} must give {what} one value, not {len(found)}")
         return found[0].to_dict(_VALUES)
+
+
+def _shape(term: View) -> Shape:
+    """Return the shape of a type's values."""
+    if not isinstance(getattr(term, "expression", None), FunctionCallRule):
+        return None
+    call: View = term.expression
+    (kind,), (argument, *_) = (name.serialize() for name in call.identifiers), call.arguments.arguments
+    if kind == "optional":
+        return _shape(argument)
+    if kind in {"map", "list", "set"}:
+        return {EACH: _shape(argument)}
+    if not isinstance(argument.expression, ObjectRule):
+        return None
+    return {element.key.serialize(): _shape(element.expression) for element in argument.expression.elements}
+
+
+def unknown_names(value: Any, shape: Shape, *path: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:  # noqa: ANN401
+    """Yield the path to each name in a value that its shape does not have, with the names that it could have been."""
+    if shape is None:
+        return
+    if EACH in shape:
+        children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, child in children:
+            yield from unknown_names(child, shape[EACH], *path, str(name))
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            if name in shape:
+                yield from unknown_names(child, shape[name], *path, name)
+            else:
+                yield (*path, name), list(shape)

@@ -1,11 +1,11 @@
-"""What the embedded AWS asks of a role that AWS does not: a batch call's own name, and no condition that it cannot see.
+"""Adapts roles to two checks of the embedded AWS that AWS does not make.
 
 In AWS ``sqs:SendMessage`` allows SendMessageBatch too, and ``sns:Publish`` allows PublishBatch; there are no actions of
-those names. The embedded AWS looks for them. So a role that may do the one gets, here and outside Terraform, the other
-for the same resources under the same conditions: what is refused stays refused.
+those names. The embedded AWS looks for them. So a role with the one gets the other, outside Terraform, for the same
+resources under the same conditions. Everything else stays refused.
 
-Nor does it know which of a secret's labels a call is about, so that a permission for some labels permits nothing. Such
-a one is given again without that condition, for the same actions and resources.
+The embedded AWS does not know which of a secret's labels a call is about, so a permission for some labels permits
+nothing. Each such permission is repeated without that condition, for the same actions and resources.
 """
 
 from __future__ import annotations

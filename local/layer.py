@@ -6,6 +6,7 @@ One is every function's. The other is Stripe's package, for those that charge th
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -57,7 +58,17 @@ def requirements(group: str | None = None) -> str:
         "--format",
         "requirements-txt",
     ]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return _run(command)
+
+
+def _run(command: list[str]) -> str:
+    """Run uv and return what it prints. Raises LocalError if it fails; its own message is on standard error then."""
+    ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - the locked uv
+    if ran.returncode:
+        raise LocalError(
+            "the functions' layer could not be built: uv's message is above. Fix the cause, then repeat the command."
+        )
+    return ran.stdout
 
 
 def target(env: str = LOCAL) -> tuple[str, str]:
@@ -99,7 +110,7 @@ def build(folder: Path, options: list[str], made_for: str, group: str | None = N
         ":all:",
         "--no-compile-bytecode",
     ]
-    subprocess.run([*command, "--require-hashes", *options, "-r", str(listed)], cwd=ROOT, check=True)  # noqa: S603
+    _run([*command, "--require-hashes", *options, "-r", str(listed)])
     for pattern in LEFT_OUT:
         for path in list(packages.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -108,25 +119,29 @@ def build(folder: Path, options: list[str], made_for: str, group: str | None = N
     return True
 
 
+def build_all(env: str = LOCAL) -> None:
+    """Build each layer, for an environment's functions in AWS and for this machine. Raises LocalError if one fails."""
+    architecture, version = target(env)
+    wanted = {
+        "layer": ["--python-platform", PLATFORMS[architecture], "--python-version", version],
+        "layer-local": ["--python", str(EMBEDDED_PYTHON)],
+    }
+    # By this Terraform sees that a layer is for another runtime than the functions.
+    made_for = {"layer": f"python{version} on {architecture}", "layer-local": "the Python of this machine"}
+    for name, options in wanted.items():
+        for group, folder in {None: name, "stripe": f"{name}-stripe"}.items():
+            if build(BUILD / folder, options, made_for[name], group):
+                sys.stderr.write(f"built build/{folder}\n")
+
+
 def main(env: str = LOCAL) -> int:
-    """Build each layer, for an environment's functions in AWS and for this machine; return the exit status."""
+    """Build the layers; return the exit status."""
+    # Python would answer Ctrl-C with a traceback. A layer that is not whole is built again.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        architecture, version = target(env)
-        wanted = {
-            "layer": ["--python-platform", PLATFORMS[architecture], "--python-version", version],
-            "layer-local": ["--python", str(EMBEDDED_PYTHON)],
-        }
-        # By this Terraform sees that a layer is not for the runtime that it is to be used with.
-        made_for = {"layer": f"python{version} on {architecture}", "layer-local": "the Python of this machine"}
-        for name, options in wanted.items():
-            for group, folder in {None: name, "stripe": f"{name}-stripe"}.items():
-                if build(BUILD / folder, options, made_for[name], group):
-                    sys.stderr.write(f"built build/{folder}\n")
+        build_all(env)
     except LocalError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
-    except subprocess.CalledProcessError as error:
-        sys.stderr.write(f"the layer could not be built: {error}\n{error.stderr or ''}\n")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Start and stop the embedded AWS: MiniStack in a process of its own, on loopback, with a clean environment."""
+"""Start and stop the embedded AWS: MiniStack in its own process, on loopback, with a clean environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 REGION = "ap-southeast-1"
 ACCOUNT_ID = "000000000000"
-# These keys are the embedded AWS's root: IAM does not bind them. A client that IAM shall bind needs a user of its own.
+# These keys are the embedded AWS's root: IAM does not limit them. A client that IAM must limit needs its own user.
 ROOT_KEY = "test"
 
 _START_SECONDS = 30.0
@@ -109,7 +109,7 @@ def start_process(
 def wait_until_up(
     process: subprocess.Popen[bytes], answers: Callable[[], bool], seconds: float, otherwise: str
 ) -> None:
-    """Wait until a server answers. Where it ends or takes longer, end it and raise LocalError: ``otherwise``."""
+    """Wait until a server answers. If it ends or takes longer, end it and raise LocalError with ``otherwise``."""
     deadline = time.monotonic() + seconds
     while not answers():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -119,9 +119,9 @@ def wait_until_up(
 
 
 def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> bool:
-    """End the process group that ``pid`` leads: ask first, and insist after so many seconds.
+    """End the process group that ``pid`` leads: ask first, and kill it after this many seconds.
 
-    Say whether it ended when it was asked.
+    Return whether it ended by itself when asked.
     """
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -131,7 +131,7 @@ def stop_process(pid: int, seconds: float = _STOP_SECONDS) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             # A child of ours stays a zombie until it is waited for.
-            # Where another run of ours started it, its parent is gone, and init reaps it.
+            # If another run of ours started it, its parent is gone, and init reaps it.
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
             if not psutil.pid_exists(pid):
@@ -148,10 +148,10 @@ class EmbeddedAWS:
     """One embedded AWS, as a context manager or by ``start`` and ``stop``.
 
     ``port`` is a free one unless given; ``auth`` enforces IAM; ``persist`` keeps the state in ``state_dir`` over a
-    stop and a start on the same port. The functions call AWS at ``functions_endpoint``, where that is given: something
-    that stands between. The log is ``state_dir/embedded-aws.log``.
+    stop and a start on the same port. The functions call AWS at ``functions_endpoint`` if that is given, for
+    instance at a proxy. The log is ``state_dir/embedded-aws.log``.
 
-    Raises LocalError where the port is taken, or the server does not come up.
+    Raises LocalError if the port is taken, or the server does not start.
     """
 
     state_dir: Path
@@ -199,7 +199,7 @@ class EmbeddedAWS:
         return self
 
     def stop(self) -> None:
-        """Stop the server, its workers with it. Raises LocalError where it was to save its state and did not end so."""
+        """Stop the server and its workers. Raises LocalError if it was killed before it could save its state."""
         if self.pid is not None:
             asked = stop_process(self.pid, _SAVE_SECONDS if self.persist else _STOP_SECONDS)
             self.pid = None
@@ -218,7 +218,7 @@ class EmbeddedAWS:
         self.stop()
 
     def _server_environment(self) -> dict[str, str]:
-        # The functions inherit what the server has: nothing of the caller's may reach them.
+        # The functions inherit the server's environment, so nothing of the caller's may be in it.
         between = {"AWS_ENDPOINT_URL": self.functions_endpoint} if self.functions_endpoint else {}
         return between | {
             "PATH": os.defpath,

@@ -4,5 +4,5 @@ import sys
 
 from local import ROOT
 
-# What a payment, a message and a stream record are is the functions' to say.
+# The functions' code defines payments, messages and stream records.
 sys.path.insert(0, str(ROOT / "src"))

@@ -49,7 +49,7 @@ def recorded(folder: Path) -> FakeStripeServer | None:
 
 
 def bring_up(folder: Path) -> tuple[FakeStripeServer, bool]:
-    """Go on with an earlier run's, or start one, on the same port if there was one; say whether it was started."""
+    """Use an earlier run's, or start one, on the earlier port if there was one; say whether it was started."""
     earlier = recorded(folder)
     if earlier is not None and earlier.runs():
         return earlier, False
@@ -65,12 +65,12 @@ def bring_up(folder: Path) -> tuple[FakeStripeServer, bool]:
 
 
 def stop(folder: Path) -> None:
-    """Stop it, where it runs."""
+    """Stop it if it runs."""
     FakeStripeServer.stop(_record(folder))
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """Return what tells Terraform to charge through it; nothing where there is none."""
+    """Return the variables that let Terraform deploy with it; none if there is no fake Stripe."""
     fake = recorded(folder)
     return {} if fake is None else {"TF_VAR_gateway": "stripe", "TF_VAR_stripe_address": fake.address}
 

@@ -65,7 +65,7 @@ class Inbox:
         self._delete()
 
     def wait(self, wanted: Callable[[Event], bool], seconds: float) -> Event | None:
-        """Return the first announcement that is ``wanted``, whenever it came; None where none comes in time."""
+        """Return the first announcement that is ``wanted``, even an earlier one; None if none arrives in time."""
         deadline = time.monotonic() + seconds
         while True:
             for event in self.received:
@@ -76,12 +76,12 @@ class Inbox:
             self.receive()
 
     def of(self, transaction_id: str) -> list[Event]:
-        """Return what has been announced of a payment so far."""
+        """Return the announcements of a payment so far."""
         self.receive()
         return [event for event in self.received if event["subject"] == transaction_id]
 
     def receive(self) -> int:
-        """Take what has come, a batch at most; return how many announcements that was."""
+        """Receive the next announcements, at most a batch; return their number."""
         if self._queue is None:
             raise ValueError("the inbox is not open")
         answer = self._sqs.receive_message(

@@ -22,7 +22,7 @@ class ServerRecord:
     port: int
 
     def runs(self) -> bool:
-        """Say whether its process is there; another program may have got its process id since."""
+        """Say whether its process runs. Another program may have its process id by now."""
         return is_process(self.pid, self.program)
 
     def write(self, file: Path) -> None:
@@ -31,7 +31,7 @@ class ServerRecord:
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
-        """Return what an earlier run has written; None where it has not. Raises LocalError where it cannot be read."""
+        """Return the record of an earlier run; None if there is none. Raises LocalError if it cannot be read."""
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -41,10 +41,10 @@ class ServerRecord:
 
     @classmethod
     def stop(cls, file: Path) -> None:
-        """Stop the server of an earlier run, where it runs."""
+        """Stop the server of an earlier run, if it runs."""
         try:
             there = cls.read(file)
         except LocalError:
-            return  # an unreadable record tells of no process that could be stopped
+            return  # an unreadable record names no process to stop
         if there is not None and there.runs():
             stop_process(there.pid)

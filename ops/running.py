@@ -1,4 +1,4 @@
-"""The stack on this machine: what runs, what is left of earlier runs, and how it is brought up and down."""
+"""The stack on this machine: bring it up, take it down, and recover from earlier runs."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def terraform(place: Place, url: str) -> Terraform:
 
 
 def has_lost_its_state(place: Place, url: str) -> bool:
-    """Say whether the server does not hold what Terraform's state says it made."""
+    """Return whether the server lacks what Terraform's state says that it created."""
     made = tables_in_state(place)
     if made is None:
         return False
@@ -123,7 +123,7 @@ def has_lost_its_state(place: Place, url: str) -> bool:
 
 
 def tables_in_state(place: Place) -> set[str] | None:
-    """Return the names of the tables in Terraform's state, None where there is no state or it is empty."""
+    """Return the names of the tables in Terraform's state, None if there is no state or it is empty."""
     try:
         state = json.loads(place.state.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -139,7 +139,7 @@ def tables_in_state(place: Place) -> set[str] | None:
     }
 
 
-def remains(place: Place, port: int) -> str | None:
+def remains(place: Place) -> str | None:
     """Return why an earlier run's stack cannot be used, or None if it can."""
     if place.applying.exists():
         return "an earlier run was interrupted while it deployed"
@@ -150,9 +150,7 @@ def remains(place: Place, port: int) -> str | None:
         return _why_useless(place, server)
     if tables_in_state(place) is None:
         return None
-    if not (place.folder / "aws").is_dir():
-        return "the embedded AWS ended without saving its state"
-    return f"the stack was deployed for port {server.port}" if server.port != port else None
+    return None if (place.folder / "aws").is_dir() else "the embedded AWS ended without saving its state"
 
 
 def _why_useless(place: Place, server: Server) -> str | None:
@@ -186,7 +184,7 @@ class Bringing:
 
 def bring_up_server(place: Place, port: int, display: Display) -> Bringing:
     """Use the server of an earlier run, or start one."""
-    why_not = remains(place, port)
+    why_not = remains(place)
     if why_not:
         display.line(f"Starting over: {why_not}.", style="yellow")
         remove(place)
@@ -215,20 +213,18 @@ def deploy(terraform: Terraform, url: str, step: Step) -> Stack:
     """Apply the configuration to an embedded AWS and return the stack."""
     terraform.init()
     changes = terraform.apply(step.progress)
-    told = ", ".join(f"{count} {what}" for what, count in _told(changes) if count)
-    step.result = f"deployed: {told or 'nothing to change'}"
+    step.result = told(changes)
     stack = Stack(terraform.outputs(), url)
     webhooks = [endpoint["function_name"] for endpoint in stack.outputs["webhooks"].values()]
     adapt_roles(stack.iam, [*stack.outputs["function_names"].values(), *webhooks])
     return stack
 
 
-def _told(changes: dict[str, int]) -> list[tuple[str, int]]:
-    return [
-        ("resources added", changes.get("add", 0)),
-        ("changed", changes.get("change", 0)),
-        ("removed", changes.get("remove", 0)),
-    ]
+def told(changes: dict[str, int]) -> str:
+    """Return what a deployment changed, in words."""
+    words = {"add": "resources added", "change": "changed", "remove": "removed"}
+    counted = ", ".join(f"{changes[name]} {word}" for name, word in words.items() if changes.get(name))
+    return f"deployed: {counted or 'nothing to change'}"
 
 
 def client_keys(place: Place, stack: Stack) -> Keys:
@@ -239,20 +235,13 @@ def client_keys(place: Place, stack: Stack) -> Keys:
     return keys
 
 
-def shell_variables(place: Place, stack: Stack, keys: Keys, url: str) -> dict[str, str]:
-    """Return what a shell needs to speak to the stack with any AWS tool, with Terraform and as the API's client."""
-    state = f"-state={place.state}"
-    files = provider_environment(place.folder)
-    with_variables = f"{state} -var-file={variables(LOCAL)}"
+def shell_variables(stack: Stack, keys: Keys, url: str) -> dict[str, str]:
+    """Return what a shell needs to call the stack with any AWS tool, and as the API's client.
+
+    Nothing for Terraform: a shell would give it to another environment's plan too, and that would change this stack.
+    """
     return {
         **aws_environment(url),
-        **fake_stripe.variables(place.folder),
-        **files,
-        "TF_DATA_DIR": str(place.data_dir),
-        "TF_CLI_ARGS_plan": with_variables,
-        "TF_CLI_ARGS_apply": with_variables,
-        "TF_CLI_ARGS_destroy": with_variables,
-        "TF_CLI_ARGS_output": state,
         "API_URL": stack.api_url,
         "PAYMENTS_CLIENT_ACCESS_KEY_ID": keys.access_key_id,
         "PAYMENTS_CLIENT_SECRET_ACCESS_KEY": keys.secret_access_key,
@@ -274,7 +263,7 @@ def write_private(file: Path, text: str) -> None:
 def running_server(place: Place) -> Server:
     """Return the local stack's server.
 
-    Raises LocalError where it does not run.
+    Raises LocalError if it does not run.
     """
     server = recorded(place)
     if server is None or not server.runs():

@@ -1,4 +1,4 @@
-"""The table's stream, read by an operator: payments as they change, and the records that the relay gave up."""
+"""The table's stream for an operator: payments as they change, and the records that the relay gave up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 StreamRecord = dict[str, Any]
 Start = Literal["LATEST", "TRIM_HORIZON"]
 
-# A shard takes five reads a second, of which the relay needs four.
+# A shard allows five reads a second, and the relay needs four.
 POLL_SECONDS = 1.0
 _LOOK_FOR_SHARDS_SECONDS = 20.0
 # The records are older than the stream keeps them, or the shard is gone with them.
@@ -61,7 +61,7 @@ class _Reading:
 
 @dataclass
 class Feed:
-    """Every change of a payment, as it comes. A stream takes two readers; this is the second beside the relay."""
+    """Every change of a payment, as it comes. A stream allows two readers: the relay and this one."""
 
     stack: Stack
     start: Start = "LATEST"
@@ -116,7 +116,7 @@ class Feed:
 def records_between(stack: Stack, arn: str, shard: str, first: str, last: str) -> list[StreamRecord]:
     """Return a shard's records from one sequence number to another, both included.
 
-    Raises TrimmedError where the stream has forgotten them.
+    Raises TrimmedError if the stream no longer keeps them.
     """
     client = stack.client("dynamodbstreams")
     records: list[StreamRecord] = []
@@ -124,7 +124,7 @@ def records_between(stack: Stack, arn: str, shard: str, first: str, last: str) -
         iterator = client.get_shard_iterator(
             StreamArn=arn, ShardId=shard, ShardIteratorType="AT_SEQUENCE_NUMBER", SequenceNumber=first
         )["ShardIterator"]
-        # An empty answer does not say that there is nothing behind it.
+        # An empty answer does not mean that there are no more records.
         for _ in range(_ANSWERS):
             if not iterator:
                 break

@@ -1,4 +1,4 @@
-"""Which deployment a command speaks to: the stack on this machine, or an environment in an AWS account."""
+"""The deployment that a command uses: the stack on this machine, or an environment in an AWS account."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A file with what `make -s outputs` prints: for an operator without access to Terraform's state.
 OUTPUTS_VARIABLE = "PAYMENTS_OUTPUTS"
-# How the API is called where it does not go by IAM.
+# How to call an API that does not use IAM.
 KEY_VARIABLE = "PAYMENTS_API_KEY"
 TOKEN_VARIABLE = "PAYMENTS_API_TOKEN"  # noqa: S105 - a variable's name
 
@@ -47,7 +47,7 @@ class Target:
 def resolve(env: str) -> Target:
     """Return the deployment of an environment.
 
-    Raises LocalError where it does not run, or is not deployed.
+    Raises LocalError if it does not run, or is not deployed.
     """
     given = os.environ.get(OUTPUTS_VARIABLE)
     if given is None and env == LOCAL:
@@ -67,7 +67,7 @@ def local_target(place: running.Place) -> Target:
     stack = Stack(running.terraform(place, url).outputs(), url)
     if "api_gateway_id" not in stack.outputs:
         raise LocalError("the local stack is not fully deployed. Deploy it with: make up")
-    # As the client that may call the API and nothing else, where there is one.
+    # As the client that may only call the API, if there is one.
     keys = Keys(**json.loads(place.client.read_text(encoding="utf-8"))) if place.client.exists() else None
     return _target(LOCAL, stack, keys)
 
@@ -112,5 +112,5 @@ def account_terraform(env: str) -> Terraform:
         text = f"AWS_ENDPOINT_URL is set: this uses {endpoint} instead of an AWS account."
         Display(Console(stderr=True)).line(text, style="yellow")
     environment = {**outside_environment(), **provider_environment(ROOT / "build")}
-    # A workspace each: one environment's deployment can never take another's resources for its own.
+    # A workspace for each: one environment's deployment can never treat another's resources as its own.
     return Terraform(environment, file, workspace=env, patience=None)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
-from local import ROOT, LocalError
+from local import BUILD, ROOT, LocalError
+from local.environments import LOCAL
 from ops.interrupt import shield
 
 if TYPE_CHECKING:
@@ -20,6 +26,19 @@ if TYPE_CHECKING:
 # The embedded AWS answers at once; what takes time is the provider's own waiting, which this makes parallel.
 LOCAL_PARALLELISM = 40
 _PATIENCE_SECONDS = 20.0
+# What ``plan -detailed-exitcode`` returns if there is something to change.
+_CHANGES = 2
+# How many steps each action takes; the others take none.
+_STEPS = {"create": 1, "read": 1, "update": 1, "delete": 1, "replace": 2}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan that can be applied, and what Terraform warned about."""
+
+    file: Path
+    changes: bool
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -27,8 +46,8 @@ class Terraform:
     """Terraform with one environment's variables and state.
 
     ``state`` is a state file of the local stack. Without one, the state is where the configuration's backend puts it,
-    under ``workspace``. ``patience`` is how long an interrupted Terraform may take to stop by itself: None, for as
-    long as it needs, where a state that it could not save would cost more than the wait.
+    under ``workspace``. ``patience`` is how long an interrupted Terraform may take to stop by itself; None means as
+    long as it needs, if losing an unsaved state would cost more than the wait.
     """
 
     environment: Mapping[str, str]
@@ -36,6 +55,8 @@ class Terraform:
     data_dir: Path | None = None
     state: Path | None = None
     workspace: str | None = None
+    # The folder of the root module.
+    root: Path = ROOT
     # Whether an apply asks AWS first what is there. The embedded AWS does not give everything back as it was set, and
     # would be deployed in part again each time.
     refresh: bool = True
@@ -43,40 +64,48 @@ class Terraform:
     # Called with the process's id when a process that changes something starts, and with None when it has ended.
     on_process: Callable[[int | None], None] = field(default=lambda _pid: None)
 
+    @property
+    def log(self) -> Path:
+        """The file that keeps everything a failed command printed."""
+        return BUILD / f"terraform-{self.workspace or LOCAL}.log"
+
     def init(self) -> None:
         """Install the providers and modules."""
-        self._capture(["init", "-input=false", "-no-color"], workspace=False)
+        self._capture(["init", "-input=false"], workspace=False)
         if self.workspace:
             self._capture(["workspace", "select", "-or-create", self.workspace], workspace=False)
 
-    def apply(self, on_progress: Callable[[int, int], None]) -> dict[str, int]:
-        """Apply without asking, telling how many of how many resources are done; return what was changed.
+    @contextmanager
+    def planned(self, on_progress: Callable[[int, int], None]) -> Iterator[Plan]:
+        """Plan, and keep the plan until the block ends: it may hold secrets. Raises LocalError if planning fails."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "plan"
+            arguments = ["plan", "-json", "-input=false", "-detailed-exitcode", f"-out={file}"]
+            told, code = self._stream([*arguments, *self._state_and_variables()], on_progress)
+            yield Plan(file, changes=code == _CHANGES, warnings=tuple(told.warnings))
 
-        Raises LocalError with Terraform's own diagnostics where it fails.
+    def show(self, plan: Plan) -> None:
+        """Print a plan as Terraform does, in colour on a terminal."""
+        sys.stdout.flush()
+        self._capture(["show", str(plan.file)], stdout=None)
+
+    def apply(self, on_progress: Callable[[int, int], None], plan: Plan | None = None) -> dict[str, int]:
+        """Apply a plan, or all changes; return how many resources were added, changed and removed.
+
+        ``on_progress`` gets how many of how many steps are done. Raises LocalError if it fails.
         """
         arguments = ["apply", "-json", "-input=false", "-auto-approve", f"-parallelism={LOCAL_PARALLELISM}"]
         if not self.refresh:
             arguments.append("-refresh=false")
-        told = _Told()
-        lines: list[str] = []
-
-        def on_line(line: str) -> None:
-            lines.append(line)
-            told.read(line)
-            on_progress(told.done, told.total)
-
-        code = self._stream([*arguments, *self._state_and_variables()], on_line)
-        if code:
-            raise LocalError("terraform apply failed:\n\n" + ("\n\n".join(told.errors) or "".join(lines[-20:])))
+        what = [*self._state(), str(plan.file)] if plan else self._state_and_variables()
+        told, _ = self._stream([*arguments, *what], on_progress)
         return told.changes
 
     def plan(self) -> dict[str, Any]:
         """Return the plan's JSON, after a refresh."""
-        file = Path(self.state or ROOT).with_name("check.tfplan")
-        self._capture(["plan", "-input=false", "-no-color", f"-out={file}", *self._state_and_variables()])
-        planned: dict[str, Any] = json.loads(self._capture(["show", "-json", str(file)]))
-        file.unlink()
-        return planned
+        with self.planned(lambda _done, _total: None) as plan:
+            shown: dict[str, Any] = json.loads(self._capture(["show", "-json", str(plan.file)]))
+        return shown
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs' values."""
@@ -86,29 +115,49 @@ class Terraform:
         """Return what ``terraform output -json`` prints."""
         return self._capture(["output", "-json", *self._state()])
 
-    def attend(self, command: str, *options: str) -> int:
-        """Run a command with this process's own terminal; return its exit status."""
-        process = self._start([command, *options, *self._state_and_variables()], stdout=None)
-        return self._wait(process, iter(()), lambda _line: None)
-
     def _state(self) -> list[str]:
         return [f"-state={self.state}"] if self.state else []
 
     def _state_and_variables(self) -> list[str]:
         return [*self._state(), f"-var-file={self.variables}"]
 
-    def _capture(self, arguments: list[str], *, workspace: bool = True) -> str:
+    def _capture(self, arguments: list[str], *, workspace: bool = True, stdout: int | None = subprocess.PIPE) -> str:
+        """Run a command and return what it prints; with ``stdout`` None it prints to this process's own output."""
         lines: list[str] = []
-        process = self._start(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, workspace=workspace)
+        colour = [] if stdout is None and sys.stdout.isatty() else ["-no-color"]
+        named = 2 if arguments[0] == "workspace" else 1
+        command = [*arguments[:named], *colour, *arguments[named:]]
+        process = self._start(command, stdout=stdout, stderr=subprocess.PIPE, workspace=workspace)
         code = self._wait(process, _lines(process.stdout), lines.append)
         if code:
-            said = process.stderr.read() if process.stderr else ""
-            raise LocalError(f"terraform {arguments[0]} failed:\n\n{said.strip()}")
+            text = "".join(lines) + (process.stderr.read() if process.stderr else "")
+            raise self._failed(arguments[0], _errors_in(text), text)
         return "".join(lines)
 
-    def _stream(self, arguments: list[str], on_line: Callable[[str], None]) -> int:
+    def _stream(self, arguments: list[str], on_progress: Callable[[int, int], None]) -> tuple[_Told, int]:
+        """Run a command that prints JSON; return what it said, and its exit status if that is no failure."""
+        told = _Told()
+        lines: list[str] = []
+
+        def on_line(line: str) -> None:
+            lines.append(line)
+            told.read(line)
+            on_progress(told.done, told.total)
+
         process = self._start(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        return self._wait(process, _lines(process.stdout), on_line)
+        code = self._wait(process, _lines(process.stdout), on_line)
+        if code not in {0, _CHANGES}:
+            raise self._failed(arguments[0], told.errors, "".join(lines))
+        return told, code
+
+    def _failed(self, command: str, errors: list[str], text: str) -> LocalError:
+        """Keep what a command printed; return an error of one line."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.touch(mode=0o600)
+        self.log.write_text(text, encoding="utf-8")
+        more = f" (and {len(errors) - 1} more)" if errors[1:] else ""
+        what = _one_line((errors or text.strip().splitlines()[-1:] or ["it gave no reason"])[0])
+        return LocalError(f"terraform {command} failed: {what}{more} See {self.log}")
 
     def _start(
         self, arguments: list[str], *, stdout: int | None, stderr: int | None = None, workspace: bool = True
@@ -125,11 +174,11 @@ class Terraform:
             # A group of its own: it and its providers can be stopped together, in order.
             process = subprocess.Popen(  # noqa: S603
                 [executable, *arguments],
-                cwd=ROOT,
+                cwd=self.root,
                 env=environment,
                 stdout=stdout,
                 stderr=stderr,
-                stdin=None if stdout is None else subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
                 text=True,
                 start_new_session=True,
             )
@@ -159,7 +208,7 @@ class Terraform:
         with shield(again=interrupt):
             interrupt()
             try:
-                # Its output must be read to the end, or it waits for us for ever.
+                # Its output must be read to the end. Otherwise it never ends.
                 process.communicate(timeout=self.patience)
             except subprocess.TimeoutExpired:
                 _signal_group(process.pid, signal.SIGKILL)
@@ -169,36 +218,57 @@ class Terraform:
 
 
 class _Told:
-    """What Terraform's machine-readable output has told so far."""
+    """What Terraform's machine-readable output has said so far."""
 
     def __init__(self) -> None:
         self.done = 0
         self.total = 0
         self.changes: dict[str, int] = {}
         self.errors: list[str] = []
+        self.warnings: list[str] = []
+        # A plan reads data sources, and says so in the same words as an apply: only planned steps count.
+        self._left: Counter[str] = Counter()
 
     def read(self, line: str) -> None:
         """Take in one line."""
         try:
             message = json.loads(line)
         except json.JSONDecodeError:
-            self.errors.append(line.strip())
-            return
+            return  # not Terraform's own: a warning about its configuration, for instance
         match message.get("type"):
             case "planned_change":
-                self.total += 1
-            case "apply_complete":
+                steps = _STEPS.get(message["change"]["action"], 0)
+                self._left[message["change"]["resource"]["addr"]] += steps
+                self.total += steps
+            case "apply_complete" if self._left[message["hook"]["resource"]["addr"]]:
+                self._left[message["hook"]["resource"]["addr"]] -= 1
                 self.done += 1
             case "change_summary":
                 summary = message["changes"]
                 self.changes = {name: summary.get(name, 0) for name in ("add", "change", "remove")}
-            case "diagnostic" if message["diagnostic"]["severity"] == "error":
-                told = message["diagnostic"]
-                where = [told.get("address")]
-                if told.get("range"):
-                    where.append(f"{told['range']['filename']}:{told['range']['start']['line']}")
-                place = ", ".join(part for part in where if part)
-                self.errors.append(f"{told['summary']} ({place})\n{told.get('detail', '')}".strip())
+            case "diagnostic":
+                severity = message["diagnostic"]["severity"]
+                (self.errors if severity == "error" else self.warnings).append(_sentence(message["diagnostic"]))
+
+
+def _sentence(diagnostic: dict[str, Any]) -> str:
+    """Return an error or a warning in one line: what, where, and the first paragraph of its explanation."""
+    where = [diagnostic.get("address")]
+    if diagnostic.get("range"):
+        where.append(f"{diagnostic['range']['filename']}:{diagnostic['range']['start']['line']}")
+    place = ", ".join(part for part in where if part)
+    detail = str(diagnostic.get("detail", "")).strip().split("\n\n")[0]
+    return _one_line(f"{diagnostic['summary']}{f' ({place})' if place else ''}. {detail}")
+
+
+def _errors_in(text: str) -> list[str]:
+    """Return the errors that Terraform wrote for people."""
+    return re.findall(r"^Error: (.+)$", text, re.MULTILINE)
+
+
+def _one_line(text: str) -> str:
+    """Return a text in one line that ends like a sentence."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[╷│╵]", "", text).split()).rstrip(".") + "."
 
 
 def _lines(stream: IO[str] | None) -> Iterator[str]:

@@ -1,8 +1,7 @@
-"""A payment's story: what its item tells, and what the functions have logged of it."""
+"""A payment's story: from its item and from the functions' logs."""
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from ops import logs
 from ops.failures import code_of
+from ops.stack import all_functions
 from payments.domain.clock import timestamp
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-# What every line has, and what says nothing of the payment.
+# Fields that every line has, or that say nothing about the payment.
 _COMMON = {
     "level",
     "location",
@@ -32,7 +33,6 @@ _COMMON = {
 }
 # A line is written before its payment, and read by another clock.
 _SLACK = timedelta(minutes=5)
-_MAX_LINES = 200
 _ALARMING = {"WARNING", "ERROR", "CRITICAL"}
 
 
@@ -48,7 +48,7 @@ class TimelineEntry:
 
 
 def of_payment(payment: Mapping[str, Any]) -> list[TimelineEntry]:
-    """Return what the API's answer tells of a payment's way."""
+    """Return the steps that the API's answer contains."""
     steps = [TimelineEntry(payment["created_at"], "payment", "validated", f"{payment['amount']} {payment['currency']}")]
     refunds = payment.get("refunds", [])
     for refund in refunds:
@@ -72,10 +72,10 @@ def _word(said: Mapping[str, Any]) -> str:
 
 
 def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[TimelineEntry], list[str]]:
-    """Return what the functions have logged of a payment, and why any log could not be read."""
+    """Return a payment's events from the functions' logs, and the reason for each log that could not be read."""
     start = datetime.fromisoformat(created_at) - _SLACK
     client = stack.client("logs")
-    functions: dict[str, str] = stack.outputs["function_names"]
+    functions = all_functions(stack.outputs)
 
     def read(function: str) -> list[TimelineEntry] | str:
         try:
@@ -92,23 +92,11 @@ def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[Ti
 
 
 def _read(client: Any, function: str, name: str, transaction_id: str, start: datetime) -> list[TimelineEntry]:  # noqa: ANN401
-    pages = client.get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/{name}",
-        startTime=int(start.timestamp() * 1000),
-        # A phrase finds the line wherever it names the payment; which member does is looked at below.
-        filterPattern=f'"{transaction_id}"',
-        PaginationConfig={"MaxItems": _MAX_LINES},
-    )
-    steps = []
-    for page in pages:
-        for event in page["events"]:
-            try:
-                line = json.loads(event["message"])
-            except ValueError:
-                continue
-            if isinstance(line, dict) and line.get("transaction_id") == transaction_id:
-                steps.append(_step(function, event["timestamp"], line))
-    return steps
+    return [
+        _step(function, milliseconds, line)
+        for milliseconds, line in logs.about(client, name, transaction_id, start)
+        if line.get("transaction_id") == transaction_id
+    ]
 
 
 def _step(function: str, milliseconds: int, line: dict[str, Any]) -> TimelineEntry:
@@ -119,7 +107,7 @@ def _step(function: str, milliseconds: int, line: dict[str, Any]) -> TimelineEnt
 
 
 def _moment(line: dict[str, Any], milliseconds: int) -> str:
-    """Return when a line was written, by itself where it says so."""
+    """Return when a line was written: by its own time if it has one."""
     try:
         return timestamp(datetime.fromisoformat(str(line.get("timestamp"))))
     except ValueError:
@@ -132,5 +120,5 @@ def told(steps: list[TimelineEntry]) -> list[TimelineEntry]:
 
 
 def is_alarming(step: TimelineEntry) -> bool:
-    """Say whether a step wants an operator's eye."""
+    """Return whether an operator should look at a step."""
     return step.level in _ALARMING or step.what in {"failed", "unknown"}

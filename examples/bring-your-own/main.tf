@@ -1,5 +1,5 @@
-# Another system out of the same modules, in a VPC and with keys that are there already: orders are taken by an API, kept in
-# a table, and shipped by a function behind a queue.
+# Another system from the same modules, with an existing VPC and existing keys: an API takes orders, a table keeps them,
+# and a function behind a queue ships them.
 
 provider "aws" {
   region = var.region
@@ -24,7 +24,7 @@ locals {
     region     = var.region
   }
 
-  # What the functions have in common, and where they differ.
+  # The functions' common settings, and their differences.
   functions = {
     take = {
       description = "Takes an order: keeps it, and puts it on the queue."

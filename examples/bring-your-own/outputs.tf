@@ -1,4 +1,4 @@
 output "url" {
-  description = "Where the API answers: add /orders."
+  description = "The API's base URL: add /orders."
   value       = module.api.url
 }

@@ -1,9 +1,11 @@
-# Where the API is reached: at the region's own address, at a domain of yours, or through VPC endpoints only.
+# Where the API answers: at the region's own address, at your own domain, or through VPC endpoints only.
 locals {
-  # Client certificates are checked at the domain, and WAF rules may count on its name: the other way in is closed.
+  # API Gateway checks client certificates at the domain only, and WAF rules may rely on its name. So the other address
+  # is closed.
   custom_domain_only = var.custom_domain != null
 
-  # It stands on one API, so the star for the API's id names that one. The id itself is known after the first apply only.
+  # The policy belongs to one API, so the star in place of the API's id means that one. The id is known only after the
+  # first apply.
   execution_arns = "arn:${var.context.partition}:execute-api:${var.context.region}:${var.context.account_id}:*/*"
   private_policy = var.endpoint.type != "PRIVATE" ? null : jsonencode({
     Version = "2012-10-17"
@@ -16,7 +18,7 @@ locals {
         Resource  = local.execution_arns
         Condition = { StringNotEquals = { "aws:SourceVpce" = sort(var.endpoint.vpc_endpoint_ids) } }
       }],
-      # With AWS_IAM the callers' own policies decide. An Allow here would let in every role of the account.
+      # With AWS_IAM the callers' own policies decide. An Allow here would admit every role of the account.
       [for authorization in [var.authorization] : {
         Sid       = "WhoeverIsAuthorised"
         Effect    = "Allow"

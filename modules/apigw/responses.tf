@@ -1,5 +1,5 @@
-# What API Gateway answers by itself, in the API's own form: problem documents (RFC 9457). None repeats anything of the
-# request, which could hold what must not be shown.
+# API Gateway's own answers, in the API's format: problem documents (RFC 9457). None repeats any part of the request, which
+# could contain data that must not be shown.
 locals {
   problems = {
     ACCESS_DENIED                  = { status = 403, type = "forbidden", title = "Forbidden", detail = "These credentials may not call this operation." }
@@ -27,7 +27,7 @@ locals {
 
   gateway_responses = {
     for response, problem in local.problems : response => {
-      # The defaults stand for several statuses: each keeps its own, and the document names none.
+      # The defaults cover several statuses. Each keeps its own, so the document names none.
       status_code = problem.status
       body = jsonencode(merge(
         { for status in problem.status[*] : "status" => status },

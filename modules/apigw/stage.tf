@@ -1,7 +1,7 @@
 resource "aws_api_gateway_deployment" "this" {
   rest_api_id = aws_api_gateway_rest_api.this.id
 
-  # Everything that is served, and nothing else: a new deployment exactly when one of these changes.
+  # Everything that the API serves. A new deployment happens exactly if one of these changes.
   triggers = {
     served = sha256(jsonencode({
       authorization     = [var.authorization, var.cognito_user_pool_arns]
@@ -11,7 +11,7 @@ resource "aws_api_gateway_deployment" "this" {
     }))
   }
 
-  # Only what belongs to the API. Whatever a deployment depends on inherits its create_before_destroy: a function that it
+  # Only parts of the API. Everything that a deployment depends on inherits its create_before_destroy: a function that it
   # waits for, that function's queues, their key (docs/decisions/0046).
   depends_on = [
     aws_api_gateway_gateway_response.this,
@@ -69,8 +69,8 @@ resource "aws_api_gateway_stage" "this" {
     })
   }
 
-  # API Gateway would otherwise create the log group itself: unencrypted, and for ever. And a stage serves a route only
-  # when the route's function can be called.
+  # Otherwise API Gateway would create the log group itself, unencrypted and without a retention. And a stage serves a
+  # route only once the route's function can be called.
   depends_on = [aws_cloudwatch_log_group.execution, aws_lambda_permission.this]
 }
 
@@ -82,7 +82,7 @@ resource "aws_api_gateway_method_settings" "all" {
   method_path = "*/*"
 
   settings {
-    # The bodies hold customers' data: they are never logged.
+    # Never log bodies: they contain customers' data.
     data_trace_enabled     = false
     logging_level          = var.execution_logs ? "ERROR" : "OFF"
     metrics_enabled        = true
@@ -91,7 +91,7 @@ resource "aws_api_gateway_method_settings" "all" {
   }
 }
 
-# A route's own settings stand for the general ones, all of them.
+# A route's own settings replace all general ones.
 resource "aws_api_gateway_method_settings" "route" {
   #checkov:skip=CKV_AWS_225:answers about money must not come from a cache
   #checkov:skip=CKV_AWS_308:answers about money must not come from a cache
@@ -147,8 +147,8 @@ resource "aws_api_gateway_usage_plan_key" "this" {
   usage_plan_id = aws_api_gateway_usage_plan.this[0].id
 }
 
-# An account has one role for API Gateway's logs in a region, and bootstrap/ sets it (docs/decisions/0044). Terraform
-# forgets the role that this module had, and leaves it and the setting as they are.
+# An account has one role for API Gateway's logs in each region, and bootstrap/ sets it (docs/decisions/0044). Terraform
+# forgets the role that this module had, and leaves the role and the setting unchanged.
 removed {
   from = aws_api_gateway_account.this
 

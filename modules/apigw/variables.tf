@@ -215,7 +215,7 @@ variable "throttle" {
 
   validation {
     condition     = length(setsubtract(keys(var.throttle.routes), keys(var.routes))) == 0
-    error_message = "throttle: routes has a name that is none of the API's routes."
+    error_message = "throttle: routes has a name that is not one of the API's routes."
   }
 }
 

@@ -1,4 +1,4 @@
-# Topic, queue, pipe, bus: no code, and no function that speaks to a second service. SNS itself cannot send to a bus.
+# Topic, queue, pipe, bus: no code, and no function that calls a second service. SNS cannot send to a bus itself.
 
 locals {
   bus_arn  = "arn:${var.context.partition}:events:${var.context.region}:${var.context.account_id}:event-bus/${var.name}"
@@ -32,7 +32,7 @@ resource "aws_sns_topic_subscription" "this" {
   protocol             = "sqs"
   endpoint             = module.queue.arn
   raw_message_delivery = true
-  # SNS drops what a queue does not take by its policy or its key, unless it is told where to leave it.
+  # Without this, SNS drops a message that the queue refuses because of its policy or its key.
   redrive_policy = jsonencode({ deadLetterTargetArn = module.queue.dead_letter.arn })
 }
 
@@ -95,7 +95,7 @@ resource "aws_pipes_pipe" "this" {
     }
   }
 
-  # The event's detail is the whole CloudEvent, as every other receiver gets it.
+  # The event's detail is the whole CloudEvent, the same that every other receiver gets.
   target_parameters {
     input_template = "<$.body>"
 

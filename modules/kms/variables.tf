@@ -29,7 +29,7 @@ variable "keys" {
 
   validation {
     condition     = alltrue([for key in values(var.keys) : can(regex("^[A-Za-z0-9/_-]+$", key.alias)) && !startswith(key.alias, "alias/") && !startswith(key.alias, "aws/")])
-    error_message = "keys: an alias is made of letters, digits, /, _ and -, is written without the leading alias/, and does not begin with aws/, which is AWS's own."
+    error_message = "keys: an alias has only letters, digits, /, _ and -, is written without the leading alias/, and does not begin with aws/, which is AWS's own."
   }
 
   validation {

@@ -202,7 +202,7 @@ variable "provisioned_concurrency" {
 
   validation {
     condition     = var.reserved_concurrency == -1 || var.provisioned_concurrency <= var.reserved_concurrency
-    error_message = "provisioned_concurrency must not be above reserved_concurrency, out of which it is taken."
+    error_message = "provisioned_concurrency must not be above reserved_concurrency, since it is a part of it."
   }
 }
 
@@ -272,7 +272,7 @@ variable "snap_start" {
 
   validation {
     condition     = !var.snap_start || (var.provisioned_concurrency == 0 && var.ephemeral_storage_mb == 512)
-    error_message = "snap_start goes neither with provisioned_concurrency nor with ephemeral_storage_mb above 512: Lambda refuses both."
+    error_message = "snap_start cannot be combined with provisioned_concurrency, nor with ephemeral_storage_mb above 512: Lambda refuses both."
   }
 
   validation {

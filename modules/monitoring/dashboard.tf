@@ -1,8 +1,8 @@
-# A payment's way from left to right: the API, the table, the stream, the queues, the charge, the announcement. Above it what
-# to page on and what is promised; below it what is beside the way: refunds, the reconciler, failures and money, the
-# functions, the letters that were given up. Each part says what good looks like.
+# A payment's path from left to right: the API, the table, the stream, the queues, the charge, the announcement. Above
+# it are the alarms to page on and the objectives. Below it are refunds, the reconciler, failures, money, the functions
+# and the dead letters. Each part says what good looks like.
 locals {
-  # Metrics are JSON text here, because lists of unlike length cannot stand in one list.
+  # Metrics are JSON text here, because HCL has no list of lists of different lengths.
   way = [
     {
       title = "1. Accepted", good = "5XX at zero, the slow tail (right) under a second."
@@ -35,7 +35,7 @@ locals {
       )
     },
     {
-      title = "4. Queued", good = "Depth comes back to zero, the oldest message (right) is seconds old."
+      title = "4. Queued", good = "Depth returns to zero, and the oldest message (right) is seconds old."
       metrics = flatten([
         for queue in values(var.queues) : [
           jsonencode(["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue.name, { stat = "Maximum" }]),
@@ -44,7 +44,7 @@ locals {
       ])
     },
     {
-      title = "5. Charged", good = "As many are final as are accepted, none unknown, the time to the end (right) in seconds."
+      title = "5. Charged", good = "As many are final as accepted, none is unknown, and the time to final (right) is seconds."
       metrics = local.flowing ? concat(
         [for metric in ["Processed", "Failed", "Unknown"] : jsonencode([var.metrics_namespace, metric, "service", var.roles.charging, { stat = "Sum" }])],
         [for stat in ["p50", "p99"] : jsonencode([var.metrics_namespace, "SecondsToFinal", "service", var.roles.charging, { stat = stat, yAxis = "right" }])],
@@ -58,7 +58,7 @@ locals {
 
   beside = [
     {
-      title = "Refunds", good = "As many are final as are accepted; the time to the end (right) in seconds."
+      title = "Refunds", good = "As many are final as accepted, and the time to final (right) is seconds."
       metrics = local.flowing ? concat(
         [jsonencode([var.metrics_namespace, "RefundAccepted", "service", var.roles.refunding, { stat = "Sum" }])],
         [for metric in ["Refunded", "RefundFailed", "RefundUnknown"] : jsonencode([var.metrics_namespace, metric, "service", var.roles.charging, { stat = "Sum" }])],
@@ -66,7 +66,7 @@ locals {
       ) : []
     },
     {
-      title = "Reconciler", good = "The oldest open payment (right) at zero, nothing settled or sent again, nothing contradicted."
+      title = "Reconciler", good = "The oldest open payment (right) is at zero; nothing is settled, redriven or contradicted."
       metrics = local.flowing ? concat(
         [
           for metric in ["ReconcilerSettled", "ReconcilerRedriven", "ReconcilerUnanswered", "ReconcilerFailed", "ReconcilerLeft", "Contradicted"] :
@@ -79,12 +79,12 @@ locals {
       ) : []
     },
     {
-      # Which reasons and currencies there are is known when they happen.
+      # The reasons and currencies are known only once they occur.
       title   = "Why payments fail", good = "No reason stands out that did not yesterday."
       metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{\"${var.metrics_namespace}\",service,reason} MetricName=\"Failed\"', 'Sum')", id = "reasons" }])] : []
     },
     {
-      title   = "Money", good = "The usual curve of the day, in minor units of each currency."
+      title   = "Money", good = "The usual curve for the day, in minor units of each currency."
       metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{\"${var.metrics_namespace}\",service,currency} MetricName=(\"MoneyProcessed\" OR \"MoneyRefunded\")', 'Sum')", id = "money" }])] : []
     },
     {
@@ -97,7 +97,7 @@ locals {
       ])
     },
     {
-      title = "Given up", good = "Empty. Anything here waits for a person."
+      title = "Given up", good = "Empty. Any message here waits for a person."
       metrics = [
         for name in values(local.dead_letter_queues) :
         jsonencode(["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { stat = "Maximum" }])
@@ -105,7 +105,7 @@ locals {
     },
   ]
 
-  # The shares that are promised, each beside its line.
+  # The promised shares, each next to its line.
   promised = [
     for key, objective in local.objectives : {
       title = "Promised: ${key}"
@@ -124,7 +124,7 @@ locals {
   paging_names   = concat([local.flow_alarm_name], sort(values(local.objective_alarm_names)))
   alarm_arns     = { for name in concat(local.paging_names, sort(values(local.alarm_names))) : name => "${local.alarm_arn_base}:${name}" }
 
-  # The grid is 24 wide. CloudWatch shows at most 100 alarms in one widget.
+  # The grid is 24 units wide. CloudWatch shows at most 100 alarms in one widget.
   width         = 4
   promise_width = floor(16 / length(local.promised))
   top           = 6

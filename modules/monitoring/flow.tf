@@ -1,10 +1,10 @@
-# Whether payments flow: what the functions themselves count, and one name to page on.
+# Whether payments flow: the functions' own metrics, and one alarm to page on.
 locals {
-  # A function's own metrics have its key as their dimension service.
+  # A function's own metrics have its key as the dimension service.
   own = {
     for key in keys(var.functions) : key => { namespace = var.metrics_namespace, dimensions = { service = key } }
   }
-  # Without roles, what follows is built all the same, of nothing, and left out.
+  # Without roles the locals below are still built, but empty, and no alarm uses them.
   flowing = var.roles != null
   part = {
     for role in ["accepting", "charging", "reconciling", "refunding"] :
@@ -23,7 +23,7 @@ locals {
     threshold = var.thresholds.gateway_differences, when = local.at_once
   } }
 
-  # The relay counts them, by the table's stream: what it does not count, it is given again.
+  # The relay counts disputes from the table's stream. If it fails, it receives the batch again.
   dispute_alarms = { for key, alarm in { "disputes" = {
     runbook   = "disputes", text = "A customer disputes a charge. It must be answered within days."
     metric    = merge(local.own[var.stream_function], { name = "Disputed", stat = "Sum" })
@@ -31,8 +31,8 @@ locals {
   } } : key => alarm if try(var.roles.hearing, null) != null }
 
   reconciler_alarms = { for key, alarm in {
-    # The reconciler speaks at every run, so its silence is news. An old payment is seen at the runs that look at it, which
-    # come ever more rarely: one in three is enough.
+    # The reconciler writes this metric at every run, so missing data is a problem. Runs look at an old payment less and
+    # less often, so one breach in three periods is enough.
     "open-payments" = {
       runbook         = "open-payments", text = "A payment or a refund has not become final for too long, or the reconciler does not run."
       metric          = merge(local.part.reconciling, { name = "OldestOpenSeconds", stat = "Maximum" })
@@ -45,7 +45,7 @@ locals {
       metric    = merge(local.part.reconciling, { name = "ReconcilerFailed", stat = "Sum" })
       threshold = var.thresholds.reconciler_failed, when = local.at_once
     }
-    # Once is a long list after an outage, which the next run goes on with.
+    # Once is normal after an outage: the list is long, and the next run continues with it.
     "reconciler-left" = {
       runbook   = "reconciler", text = "The reconciler does not get through what is open."
       metric    = merge(local.part.reconciling, { name = "ReconcilerLeft", stat = "Sum" })
@@ -61,10 +61,10 @@ locals {
       expression = join(" + ", [for id in keys(local.contradicting) : "FILL(${id}, 0)"])
       threshold  = var.thresholds.contradictions, when = local.at_once, speaks = true
     }
-    # A stream's mapping that is disabled, or may not read, calls nobody: it has no age. What it leaves behind tells.
-    # Both periods must see something accepted and nothing relayed: what is accepted at a period's end is relayed in the next.
+    # A stream's mapping that is disabled or may not read calls no function, so it has no iterator age. This alarm compares
+    # accepted with relayed instead. Two periods, because a payment accepted at the end of one is relayed in the next.
     "standstill" = {
-      runbook = "standstill", text = "Payments or refunds are accepted, and none is relayed: is the stream's mapping disabled?"
+      runbook = "standstill", text = "Payments or refunds are accepted, but none is relayed: is the stream's mapping disabled?"
       metrics = {
         accepted = merge(local.part.accepting, { name = "Accepted", stat = "Sum" })
         refunds  = merge(local.part.refunding, { name = "RefundAccepted", stat = "Sum" })
@@ -79,15 +79,15 @@ locals {
   alarm_names     = { for key in keys(local.metric_alarms) : key => "${var.name}-${key}-${var.suffix}" }
   flow_alarm_name = "${var.name}-flow-${var.suffix}"
 
-  # Any of these says that accepted payments stand still: the stream or a queue is not kept up with or not read at all, a
-  # letter was given up, or a payment is open that long ago should not be.
+  # Each of these means that accepted payments are stuck: nothing reads the stream or a queue fast enough, there is a dead
+  # letter, or a payment has been open for too long.
   flow_alarms = sort(concat(
     keys(local.stream_alarms), keys(local.queue_age_alarms), keys(local.dead_letter_alarms),
     local.flowing ? ["open-payments", "standstill"] : [],
   ))
 }
 
-# One name to page on: whoever wants every detail listens to the rest as well.
+# The one alarm to page on. The others have the details.
 resource "aws_cloudwatch_composite_alarm" "flow" {
   alarm_name        = local.flow_alarm_name
   alarm_description = "Payments are not flowing. Runbook: ${var.runbooks}/flow.md"

@@ -1,5 +1,5 @@
-# An error is a line of the function's JSON log at ERROR or worse, or the runtime's own report of a call that failed. A
-# time-out writes nothing but that report. The report's type is asked for because the same status stands in other records.
+# An error is a line of the function's JSON log at ERROR or above, or the runtime's own report of a failed call. A time-out
+# writes only that report. The pattern checks the report's type, because other records have the same status field.
 resource "aws_cloudwatch_log_metric_filter" "errors" {
   for_each = var.functions
 
@@ -15,7 +15,7 @@ resource "aws_cloudwatch_log_metric_filter" "errors" {
   }
 }
 
-# One payment's whole story, over every function's log. Its equivalent for a laptop is local/story.py.
+# One payment's whole story, from every function's log. On a laptop, local/story.py does the same.
 resource "aws_cloudwatch_query_definition" "story" {
   count = var.saved_queries ? 1 : 0
 

@@ -127,7 +127,7 @@ variable "roles" {
 
   validation {
     condition     = var.roles == null || length(setsubtract([for role, function in coalesce(var.roles, {}) : function if role != "reconcile_minutes" && function != null], keys(var.functions))) == 0
-    error_message = "roles names a function that is none of functions."
+    error_message = "roles names a function that is not one of functions."
   }
 
   validation {

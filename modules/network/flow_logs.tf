@@ -34,7 +34,7 @@ resource "aws_iam_role_policy" "flow_logs" {
         Resource = ["${local.flow_log_group_arn}:*"]
       },
       {
-        # CloudWatch Logs checks this one against all log groups of the region, whichever prefix is asked for.
+        # CloudWatch Logs checks this action against all log groups of the region, for any requested prefix.
         Effect   = "Allow"
         Action   = ["logs:DescribeLogGroups"]
         Resource = ["arn:${var.context.partition}:logs:${var.context.region}:${var.context.account_id}:log-group:*"]

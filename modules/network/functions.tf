@@ -1,11 +1,11 @@
-# What a function reaches: only the endpoints, or the internet too.
+# The functions' reach: only the endpoints, or also the internet.
 
 locals {
   endpoints          = setunion(var.gateway_endpoints, var.interface_endpoints)
   internet_functions = [for function, calls in var.functions : function if length(setsubtract(calls, local.endpoints)) > 0]
 }
 
-# For the functions whose services all have an endpoint.
+# For functions whose services all have an endpoint.
 resource "aws_security_group" "endpoints_only" {
   #checkov:skip=CKV2_AWS_5:the functions attach it; they are another module's
   name        = "${var.name}-endpoints-only"
@@ -36,8 +36,8 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints_only" {
   to_port                      = 443
 }
 
-# For the others. It is in every stack, with its rules for the endpoints: older versions of all functions are in it, and
-# Lambda does not let go of a group that a version is in (docs/decisions/0037).
+# For the other functions. Every stack has it, with its rules for the endpoints. Older versions of all functions use it,
+# and Lambda does not release a group while a version uses it (docs/decisions/0037).
 resource "aws_security_group" "functions" {
   #checkov:skip=CKV2_AWS_5:the functions attach it; they are another module's
   name        = "${var.name}-functions"

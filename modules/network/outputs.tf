@@ -10,7 +10,7 @@ output "function_security_group_ids" {
     contains(local.internet_functions, function) ? aws_security_group.functions.id : aws_security_group.endpoints_only.id
   }
 
-  # A function that moves into another group can call from there at once.
+  # A function that moves to another group can call from there at once.
   depends_on = [
     aws_vpc_security_group_egress_rule.endpoints_only,
     aws_vpc_security_group_egress_rule.gateway_endpoints,
@@ -27,12 +27,12 @@ output "internet_functions" {
 }
 
 output "private_subnet_ids" {
-  description = "The private subnets, one a zone."
+  description = "The private subnets, one for each zone."
   value       = [for subnet in aws_subnet.private : subnet.id]
 }
 
 output "public_subnet_ids" {
-  description = "The public subnets, one a zone."
+  description = "The public subnets, one for each zone."
   value       = [for subnet in aws_subnet.public : subnet.id]
 }
 

@@ -22,7 +22,7 @@ variable "availability_zone_ids" {
 }
 
 variable "az_count" {
-  description = "The number of availability zones with subnets."
+  description = "The number of availability zones with subnets. A region with fewer gets a warning, and subnets in those that it has."
   type        = number
   default     = 3
   nullable    = false
@@ -45,6 +45,18 @@ variable "cidr_block" {
   }
 }
 
+variable "exclude_zone_ids" {
+  description = "Availability zones in which no subnet is created, by id. By default the one that Lambda does not serve. Pinned zones are not affected."
+  type        = set(string)
+  default     = ["use1-az3"]
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for zone in var.exclude_zone_ids : can(regex("^[a-z0-9]+-az[0-9]+$", zone))])
+    error_message = "exclude_zone_ids must be ids of availability zones, such as use1-az3."
+  }
+}
+
 variable "flow_logs" {
   description = "The flow log's retention in days, and the key that encrypts it."
   type = object({
@@ -61,7 +73,7 @@ variable "functions" {
   nullable    = false
 
   validation {
-    # Not by local.internet_functions: it depends on this variable, and that would be a cycle.
+    # Not local.internet_functions: it depends on this variable, which would be a cycle.
     condition     = var.nat.mode != "none" || alltrue([for calls in values(var.functions) : length(setsubtract(calls, local.endpoints)) == 0])
     error_message = "nat.mode is none, and some functions call what has no endpoint here: ${join(", ", flatten([for function, calls in var.functions : [for call in setsubtract(calls, local.endpoints) : "${function} calls ${call}"]]))}. Add the services to gateway_endpoints or interface_endpoints, or choose another nat.mode."
   }

@@ -114,6 +114,6 @@ variable "senders" {
 
   validation {
     condition     = alltrue([for source in values(var.senders) : endswith(source.service, ".amazonaws.com") && can(regex("^arn:[a-z-]+:[a-z0-9-]+:[^*]+$", source.arn))])
-    error_message = "senders must name a service principal, such as sns.amazonaws.com, and one resource by its whole ARN: with a star, a stranger's resource could send."
+    error_message = "senders must name a service principal, such as sns.amazonaws.com, and one resource by its whole ARN: with a star, other accounts' resources could send."
   }
 }

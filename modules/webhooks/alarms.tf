@@ -1,5 +1,6 @@
-# A receiver's trouble is not ours, so none of these is part of the alarm that payments stand still. SQS leaves a message
-# that was received three times out of the age of the oldest one: the age tells of us, the failures tell of the endpoint.
+# A receiver's problems are not ours, so none of these is part of the alarm that payments are stuck. SQS ignores a
+# message that was received three times in the age of the oldest one. So the age shows our problems, and the failures
+# the endpoint's.
 locals {
   minute  = { period = 60, periods = 1, breaching = 1 }
   lasting = { period = 300, periods = 3, breaching = 2 }
@@ -7,7 +8,7 @@ locals {
   alarms = merge([
     for endpoint, name in local.names : {
       "${endpoint}-failing" = {
-        runbook   = "webhook-failing", text = "Webhooks to ${endpoint} keep failing. They are tried again, later each time."
+        runbook   = "webhook-failing", text = "Webhooks to ${endpoint} keep failing. They are retried after growing delays."
         metric    = { namespace = var.metrics_namespace, name = "WebhookFailed", stat = "Sum", dimensions = { service = "webhook-${endpoint}" } }
         threshold = var.thresholds.failed_deliveries, when = local.lasting
       }
@@ -21,9 +22,9 @@ locals {
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.thresholds.oldest_message_seconds, when = local.minute
       }
-      # A message that is never received reaches no dead-letter queue: it expires. Half of the retention is left to act in.
+      # A message that is never received expires and reaches no dead-letter queue. Half of the retention remains to act.
       "${endpoint}-expiring" = {
-        runbook   = "webhook-expiring", text = "Webhooks to ${endpoint} have waited for half of the time that their queue keeps them."
+        runbook   = "webhook-expiring", text = "Webhooks to ${endpoint} have waited for half of their queue's retention."
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.retention_seconds / 2, when = local.minute
       }

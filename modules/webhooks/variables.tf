@@ -181,7 +181,7 @@ variable "secret_ttl_seconds" {
 
   validation {
     condition     = var.secret_ttl_seconds >= 1 && var.secret_ttl_seconds <= 3600
-    error_message = "secret_ttl_seconds must be from 1 to 3600: a secret that was taken back is used no longer than that."
+    error_message = "secret_ttl_seconds must be from 1 to 3600: a withdrawn secret is used no longer than that."
   }
 }
 

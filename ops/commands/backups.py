@@ -1,4 +1,4 @@
-"""Backups: put payments back from a table that was restored beside the one in service."""
+"""Backups: copy payments back from a table that was restored next to the live one."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def restore(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Put payments back from a restored table, where the table in service has none of the id.
+    """Put payments back from a restored table, if the table in service does not have the id.
 
-    Each is marked: the gateway is asked before it is charged or refunded. Exit status 3 where some were not put back.
+    Each is marked: the gateway is asked before it is charged or refunded. Exit status 3 if some were not put back.
     """
     output, there = Output(as_json), target.resolve(env)
     wrong = [one for one in transaction_ids if not TRANSACTION_ID.fullmatch(one)]

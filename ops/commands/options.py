@@ -21,11 +21,14 @@ TransactionId = Annotated[str, typer.Argument(metavar="TRANSACTION_ID", help="Th
 BAD = 3
 
 
+def refuse_unasked(question: str, *, yes: bool) -> None:
+    """Raise LocalError if a question will come that nobody can answer."""
+    if not yes and not sys.stdin.isatty():
+        raise LocalError(f"{question} There is no terminal to ask on. Use --yes.")
+
+
 def ask(question: str, *, yes: bool) -> None:
     """Continue only if the operator confirms; raises LocalError otherwise."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise LocalError(f"{question} There is no terminal to ask on. Use --yes.")
-    if not typer.confirm(question, err=True):
+    refuse_unasked(question, yes=yes)
+    if not yes and not typer.confirm(question, err=True):
         raise LocalError("Cancelled. Nothing was changed.")

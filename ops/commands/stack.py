@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,19 +11,21 @@ import typer
 from rich.console import Console
 
 from local import LocalError, layer
-from local.environments import LOCAL, variables
+from local.environments import LOCAL, check_variables
 from ops import fake_stripe, interrupt, running
 from ops.client import Api
-from ops.commands.options import Environment
+from ops.commands.options import Environment, Yes, ask, refuse_unasked
 from ops.display import Display
 from ops.inbox import Inbox
 from ops.payment import follow, methods_of, new_payment
 from ops.target import account_terraform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ops.running import Place
     from ops.stack import Stack
-    from ops.terraform import Terraform
+    from ops.terraform import Plan, Terraform
 
 DEFAULT_PORT = 4566
 
@@ -33,7 +37,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(
-    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The embedded AWS's port.")] = DEFAULT_PORT,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="PORT",
+            min=1,
+            max=65535,
+            help=f"The embedded AWS's port. Default: the local stack's, or {DEFAULT_PORT}.",
+        ),
+    ] = None,
     gateway: Annotated[
         str, typer.Option(envvar="GATEWAY", help="simulator or stripe (a fake one). Default: the running stack's.")
     ] = "",
@@ -41,9 +53,11 @@ def up(
     """Start the embedded AWS, deploy the stack, send a payment and follow it."""
     place, display = running.Place(), Display()
     with running.only_one():
-        _build_layer(LOCAL)
-        bringing = running.bring_up_server(place, port, display)
-        with_stripe = _with_stripe(place, gateway)
+        # Everything that can be refused is refused before anything starts.
+        check_variables(LOCAL)
+        chosen, with_stripe = _chosen_port(place, port), _with_stripe(place, gateway)
+        layer.build_all(LOCAL)
+        bringing = running.bring_up_server(place, chosen, display)
         started = False
         try:
             if with_stripe:
@@ -58,8 +72,18 @@ def up(
             raise
 
 
+def _chosen_port(place: Place, port: int | None) -> int:
+    """Return the embedded AWS's port: the requested one, unless the local stack has another."""
+    server = running.recorded(place)
+    if server is None:
+        return port or DEFAULT_PORT
+    if port not in {None, server.port}:
+        raise LocalError(f"the local stack uses port {server.port}. To move it, remove it first: make down")
+    return server.port
+
+
 def _with_stripe(place: Place, gateway: str) -> bool:
-    """Say whether the stack charges through Stripe: as it is asked for, and as it did before."""
+    """Say whether the stack charges through Stripe: as requested, or as before."""
     if gateway not in {"", "simulator", "stripe"}:
         raise LocalError(f"GATEWAY must be simulator or stripe, not {gateway!r}")
     before = fake_stripe.recorded(place.folder) is not None
@@ -79,7 +103,7 @@ def _bring_up(place: Place, url: str, display: Display) -> None:
 def show(place: Place, stack: Stack, url: str, display: Display) -> None:
     """Send a payment through a stack that was just deployed, show its way, and say what to do next."""
     keys = running.client_keys(place, stack)
-    running.write_shell_variables(place, running.shell_variables(place, stack, keys, url))
+    running.write_shell_variables(place, running.shell_variables(stack, keys, url))
     display.line()
     payment = new_payment(payment_method=next(iter(methods_of(stack))))
     display.line(f"A payment: {payment['amount']} {payment['currency']}, {payment['transaction_id']}", style="bold")
@@ -95,7 +119,7 @@ def _say_what_next(stack: Stack, url: str, transaction_id: str, display: Display
     display.line(f"API       {stack.api_url}")
     display.line(f"AWS       {url}")
     display.line("Next", style="bold")
-    display.line("  . .local/env       point AWS tools and Terraform at this stack")
+    display.line("  . .local/env       point AWS tools at this stack")
     display.line('  curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" \\')
     display.line('       --user "$PAYMENTS_CLIENT_ACCESS_KEY_ID:$PAYMENTS_CLIENT_SECRET_ACCESS_KEY" \\')
     display.line(f'       "$API_URL/payments/{transaction_id}"')
@@ -125,44 +149,63 @@ def down() -> None:
     Display().line("Removed the local stack." if there else "There is no local stack.")
 
 
-def deploy(env: Environment) -> None:
+def deploy(env: Environment, yes: Yes = False) -> None:
     """Deploy an environment to the AWS account of the current credentials.
 
-    On a terminal, Terraform shows its plan and asks. Elsewhere it applies without asking.
+    It shows Terraform's plan and asks. Without a terminal it needs --yes.
     """
-    display = Display(Console(stderr=True))
-    terraform = account_terraform(env)
-    _build_layer(env)
-    with display.step(f"Preparing Terraform for {env}") as step:
-        terraform.init()
-        step.result = "Terraform is ready"
-    options = [] if sys.stdin.isatty() else ["-input=false", "-auto-approve"]
-    status = terraform.attend("apply", *options)
-    if status:
-        raise typer.Exit(status)
+    refuse_unasked(f"Deploy {env}?", yes=yes)
+    terraform, display = _prepared(env, account_terraform)
+    with terraform.planned(_quiet) as plan:
+        _tell(terraform, plan, display)
+        if not plan.changes:
+            return
+        ask(f"Apply this plan to {os.environ.get('AWS_ENDPOINT_URL') or 'the AWS account'}?", yes=yes)
+        with display.step(f"Deploying {env}") as step:
+            step.result = running.told(terraform.apply(step.progress, plan))
 
 
 def plan(env: Environment = LOCAL) -> None:
     """Show what a deployment would change."""
-    _build_layer(env)
-    terraform = _terraform(env)
-    terraform.init()
-    raise typer.Exit(terraform.attend("plan", "-input=false"))
+    terraform, display = _prepared(env, _terraform)
+    with terraform.planned(_quiet) as made:
+        _tell(terraform, made, display)
 
 
 def outputs(env: Environment = LOCAL) -> None:
     """Print the outputs as JSON."""
-    sys.stdout.write(_terraform(env).outputs_json())
+    found = _terraform(env).outputs_json()
+    if "api_gateway_id" not in json.loads(found):
+        deployed_by = "make up" if env == LOCAL else f"make deploy ENV={env}"
+        raise LocalError(f"{env} is not deployed, or not from here: it has no outputs. To deploy it: {deployed_by}")
+    sys.stdout.write(found)
+
+
+def _quiet(_done: int, _total: int) -> None:
+    """Report no progress: a plan does not know its length."""
+
+
+def _prepared(env: str, terraform_of: Callable[[str], Terraform]) -> tuple[Terraform, Display]:
+    """Return Terraform, ready to plan."""
+    display = Display(Console(stderr=True))
+    terraform = terraform_of(env)
+    check_variables(env)
+    layer.build_all(env)
+    with display.step(f"Preparing Terraform for {env}") as step:
+        terraform.init()
+        step.result = "Terraform is ready"
+    return terraform, display
+
+
+def _tell(terraform: Terraform, made: Plan, display: Display) -> None:
+    """Print a plan on standard output, and its warnings on standard error."""
+    terraform.show(made)
+    for warning in made.warnings:
+        display.line(f"Warning: {warning}", style="yellow")
 
 
 def _terraform(env: str) -> Terraform:
-    variables(env)
     if env != LOCAL:
         return account_terraform(env)
     place = running.Place()
     return running.terraform(place, running.running_server(place).url)
-
-
-def _build_layer(env: str) -> None:
-    if layer.main(env):
-        raise LocalError("the functions' layer could not be built; see above")

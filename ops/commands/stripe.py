@@ -53,7 +53,7 @@ class Verdict(StrEnum):
     UNREADABLE = "not a payment"
 
 
-# What is left for a person, or for another run.
+# The verdicts that leave something to a person, or to another run.
 _UNDONE = frozenset({Verdict.NOT_CANCELED, Verdict.PAID, Verdict.UNANSWERED, Verdict.UNREADABLE})
 
 
@@ -92,7 +92,7 @@ def cancel_declined(
     read the table and the secret with Stripe's key. Exit status 3 if something is left to do, or was paid.
     """
     output, there = Output(as_json), target.resolve(env)
-    if there.stack.outputs.get("stripe") is None:
+    if there.stack.gateway["name"] != "stripe":
         raise LocalError("This deployment does not charge through Stripe, so there is nothing to cancel.")
     if apply and not there.is_local:
         ask(f"Cancel the declined PaymentIntents of {env} that can still be paid?", yes=yes)
@@ -142,7 +142,7 @@ def _gateway(stack: Stack) -> StripeGateway:
     # Its package takes longer to import than all the other commands together.
     from payments.gateways.stripe.gateway import StripeGateway  # noqa: PLC0415
 
-    name = str(stack.outputs["stripe"]["secret_names"]["key"])
+    name = str(stack.gateway["secret_names"]["key"])
     key = Secret(stack.client("secretsmanager"), name, str.strip, _SECRET_TTL_SECONDS)
     fake = fake_stripe.recorded(running.Place().folder) if stack.endpoint else None
     address = os.environ.get("STRIPE_ADDRESS") or (fake.address if fake else None)

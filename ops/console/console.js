@@ -15,7 +15,7 @@ const payments = new Map();
 let queues = [];
 const busy = new Set();
 
-// Text only: nothing that a payment says is ever read as HTML.
+// Text only: a payment's data is never read as HTML.
 function make(tag, properties = {}, ...children) {
   const { dataset, ...plain } = properties;
   const element = Object.assign(document.createElement(tag), plain);
@@ -40,7 +40,7 @@ async function ask(path, body) {
   return said;
 }
 
-// One at a time by key: a second click while the first is under way does nothing.
+// One action at a time for each key: a second click during the first does nothing.
 async function act(key, path, body, done) {
   if (busy.has(key)) return;
   busy.add(key);
@@ -55,7 +55,7 @@ async function act(key, path, body, done) {
   }
 }
 
-// A button that cannot be used now is not disabled in HTML's sense: that would take the focus away.
+// A button that cannot be used now is not disabled in HTML's sense, since that would remove the focus.
 function pressed(text, label, key, off, path, body, done) {
   const button = make("button", { type: "button", textContent: text, ariaLabel: label, ariaDisabled: String(off), dataset: { key } });
   if (!off) button.addEventListener("click", () => act(key, path, body, done));
@@ -113,7 +113,7 @@ function drawQueues() {
   }));
 }
 
-// What is drawn anew must not take the focus away from who works with the keyboard.
+// Drawing the board again must not move the keyboard's focus.
 function draw(moved) {
   const focused = document.activeElement;
   const key = focused?.dataset?.key;
@@ -121,7 +121,7 @@ function draw(moved) {
   drawBoard(moved);
   drawQueues();
   const again = key && document.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  // The button of what is done is gone: stay with its payment.
+  // The button is gone after its action, so the focus moves to its payment.
   (again || (id && document.querySelector(`.card[data-id="${CSS.escape(id)}"]`)))?.focus?.();
 }
 

@@ -155,7 +155,7 @@ class Pulse:
             self._queues = queues
             self._tell("queues", queues)
 
-    def _tell(self, name: str, data: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    def _tell(self, name: str, data: Any) -> None:  # noqa: ANN401 - any JSON value
         with self._lock:
             for listener in self._listeners:
                 listener.tell((name, data))

@@ -330,3 +330,18 @@ def test_the_layer_is_for_the_runtime_that_an_environment_asks_for(
     file.write_text("runtime = {")
     with pytest.raises(LocalError, match=r"far\.tfvars cannot be read"):
         layer.target("far")
+
+
+def test_a_layer_that_cannot_be_built_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\necho 'error: no such package' >&2\nexit 2\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr(layer, "UV", uv)
+    monkeypatch.setattr(layer, "target", lambda _env: ("arm64", "3.13"))
+    assert layer.main("dev") == 1
+    assert capfd.readouterr().err.splitlines() == [
+        "error: no such package",
+        "the functions' layer could not be built: uv's message is above. Fix the cause, then repeat the command.",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -12,11 +13,15 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local import ROOT, LocalError, environments, layer
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
@@ -25,13 +30,12 @@ from ops.client import Api, Keys
 from ops.commands import stack
 from ops.display import Display
 from ops.stack import Stack
-from ops.terraform import Terraform
+from ops.terraform import Terraform, _Told
 from payments.gateways.stripe.events import verify
 from tests.support.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 OUTPUTS = {
     "announcements_topic_arn": "arn:aws:sns:ap-southeast-1:000000000000:payment-announcements-local",
@@ -78,9 +82,9 @@ def test_an_unknown_environment_is_refused_with_the_known_ones() -> None:
         environments.variables("staging")
 
 
-@pytest.mark.parametrize("command", ["deploy", "outputs", "plan"])
-def test_every_command_refuses_an_unknown_environment(command: str) -> None:
-    answer = ops(command, "--env", "staging")
+@pytest.mark.parametrize("command", [["deploy", "--yes"], ["outputs"], ["plan"]])
+def test_every_command_refuses_an_unknown_environment(command: list[str]) -> None:
+    answer = ops(*command, "--env", "staging")
     assert answer.returncode == 1
     assert "Known environments: dev, local, prod" in answer.stderr
     assert answer.stdout == ""
@@ -88,7 +92,7 @@ def test_every_command_refuses_an_unknown_environment(command: str) -> None:
 
 
 def test_the_local_environment_is_not_deployed_to_an_account() -> None:
-    answer = ops("deploy", "--env", "local")
+    answer = ops("deploy", "--env", "local", "--yes")
     assert answer.returncode == 1
     assert "make deploy ENV=dev or prod" in answer.stderr
 
@@ -106,6 +110,7 @@ def test_each_command_builds_the_layer_of_its_environment(
     far = tmp_path / "far.tfvars"
     far.write_text('runtime = { architecture = "x86_64" }\n')
     built: list[str] = []
+    running_place = running.Place(tmp_path / "stack")
 
     def enough(*_: object) -> None:
         raise LocalError("far enough")
@@ -114,10 +119,15 @@ def test_each_command_builds_the_layer_of_its_environment(
     monkeypatch.setattr(layer, "variables", lambda env: {"far": far}[env])
     monkeypatch.setattr(layer, "build", lambda _folder, _options, made_for, _group: built.append(made_for))
     monkeypatch.setattr(running, "only_one", nullcontext)
+    monkeypatch.setattr(running, "Place", lambda: running_place)
     monkeypatch.setattr(running, "bring_up_server", enough)
+    monkeypatch.setattr(stack, "check_variables", lambda _env: None)
     monkeypatch.setattr(stack, "account_terraform", lambda _env: SimpleNamespace(init=enough))
-    monkeypatch.setattr(stack, "_terraform", enough)
-    call = {"up": lambda: stack.up(4566, ""), "plan": lambda: stack.plan("far"), "deploy": lambda: stack.deploy("far")}
+    call = {
+        "up": lambda: stack.up(None, ""),
+        "plan": lambda: stack.plan("far"),
+        "deploy": lambda: stack.deploy("far", yes=True),
+    }
     with pytest.raises(LocalError, match="far enough"):
         call[command]()
     assert f"python3.13 on {architecture}" in built
@@ -207,33 +217,32 @@ def a_dead_pid() -> int:
 
 
 def test_nothing_left_is_nothing_to_recover_from(place: running.Place) -> None:
-    assert running.remains(place, 4566) is None
+    assert running.remains(place) is None
 
 
 def test_a_run_that_was_cut_off_is_begun_anew(place: running.Place) -> None:
     write_state(place)
     write_record(place, a_dead_pid())
     place.applying.write_text("1")
-    assert running.remains(place, 4566) == "an earlier run was interrupted while it deployed"
+    assert running.remains(place) == "an earlier run was interrupted while it deployed"
 
 
 def test_a_state_without_a_server_is_begun_anew(place: running.Place) -> None:
     write_state(place)
-    assert running.remains(place, 4566) == "an earlier run left a state without a server"
+    assert running.remains(place) == "an earlier run left a state without a server"
 
 
 def test_a_server_that_died_without_saving_is_begun_anew(place: running.Place) -> None:
     write_state(place)
     write_record(place, a_dead_pid())
-    assert running.remains(place, 4566) == "the embedded AWS ended without saving its state"
+    assert running.remains(place) == "the embedded AWS ended without saving its state"
 
 
-def test_a_server_that_saved_its_state_is_gone_on_with_on_its_port(place: running.Place) -> None:
+def test_a_server_that_saved_its_state_is_used_again(place: running.Place) -> None:
     write_state(place)
     write_record(place, a_dead_pid())
     (place.folder / "aws").mkdir()
-    assert running.remains(place, 4566) is None
-    assert running.remains(place, 4567) == "the stack was deployed for port 4566"
+    assert running.remains(place) is None
 
 
 def test_another_programs_process_is_not_taken_for_the_server(
@@ -248,6 +257,45 @@ def test_another_programs_process_is_not_taken_for_the_server(
 
 def test_down_without_a_stack_says_so(place: running.Place) -> None:
     assert not running.remove(place)
+
+
+def test_a_stack_keeps_its_port(place: running.Place) -> None:
+    """Whether it runs or not: another port would need another deployment, which has none of its payments."""
+    assert stack._chosen_port(place, None) == 4566  # noqa: SLF001
+    assert stack._chosen_port(place, 4600) == 4600  # noqa: SLF001
+    write_record(place, a_dead_pid(), 4600)
+    assert [stack._chosen_port(place, asked) for asked in (None, 4600)] == [4600, 4600]  # noqa: SLF001
+    with pytest.raises(LocalError, match=r"uses port 4600\. To move it, remove it first: make down"):
+        stack._chosen_port(place, 4566)  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("asked", "refusal"),
+    [
+        ({"gateway": "foo"}, "GATEWAY must be simulator or stripe, not 'foo'"),
+        ({"gateway": "stripe"}, "does not use the gateway stripe"),
+        ({"port": 4700}, "uses port 4600"),
+        ({}, "unknown name"),
+    ],
+)
+def test_a_run_is_refused_before_a_server_starts(
+    place: running.Place, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], refusal: str
+) -> None:
+    def check(_env: str) -> None:
+        if not asked:
+            raise LocalError("env/local.tfvars has an unknown name")
+
+    started = MagicMock()
+    monkeypatch.setattr(stack, "check_variables", check)
+    monkeypatch.setattr(running, "Place", lambda: place)
+    monkeypatch.setattr(running, "only_one", nullcontext)
+    monkeypatch.setattr(running, "bring_up_server", started)
+    monkeypatch.setattr(layer, "build_all", started)
+    write_state(place)
+    write_record(place, a_dead_pid(), 4600)
+    with pytest.raises(LocalError, match=refusal):
+        stack.up(**{"port": None, "gateway": "", **asked})
+    started.assert_not_called()
 
 
 def test_an_unreadable_record_names_the_way_out(place: running.Place) -> None:
@@ -283,13 +331,21 @@ def test_two_at_once_are_kept_apart(tmp_path: Path) -> None:
 
 def test_the_shells_variables_can_be_read_by_a_shell(place: running.Place) -> None:
     place.folder.mkdir()
-    wanted = {"API_URL": "https://127.0.0.1:4566/x", "TF_CLI_ARGS_plan": "-state=a b -var-file=c", "QUOTE": "it's"}
+    wanted = {"API_URL": "https://127.0.0.1:4566/x", "SPACE": "a b -c=d", "QUOTE": "it's"}
     running.write_shell_variables(place, wanted)
     script = f". {shlex.quote(str(place.variables))}; env -0"
     said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
     read = dict(line.split("=", 1) for line in said.split("\0") if line)
     assert {name: read[name] for name in wanted} == wanted
     assert place.variables.stat().st_mode & 0o077 == 0
+
+
+def test_a_shell_gets_nothing_that_steers_terraform(place: running.Place) -> None:
+    """With it, `terraform apply -var-file=env/prod.tfvars` would change the local stack's state."""
+    place.folder.mkdir()
+    values = running.shell_variables(Stack(OUTPUTS, "https://127.0.0.1:4566"), Keys("AKID", "secret"), "https://e")
+    assert {"API_URL", "AWS_ENDPOINT_URL"} <= values.keys()
+    assert [name for name in values if name.startswith("TF_")] == []
 
 
 # Terraform, and stopping it
@@ -314,44 +370,201 @@ def fake_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str)
     return Terraform({"PATH": os.environ["PATH"]}, tmp_path / "x.tfvars", state=tmp_path / "terraform.tfstate")
 
 
-def test_progress_and_summary_are_read_from_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [
-        {"type": "planned_change"},
-        {"type": "planned_change"},
-        {"type": "change_summary", "changes": {"add": 2, "change": 0, "remove": 0, "operation": "plan"}},
-        {"type": "apply_complete"},
-        {"type": "apply_complete"},
-        {"type": "change_summary", "changes": {"add": 2, "change": 0, "remove": 0, "operation": "apply"}},
-    ]
-    script = "#!/bin/sh\n" + "".join(f"echo {shlex.quote(json.dumps(line))}\n" for line in lines)
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a failed command's output is kept."""
+    monkeypatch.setattr("ops.terraform.BUILD", tmp_path / "build")
+    return tmp_path / "build" / "terraform-local.log"
+
+
+def says(*lines: dict[str, Any], status: int = 0) -> str:
+    """A Terraform that prints these lines."""
+    return (
+        "#!/bin/sh\n"
+        + "".join(f"printf '%s\\n' {shlex.quote(json.dumps(line))}\n" for line in lines)
+        + f"exit {status}\n"
+    )
+
+
+def step(kind: str, name: str, action: str) -> dict[str, Any]:
+    inside = "change" if kind == "planned_change" else "hook"
+    return {"type": kind, inside: {"resource": {"addr": name}, "action": action}}
+
+
+ACTIONS = st.dictionaries(
+    st.text("abc", min_size=1, max_size=3),
+    st.sampled_from(["create", "read", "update", "delete", "replace", "noop", "move", "remove"]),
+)
+
+
+@given(planned=ACTIONS, read_before=st.sets(st.text("abc", min_size=1, max_size=3)))
+def test_progress_ends_at_all_and_never_passes_it(planned: dict[str, str], read_before: set[str]) -> None:
+    """Planning reads data sources, which looks like applying; a replacement takes two steps."""
+    told = _Told()
+    lines = [step("apply_complete", name, "read") for name in sorted(read_before)]
+    lines += [step("planned_change", name, action) for name, action in planned.items()]
+    for name, action in planned.items():
+        parts = {"replace": ["delete", "create"], "noop": [], "move": [], "remove": []}.get(action, [action])
+        lines += [step("apply_complete", name, part) for part in parts]
+    for line in lines:
+        told.read(json.dumps(line))
+        assert told.done <= told.total
+    assert told.done == told.total
+
+
+def test_the_summary_of_an_apply_is_read_from_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = {"type": "change_summary", "changes": {"add": 1, "change": 0, "remove": 1}}
+    script = says(
+        step("planned_change", "a", "replace"),
+        summary,
+        step("apply_complete", "a", "delete"),
+        step("apply_complete", "a", "create"),
+        summary,
+    )
     seen: list[tuple[int, int]] = []
     changes = fake_terraform(tmp_path, monkeypatch, script).apply(lambda done, total: seen.append((done, total)))
-    assert changes == {"add": 2, "change": 0, "remove": 0}
+    assert changes == {"add": 1, "change": 0, "remove": 1}
     assert seen[-1] == (2, 2)
 
 
-def test_what_terraform_complains_of_is_shown_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terraforms_errors_are_one_line_and_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
     diagnostic = {
         "severity": "error",
         "summary": "Invalid name",
-        "detail": "It is too long.",
+        "detail": "It is too long,\nby far.\n\nThis was checked by a rule.",
         "address": "module.queue.aws_sqs_queue.this",
         "range": {"filename": "modules/sqs/main.tf", "start": {"line": 20}},
     }
-    line = json.dumps({"type": "diagnostic", "diagnostic": diagnostic})
-    terraform = fake_terraform(tmp_path, monkeypatch, f"#!/bin/sh\necho {shlex.quote(line)}\nexit 1\n")
+    errors = [{"type": "diagnostic", "diagnostic": one} for one in (diagnostic, diagnostic | {"summary": "Second"})]
+    terraform = fake_terraform(tmp_path, monkeypatch, says(*errors, status=1))
     with pytest.raises(LocalError) as caught:
         terraform.apply(lambda _done, _total: None)
-    assert "Invalid name (module.queue.aws_sqs_queue.this, modules/sqs/main.tf:20)\nIt is too long." in str(
-        caught.value
+    assert str(caught.value) == (
+        "terraform apply failed: Invalid name (module.queue.aws_sqs_queue.this, modules/sqs/main.tf:20). "
+        f"It is too long, by far. (and 1 more) See {log}"
     )
+    assert "This was checked by a rule." in log.read_text()
+    assert "Second" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
+HUMAN = """#!/bin/sh
+printf '\\033[31m╷\\033[0m\\n\\033[31m│\\033[0m \\033[1mError: \\033[0mno colour was asked for\\n' > WITHOUT
+case "$*" in
+  *-no-color*) printf '\\nError: No valid credential sources found\\n\\n  with provider,\\n' >&2 ;;
+  *) cat WITHOUT >&2 ;;
+esac
+exit 1
+"""
+
+
+@pytest.mark.parametrize("call", ["init", "outputs", "outputs_json"])
+def test_every_commands_errors_are_one_line_without_colour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Path, call: str
+) -> None:
+    script = HUMAN.replace("WITHOUT", str(tmp_path / "without"))
+    terraform = fake_terraform(tmp_path, monkeypatch, script)
+    with pytest.raises(LocalError) as caught:
+        getattr(terraform, call)()
+    command = "init" if call == "init" else "output"
+    assert str(caught.value) == f"terraform {command} failed: No valid credential sources found. See {log}"
+    assert "with provider" in log.read_text()
+
+
+# Deploying to an account
+
+
+ACCOUNT = """#!/bin/sh
+echo "$*" >> CALLS
+case "$1" in
+  plan) echo '{"type": "diagnostic", "diagnostic": {"severity": "warning", "summary": "Check failed", "detail": "d"}}'
+        exit STATUS ;;
+  show) echo "the plan" ;;
+esac
+"""
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment in an account, by a Terraform that notes its commands in the file that is returned."""
+    calls = tmp_path / "calls"
+    script = ACCOUNT.replace("CALLS", str(calls)).replace("STATUS", "2")
+    terraform = fake_terraform(tmp_path, monkeypatch, script)
+    monkeypatch.setattr(stack, "account_terraform", lambda _env: terraform)
+    monkeypatch.setattr(stack, "check_variables", lambda _env: None)
+    monkeypatch.setattr(layer, "build_all", lambda _env: None)
+    return calls
+
+
+def commands_in(calls: Path) -> list[str]:
+    return [line.split()[0] for line in calls.read_text().splitlines()] if calls.exists() else []
+
+
+def test_a_deployment_that_nobody_confirms_is_refused_before_it_begins(
+    deployment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    with pytest.raises(LocalError, match=r"Deploy dev\? There is no terminal to ask on. Use --yes"):
+        stack.deploy("dev", yes=False)
+    assert commands_in(deployment) == []
+
+
+def test_what_was_shown_is_what_is_applied(deployment: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    stack.deploy("dev", yes=True)
+    assert commands_in(deployment) == ["init", "plan", "show", "apply"]
+    _, plan, show, apply = deployment.read_text().splitlines()
+    (file,) = [word.removeprefix("-out=") for word in plan.split() if word.startswith("-out=")]
+    assert show.endswith(file)
+    assert apply.endswith(file)
+    assert "-var-file" not in apply
+    assert not Path(file).exists()
+    printed = capfd.readouterr()
+    assert "the plan" in printed.out
+    assert "Warning: Check failed. d." in printed.err
+    assert "\x1b" not in printed.out + printed.err
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("y", ["apply"]), ("n", [])])
+def test_on_a_terminal_the_plan_is_shown_and_then_it_asks(
+    deployment: Path, monkeypatch: pytest.MonkeyPatch, answer: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", MagicMock(isatty=lambda: True))
+    asked: list[list[str]] = []
+
+    def confirm(_question: str, **_options: object) -> bool:
+        asked.append(commands_in(deployment))
+        return answer == "y"
+
+    monkeypatch.setattr("ops.commands.options.typer.confirm", confirm)
+    with nullcontext() if expected else pytest.raises(LocalError, match="Nothing was changed"):
+        stack.deploy("dev", yes=False)
+    assert asked == [["init", "plan", "show"]]
+    assert commands_in(deployment)[3:] == expected
+
+
+def test_nothing_to_change_is_neither_asked_nor_applied(
+    deployment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable = tmp_path / "bin" / "terraform"
+    executable.write_text(executable.read_text().replace("exit 2", "exit 0"))
+    stack.deploy("dev", yes=True)
+    assert commands_in(deployment) == ["init", "plan", "show"]
+
+
+def test_outputs_of_nothing_deployed_say_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stack, "account_terraform", lambda _env: MagicMock(outputs_json=lambda: "{}"))
+    with pytest.raises(LocalError, match=r"dev is not deployed, or not from here.*make deploy ENV=dev"):
+        stack.outputs("dev")
+    assert capsys.readouterr().out == ""
 
 
 INTERRUPTED_RUN = """
 import sys
 from pathlib import Path
 from ops import interrupt
-from ops.terraform import Terraform
+from ops.terraform import Terraform, _Told
 interrupt.install()
 folder = Path(sys.argv[1])
 terraform = Terraform({"PATH": sys.argv[2]}, folder / "x.tfvars", state=folder / "terraform.tfstate", patience=5.0)

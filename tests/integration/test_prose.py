@@ -80,3 +80,13 @@ def test_terraform_is_read(tmp_path: Path) -> None:
         '  validation {\n    condition = true\n    error_message = "It shall be there."\n  }\n}\n'
     )
     assert {line.split(":")[0] for line in lint(module)} == {"1", "3", "8"}
+
+
+def test_a_scanners_skip_is_a_sentence_of_its_own(tmp_path: Path) -> None:
+    module = tmp_path / "main.tf"
+    reason = "one more word " * 10
+    module.write_text(
+        f'resource "a" "b" {{\n  #checkov:skip=CKV_1:{reason}\n  #checkov:skip=CKV_2:{reason}\n'
+        "  #checkov:skip=CKV_3:whatever else\n}\n"
+    )
+    assert [line.split(":")[0] for line in lint(module)] == ["4"]

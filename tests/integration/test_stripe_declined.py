@@ -37,7 +37,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStripe]:
 def cancel(dynamodb: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     stack = FakeStack(clients={"dynamodb": dynamodb, "secretsmanager": Vault(KEY)})
     names = {"key": "payment-stripe-key-test", "webhook": "payment-stripe-webhook-test"}
-    stack.outputs |= {"dynamodb_table_name": TABLE, "stripe": {"secret_names": names}}
+    stack.outputs |= {"dynamodb_table_name": TABLE, "gateway": {"name": "stripe", "secret_names": names}}
     api = MagicMock(spec=Api)
     monkeypatch.setattr(target, "resolve", lambda env: target.Target(env, stack, api))  # type: ignore[arg-type]
     run = runner(monkeypatch, capsys)
@@ -45,7 +45,7 @@ def cancel(dynamodb: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def declined_before(fake: FakeStripe, table: Table, name: str, *, known: bool = True) -> str:
-    """Decline a payment as the version did that canceled nothing; return Stripe's name of what it left."""
+    """Decline a payment as an earlier version did, which canceled nothing; return the PaymentIntent that it left."""
     accepted = payment(transaction_id=name, payment_method="pm_fake_requires_action")
     table.accept(accepted)
     request = request_of(accepted, None)
@@ -92,7 +92,7 @@ def test_whatever_state_it_is_in_it_is_canceled(fake: FakeStripe, table: Table, 
 def test_what_was_paid_after_all_is_a_persons(fake: FakeStripe, table: Table, cancel: Run) -> None:
     paid = declined_before(fake, table, "order-0")
     fake.finish(paid, "succeeded")
-    # A second one beside it must not be paid too.
+    # A second PaymentIntent must not be paid too.
     fake.intents["pi_beside"] = fake.intents[paid] | {"id": "pi_beside", "status": "requires_payment_method"}
     came = cancel("--apply", "--yes")
     assert came.status == 3

@@ -90,7 +90,7 @@ def test_once_a_payment_has_failed_stripe_charges_nothing(stack: StripeStack, me
         stack.fake.finish(intent(stack), "succeeded")
     # All events that Stripe has sent meanwhile, in any order.
     for event in reversed(stack.fake.events):
-        assert stack.tell(event) in {"late", "not ours to know"}
+        assert stack.tell(event) in {"late", "not about a payment"}
     assert [one["type"] for one in stack.announced if one["type"] == "payment.failed"] == ["payment.failed"]
 
 
@@ -180,15 +180,20 @@ def test_a_dispute_that_comes_before_its_charge_is_written_down_is_sent_again(st
     assert len(stack.payment.disputes) == 1
 
 
-def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: StripeStack) -> None:
+def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours_and_is_seen(
+    stack: StripeStack, counted: list[str]
+) -> None:
     stack.pay("pm_card_visa")
     event = stack.fake.dispute(intent(stack))
     event["data"]["object"]["payment_intent"] = "pi_of_another_stack"
     assert stack.tell(event) == 503
     stack.wait(minutes=59)
     assert stack.tell(event) == 503
+    assert "Contradicted" not in counted
     stack.wait(minutes=2)
     assert stack.tell(event) == "not ours"
+    # Stripe has taken money back for it: a person finds out for which charge.
+    assert counted.count("Contradicted") == 1
 
 
 @pytest.mark.parametrize("told_of", [True, False])
@@ -240,7 +245,7 @@ def refund_of(stack: StripeStack, refund_id: str) -> str:
 
 
 def told(stack: StripeStack) -> list[tuple[str, str, str | None]]:
-    """What was announced: the type, the payment's status and what is refunded of it."""
+    """The announcements: the type, the payment's status and the refunded amount of each."""
     return [(one["type"], one["data"]["status"], one["data"].get("amount_refunded")) for one in stack.announced]
 
 

@@ -330,8 +330,8 @@ def test_what_is_not_ours_is_left_alone(fake: FakeStripe, table: Table, change: 
 
 def test_a_refund_by_hand_is_noted_and_what_is_no_news_is_not(fake: FakeStripe, log: io.StringIO) -> None:
     assert came(tell({"id": "evt_1", "type": "refund.created", "data": {"object": {"id": "re_1"}}})) == "not ours"
-    assert came(tell({"id": "evt_3", "type": "customer.created", "data": {"object": {}}})) == "not ours to know"
-    assert "was not asked for here" in log.getvalue()
+    assert came(tell({"id": "evt_3", "type": "customer.created", "data": {"object": {}}})) == "not about a payment"
+    assert "was not requested here" in log.getvalue()
 
 
 @pytest.fixture
@@ -638,3 +638,17 @@ def test_whatever_is_posted_is_answered_and_changes_no_money(table: Table, event
 def test_metadata_that_is_no_object_of_strings_is_refused(metadata: Any, kind: str) -> None:
     event = {"id": "evt_1", "type": kind, "data": {"object": {"id": "pi_1", "metadata": metadata}}}
     assert tell(event)["statusCode"] == 400
+
+
+def test_a_body_that_is_larger_than_any_event_is_not_read(
+    fake: FakeStripe, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can post one, and each secret would be tried on it."""
+    event = fake.finish(begin(fake, table, "pm_fake_requires_action"), "succeeded")
+    event["data"]["object"]["metadata"] |= {f"k{number}": "\u20ac" * 500 for number in range(48)}
+    event["data"]["object"]["evidence"] = {"uncategorized_text": "\u20ac" * 150_000}
+    assert came(tell(event)) == "settled"
+    monkeypatch.setattr(stripe_webhook, "verify", lambda *_: pytest.fail("the signature was looked at"))
+    answer = post("x" * (stripe_events.MAX_BODY + 1), "t=1,v1=x")
+    assert answer["statusCode"] == 413
+    assert json.loads(answer["body"])["type"] == "/problems/too-large"

@@ -1,5 +1,7 @@
-# Everything that is off unless it is asked for, at once.
+# All options that are off by default, at once.
 environment_suffix = "options"
+
+account_concurrency = 1000
 
 backup = {
   cold_storage_after_days = 30
@@ -12,6 +14,10 @@ custom_domain = {
   certificate_arn = "arn:aws:acm:ap-southeast-1:000000000000:certificate/a"
   hosted_zone_id  = "Z00000000000000000000"
   truststore      = { uri = "s3://trusted/clients.pem", version = "1" }
+}
+
+functions = {
+  processor = { reserved_concurrency = 50, maximum_concurrency = 40 }
 }
 
 function_starts = {

@@ -25,7 +25,7 @@ INVENTORY = Path(__file__).parent / "inventory" / "rights.yaml"
 HEADER = """\
 # Who may do what, reviewed: every role with its trust, and every policy and permission of a resource.
 # A statement is named by its policy and its Sid. `cases` names the plans that have it, if not all with the holder do.
-# A role with `each_function` has those grants too, with its own name for {name}. To write this file anew:
+# A role with `each_function` has those grants too, with its own name for {name}. To write this file again:
 # UPDATE_INVENTORY=1 .venv/bin/python -m pytest tests/plan/test_rights.py. Then review its difference in git.
 """
 STACK = ["dev", "local", "options", "private", "prod", "stripe", "webhooks"]

@@ -1,4 +1,4 @@
-"""An apply that Ctrl-C interrupts: the next one goes on from there, and nothing that was created is lost."""
+"""An apply that Ctrl-C interrupts: the next one continues from there, and nothing that was created is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.plan
 
 NAME = "payment-interrupted"
-# When to press Ctrl-C: at what Terraform says of which type, and what it waits for then, although AWS has it already.
+# When to press Ctrl-C: at a message about a type; and the type that Terraform waits for then, though AWS has it.
 MOMENTS = [
     (("apply_complete", "aws_api_gateway_deployment"), "aws_kms_key"),
     (("apply_progress", "aws_sqs_queue"), "aws_sqs_queue"),
@@ -52,13 +52,13 @@ class Root:
         return process.returncode
 
     def tainted(self) -> set[str]:
-        """Return the types of what Terraform takes for created in part."""
+        """Return the types of the resources that Terraform considers partly created."""
         resources: list[dict[str, Any]] = json.loads(self._state.read_text(encoding="utf-8"))["resources"]
         found = [(resource["type"], instance) for resource in resources for instance in resource["instances"]]
         return {type_ for type_, instance in found if instance.get("status") == "tainted"}
 
     def missing(self) -> list[str]:
-        """Ask AWS for all that the state holds, and return the addresses of what is not there."""
+        """Look up every resource in the state, and return the addresses of those that AWS does not have."""
         with self._started("plan", "-json") as process:
             told = [json.loads(line) for line in process.stdout or ()]
         assert process.returncode == 0

@@ -62,7 +62,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"stage_name": '"pro d"'}, "stage_name must be 1 to 128 letters"),
         ({"throttle": "{ rate_limit = 0 }"}, "rate_limit must be above 0"),
         ({"throttle": "{ routes = { read = { rate_limit = 0, burst_limit = 1 } } }"}, "rate_limit must be above 0"),
-        ({"throttle": "{ routes = { pay = { rate_limit = 1, burst_limit = 1 } } }"}, "none of the API's routes"),
+        ({"throttle": "{ routes = { pay = { rate_limit = 1, burst_limit = 1 } } }"}, "not one of the API's routes"),
         ({"usage_plan": '{ quota_limit = 1, quota_period = "YEAR" }'}, "quota_period must be DAY, WEEK or MONTH"),
         ({"waf": "{ requests_per_address = 9 }"}, "requests_per_address must be from 10"),
         ({"waf": '{ managed_rule_groups = ["Mine"] }'}, "whose names begin with AWSManagedRules"),
@@ -140,7 +140,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"runtime": '"cobol"'}, "runtime must be a Python runtime"),
         (
             {"snap_start": "true", "provisioned_concurrency": "1"},
-            "snap_start goes neither with provisioned_concurrency",
+            "snap_start cannot be combined with provisioned_concurrency",
         ),
         ({"snap_start": "true", "ephemeral_storage_mb": "1024"}, "nor with ephemeral_storage_mb above 512"),
         ({"snap_start": "true", "runtime": '"python3.11"'}, "snap_start needs runtime python3.12 or newer"),
@@ -156,7 +156,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
         ({"name": '"a b"'}, "name must be 1 to 64 letters"),
         ({"objectives": "{ payments_share = 0.9 }"}, "api_share and payments_share must be at least 0.94 and below 1"),
         ({"objectives": "{ minimum_events = 0 }"}, "minimum_events must be at least 1, and payments_seconds above 0"),
-        ({"roles": ROLES % ("nobody", 5)}, "roles names a function that is none of functions"),
+        ({"roles": ROLES % ("nobody", 5)}, "roles names a function that is not one of functions"),
         ({"roles": ROLES % ("worker", 0)}, "reconcile_minutes must be a whole number from 1 to 1440"),
         ({"stream_function": '"nobody"'}, "stream_function must be one of functions"),
         ({"suffix": '"a b"'}, "suffix must be 1 to 64 letters"),
@@ -165,6 +165,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     ],
     "network": [
         ({"availability_zone_ids": '["a"]'}, "availability_zone_ids must be empty, or name az_count different zones"),
+        ({"exclude_zone_ids": '["us-east-1e"]'}, "exclude_zone_ids must be ids of availability zones"),
         ({"az_count": "7"}, "az_count must be from 1 to 6"),
         ({"cidr_block": '"10.0.0.0/8"'}, "cidr_block must be an IPv4 block from /16 to /24"),
         (

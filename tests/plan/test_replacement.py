@@ -1,4 +1,4 @@
-"""What Terraform creates before it destroys: whatever that depends on inherits it, whether it can bear it or not.
+"""Create before destroy: everything that such a resource depends on inherits the order, even if it cannot tolerate it.
 
 SQS returns the queue that is there when Terraform creates one of the same name again. Terraform then destroys "the old
 one": a queue that an interrupted apply has tainted would be gone for good.

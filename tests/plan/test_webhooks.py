@@ -253,7 +253,7 @@ def test_the_root_refuses_by_name(root_errors: Any) -> None:
     messages = [
         "url must begin with https://",
         "url must use port 443",
-        "events has a name that is none of those",
+        "events has a name that is not one of the announced events",
         "webhooks must have at most 20 endpoints",
         "webhook_secret_ttl_seconds must be from 1 to 3600",
     ]

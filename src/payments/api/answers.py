@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FieldError(Struct, frozen=True):
-    """One wrong field, by its JSON pointer (RFC 6901), and what would be right. The value is never repeated."""
+    """An invalid field, by its JSON pointer (RFC 6901), and what would be valid. The value is never repeated."""
 
     pointer: str
     detail: str
@@ -26,7 +26,7 @@ Time = Annotated[str, Meta(description="UTC, RFC 3339 with microseconds.", extra
 
 
 class PaymentAccepted(Struct, frozen=True):
-    """The payment is stored, and will be charged. A repeat of the request gets the same answer, at any later time."""
+    """The payment is stored, and will be charged. A repeat of the request always gets the same answer."""
 
     message: str
     transaction_id: str
@@ -38,7 +38,7 @@ class PaymentAccepted(Struct, frozen=True):
 
     @classmethod
     def of(cls, payment: Payment) -> PaymentAccepted:
-        """Return the answer, built of what never changes."""
+        """Return the answer. It consists of fields that never change."""
         return cls(
             "Payment validated",
             payment.transaction_id,
@@ -51,7 +51,7 @@ class PaymentAccepted(Struct, frozen=True):
 
 
 class RefundAccepted(Struct, frozen=True):
-    """The refund is stored, and will be made. A repeat of the request gets the same answer, at any later time."""
+    """The refund is stored, and will be made. A repeat of the request always gets the same answer."""
 
     message: str
     transaction_id: str
@@ -63,7 +63,7 @@ class RefundAccepted(Struct, frozen=True):
 
     @classmethod
     def of(cls, payment: Payment, refund_id: str) -> RefundAccepted:
-        """Return the answer, built of what never changes."""
+        """Return the answer. It consists of fields that never change."""
         refund = payment.refunds[refund_id]
         return cls(
             "Refund validated",
@@ -92,7 +92,7 @@ class RefundView(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, payment: Payment, refund_id: str) -> RefundView:
-        """Return what a reader is shown of a refund."""
+        """Return the public form of a refund."""
         refund: RefundRecord = payment.refunds[refund_id]
         return cls(
             transaction_id=payment.transaction_id,
@@ -115,8 +115,8 @@ class PaymentView(Struct, frozen=True, omit_defaults=True):
     customer_id: str
     amount: Amount
     currency: str
-    status: Annotated[str, Meta(description="Where the payment is in its life.")]
-    version: Annotated[int, Meta(ge=1, description="Counts the payment's changes: a greater one is newer.")]
+    status: Annotated[str, Meta(description="The payment's current state.")]
+    version: Annotated[int, Meta(ge=1, description="Counts the payment's changes: a greater number is newer.")]
     created_at: Time
     updated_at: Time
     description: str | None = None
@@ -128,7 +128,7 @@ class PaymentView(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, payment: Payment) -> PaymentView:
-        """Return what a reader is shown of a payment."""
+        """Return the public form of a payment."""
         return cls(
             transaction_id=payment.transaction_id,
             customer_id=payment.customer_id,
@@ -148,18 +148,18 @@ class PaymentView(Struct, frozen=True, omit_defaults=True):
 
 
 class PaymentList(Struct, frozen=True, omit_defaults=True):
-    """A page of a customer's payments, newest first, and the token of the next page where there may be one."""
+    """A page of a customer's payments, newest first, and the token of the next page, if there may be one."""
 
     payments: list[PaymentView]
     next_token: str | None = None
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """What went wrong (RFC 9457). ``type`` is stable: programs go by it. ``instance`` is the request's id."""
+    """A problem document (RFC 9457). ``type`` is stable: programs go by it. ``instance`` is the request's id."""
 
     type: str
     title: str
     detail: str
     instance: str
     status: int | None = None
-    errors: Annotated[list[FieldError], Meta(description="Every wrong field, by its JSON pointer (RFC 6901).")] = []
+    errors: Annotated[list[FieldError], Meta(description="Every invalid field, by its JSON pointer (RFC 6901).")] = []

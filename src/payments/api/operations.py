@@ -21,7 +21,7 @@ class Parameter(Struct, frozen=True):
 
 
 class Body(Struct, frozen=True):
-    """What a request carries: the name of its schema, its members, and an example."""
+    """A request's body: the name of its schema, its members, and an example."""
 
     name: str
     fields: dict[str, Field]
@@ -29,7 +29,7 @@ class Body(Struct, frozen=True):
 
 
 class Operation(Struct, frozen=True):
-    """A method on a path, the function that serves it, and what it answers."""
+    """A method on a path, the function that serves it, and its answers."""
 
     name: str
     method: str
@@ -47,21 +47,21 @@ def _path(name: str, pattern: str, description: str) -> Parameter:
     return Parameter("path", name, {"type": "string", "pattern": f"^{pattern}$"}, description)
 
 
-_TRANSACTION = _path("transaction_id", TRANSACTION_ID.pattern, "The client's own name of the payment.")
+_TRANSACTION = _path("transaction_id", TRANSACTION_ID.pattern, "The client's own id of the payment.")
 
-_REFUND = _path("refund_id", REFUND_ID.pattern, "The client's own name of the refund.")
+_REFUND = _path("refund_id", REFUND_ID.pattern, "The client's own id of the refund.")
 
-_CUSTOMER = _path("customer_id", CUSTOMER_ID.pattern, "The client's own name of the customer.")
+_CUSTOMER = _path("customer_id", CUSTOMER_ID.pattern, "The client's own id of the customer.")
 
 _LIMIT = Parameter(
     "query",
     "limit",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    "How many payments a page holds at most. A page of large payments holds fewer.",
+    "The most payments on a page. A page of large payments holds fewer.",
 )
 
 _NEXT = Parameter(
-    "query", "next_token", {"type": "string", "maxLength": MAX_TOKEN}, "The next_token of the page before."
+    "query", "next_token", {"type": "string", "maxLength": MAX_TOKEN}, "The next_token of the previous page."
 )
 
 

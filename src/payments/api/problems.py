@@ -1,6 +1,6 @@
-"""Requests and answers in the form of API Gateway's proxy integration.
+"""Requests and answers in the format of API Gateway's proxy integration.
 
-``refusal`` turns every error that a request can meet into a problem document (RFC 9457) with a stable ``type``.
+``refusal`` turns every error of a request into a problem document (RFC 9457) with a stable ``type``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ UNAVAILABLE = ProblemType("unavailable", 503, "Unavailable", retry_after=1)
 
 
 def response(status: int, body: object, headers: dict[str, str] | None = None) -> Response:
-    """Return an answer in the form of API Gateway's proxy integration."""
+    """Return an answer in the format of API Gateway's proxy integration."""
     return {
         "statusCode": status,
         "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})},
@@ -67,7 +67,7 @@ def response(status: int, body: object, headers: dict[str, str] | None = None) -
 def problem(
     problem_type: ProblemType, detail: str, request_id: str, errors: list[FieldError] | None = None
 ) -> Response:
-    """Return a problem document; ``instance`` is the request's id, by which support finds its log."""
+    """Return a problem document; ``instance`` is the request's id, which finds its log lines."""
     body = Problem(
         type=f"/problems/{problem_type.slug}",
         title=problem_type.title,
@@ -93,7 +93,7 @@ def accepted_response(body: object, location: str, *, replayed: bool) -> Respons
 def refusal(
     error: BadRequestError | RequestRefusedError | UnavailableError, resource: Resource, request_id: str
 ) -> Response:
-    """Return the problem document of an error that a request to create a payment or a refund met."""
+    """Return the problem document for an error of a request to create a payment or a refund."""
     errors: list[FieldError] = []
     match error:
         case RequestError():
@@ -119,26 +119,26 @@ def refusal(
     return problem(problem_type, detail, request_id, errors)
 
 
-def body_of(event: dict[str, Any], most: int | None = None) -> bytes:
+def body_of(event: dict[str, Any], most: int) -> bytes:
     """Return a request's body as it was sent.
 
-    Raises NotJsonError if API Gateway's form of it cannot be read, TooLargeError if it has more than ``most`` bytes.
+    Raises NotJsonError if API Gateway's encoding of it is invalid, TooLargeError if it has more than ``most`` bytes.
     """
     body = str(event.get("body") or "")
     encoded = event.get("isBase64Encoded")
     # A character is a byte at least, and four characters of Base64 are three bytes.
-    if most is not None and len(body) > (most // 3 * 4 + 4 if encoded else most):
+    if len(body) > (most // 3 * 4 + 4 if encoded else most):
         raise TooLargeError
     try:
         sent = base64.b64decode(body, validate=True) if encoded else body.encode()
     except ValueError as error:
         raise NotJsonError from error
-    if most is not None and len(sent) > most:
+    if len(sent) > most:
         raise TooLargeError
     return sent
 
 
 def header(event: dict[str, Any], name: str) -> str | None:
-    """Return a request's header, whatever the case of its name."""
+    """Return a request's header, in any case of its name."""
     headers: dict[str, str] = event.get("headers") or {}
     return next((value for key, value in headers.items() if key.lower() == name.lower()), None)

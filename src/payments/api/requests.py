@@ -1,9 +1,9 @@
-"""Reads the bodies of requests, and checks them field by field. An error names every wrong field and repeats no value.
+"""Read the bodies of requests, and check every field. An error names all invalid fields and repeats no value.
 
-The OpenAPI document, and through it API Gateway's models and the tests, are generated from the fields here and from
-``payments.api.operations``.
+The fields here and ``payments.api.operations`` generate the OpenAPI document, and through it API Gateway's models and
+the tests.
 
-Each bound is checked before the work that it bounds: a body's size before its JSON, an object's size before its names,
+Each limit is checked before the work that it limits: a body's size before its JSON, an object's size before its names,
 a text's length before the search for card numbers.
 """
 
@@ -38,24 +38,24 @@ MAX_METADATA_KEY = 40
 
 MAX_TEXT = 500
 
-# Bytes of a body. The longest description and metadata have 11 300 characters, each at most two escapes of six bytes
-# (\ud83d\udcb3): 136 KB. The other fields and all names take 3 KB as escapes; the rest is for white space.
+# The largest body in bytes. The longest description and metadata have 11 300 characters, each at most two escapes of
+# six bytes (\ud83d\udcb3): 136 KB. The other fields and all names take 3 KB as escapes; the rest is for white space.
 MAX_BODY = 160 * 1024
 
-# Of a page's token; ours have 152 at most.
+# The longest token of a page in characters; ours have at most 152.
 MAX_TOKEN = 256
 
 PAYMENT_METHOD = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 # Stripe's prefixes, which other gateways use too: secret, restricted and ephemeral keys, and the signing secrets of
 # webhooks (https://docs.stripe.com/keys). A publishable key (pk_) is no secret: the gateway declines it.
-# With its mode, a key is one wherever it stands.
+# A key that includes its mode is recognised anywhere in a text.
 SECRET_KEY = re.compile(r"(^|-)([SsRrEe][Kk]_|[Ww][Hh][Ss][Ee][Cc]_)|[SsRrEe][Kk]_([Ll][Ii][Vv][Ee]|[Tt][Ee][Ss][Tt])_")
 
 CURRENCY = re.compile(r"[A-Z]{3}")
 
-# No control character of either set (C0, C1), nor U+FFFE and U+FFFF, which SQS and SNS refuse: a payment with one would
-# be stored and could never be relayed.
+# No control characters (C0, C1), and no U+FFFE or U+FFFF, which SQS and SNS refuse: a payment with one would be stored
+# but could never be relayed.
 _PLAIN = r"[^\x00-\x1f\x7f-\x9f\ufffe\uffff]"
 
 DESCRIPTION = re.compile(rf"{_PLAIN}{{1,{MAX_TEXT}}}")
@@ -68,12 +68,12 @@ DECIMAL = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 DEFAULT_LIMIT = 20
 
-# What BatchGetItem takes in one call.
+# The most items that BatchGetItem accepts in one call.
 MAX_LIMIT = 100
 
 
 class BadRequestError(Exception):
-    """A request that cannot be accepted. ``errors`` holds what is wrong with its fields, where they could be read."""
+    """A request that cannot be accepted. ``errors`` holds what is wrong with its fields, if they could be read."""
 
     def __init__(self, errors: Iterable[FieldError] = ()) -> None:
         self.errors = sorted(errors, key=lambda error: error.pointer)
@@ -98,7 +98,7 @@ class TooLargeError(BadRequestError):
 
 
 class Field(Struct, frozen=True):
-    """A member of a request: its JSON Schema, and what reads it. ``read`` raises ``_InvalidError``."""
+    """A member of a request: its JSON Schema, and the function that reads it, which raises ``_InvalidError``."""
 
     schema: dict[str, Any]
     read: Callable[[Any], Any]
@@ -111,7 +111,7 @@ def pointer(*parts: str) -> str:
 
 
 class _InvalidError(ValueError):
-    """What is wrong with a member's value, or with the values inside it."""
+    """A member's value, or a value inside it, is invalid."""
 
     def __init__(self, detail: str = "", inside: list[FieldError] | None = None) -> None:
         super().__init__(detail)
@@ -119,13 +119,13 @@ class _InvalidError(ValueError):
 
 
 class _Number(str):
-    """A JSON number as the text that was sent, so that it never becomes a float."""
+    """A JSON number as its original text, so that it never becomes a float."""
 
     __slots__ = ()
 
 
 class _Object(dict[str, Any]):
-    """A JSON object, the number of members it was sent with, and the names that appear more than once."""
+    """A JSON object, its original number of members, and the names that appear more than once."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -154,7 +154,7 @@ def _no_card(text: str) -> None:
 
 
 def _wrong_name(name: str) -> str | None:
-    """Say why a name that a client chose must not be repeated, in an answer or in the log; None if it may be."""
+    """Return why a client's name must not be repeated in an answer or in the log; None if it may be."""
     if not METADATA_KEY.fullmatch(name) or not _is_unicode(name):
         return f"must have 1 to {MAX_METADATA_KEY} characters and no control characters"
     if has_card(name):
@@ -167,7 +167,7 @@ def _is_secret(text: str) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """Say whether a text can be written as UTF-8: JSON's escapes can write half a character."""
+    """Return whether a text can be written as UTF-8: a JSON escape can be half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -245,7 +245,7 @@ def _read_metadata(value: object) -> dict[str, str] | None:
     errors: list[FieldError] = []
     for number, (key, member) in enumerate(value.items(), start=1):
         if wrong := _wrong_name(key):
-            # By its place, since the name must not be repeated.
+            # Named by its position, since the name must not be repeated.
             errors.append(FieldError("/metadata", f"the name of member {number} {wrong}"))
         elif key in value.repeated:
             errors.append(FieldError(pointer("metadata", key), "appears more than once"))
@@ -267,15 +267,15 @@ def _check_metadata_value(value: object) -> None:
 
 
 PAYMENT_FIELDS: dict[str, Field] = {
-    "transaction_id": _matching(TRANSACTION_ID, "The client's own name of the payment: its idempotency key."),
-    "customer_id": _matching(CUSTOMER_ID, "The client's own name of the customer."),
-    "amount": _amount("The amount in the currency's major unit, exact: a number, or better a decimal string."),
+    "transaction_id": _matching(TRANSACTION_ID, "The client's own id of the payment: its idempotency key."),
+    "customer_id": _matching(CUSTOMER_ID, "The client's own id of the customer."),
+    "amount": _amount("The exact amount in the currency's major unit: a number or, better, a decimal string."),
     "currency": Field(
         {
             "type": "string",
             "enum": sorted(EXPONENTS.keys() - WITHDRAWN),
             "x-exponents": {code: EXPONENTS[code] for code in sorted(EXPONENTS.keys() - WITHDRAWN)},
-            "description": "ISO 4217; the deployment's default where it is left out.",
+            "description": "ISO 4217. Default: the deployment's currency.",
         },
         _read_currency,
         required=False,
@@ -288,7 +288,7 @@ PAYMENT_FIELDS: dict[str, Field] = {
             "maxProperties": MAX_METADATA,
             "propertyNames": {"minLength": 1, "maxLength": MAX_METADATA_KEY, "pattern": f"^{_PLAIN}*$"},
             "additionalProperties": {"type": "string", "maxLength": MAX_TEXT, "pattern": f"^{_PLAIN}*$"},
-            "description": "Whatever the client wants to find again, as strings.",
+            "description": "The client's own notes, as strings.",
         },
         _read_metadata,
         required=False,
@@ -297,19 +297,19 @@ PAYMENT_FIELDS: dict[str, Field] = {
 
 REFUND_FIELDS: dict[str, Field] = {
     "refund_id": _matching(REFUND_ID, "The client's own name of the refund: its idempotency key in its payment."),
-    "amount": _amount("How much to give back; all that is left where it is left out.", required=False),
+    "amount": _amount("How much to refund. Default: the remainder.", required=False),
     "currency": msgspec.structs.replace(
         PAYMENT_FIELDS["currency"],
-        schema=PAYMENT_FIELDS["currency"].schema | {"description": "The payment's currency, where it is given."},
+        schema=PAYMENT_FIELDS["currency"].schema | {"description": "The payment's currency, if you send it."},
         # There are no new payments in a withdrawn currency, but old ones can still be refunded.
         read=_matching(CURRENCY, "").read,
     ),
-    "reason": _sentence("Why the money is given back."),
+    "reason": _sentence("Why the money is refunded."),
 }
 
 
 def max_members(fields: dict[str, Field]) -> int:
-    """Return how many members a request may have: an error names a few unknown ones, but not a flood."""
+    """Return how many members a request may have: an error lists a few unknown members, but not a flood."""
     return 2 * len(fields)
 
 
@@ -356,10 +356,10 @@ def _same_key(name: str, values: dict[str, Any], key: str | None) -> list[FieldE
 def parse_payment(
     body: bytes, key: str | None, default_currency: str, limits: Mapping[str, int] | None = None
 ) -> PaymentRequest:
-    """Read the body of ``POST /payments``, beside the Idempotency-Key header.
+    """Read the body of ``POST /payments``, with the Idempotency-Key header.
 
     ``limits`` holds the largest amount by currency, in minor units. Raises NotJsonError if the body is not
-    a JSON object, and RequestError, with every wrong field, if some are invalid.
+    a JSON object, and RequestError, with every invalid field, if some are invalid.
     """
     values, errors = _read(body, PAYMENT_FIELDS)
     errors += _same_key("transaction_id", values, key)
@@ -386,7 +386,7 @@ def parse_payment(
 
 
 def parse_refund(body: bytes, key: str | None) -> RefundRequest:
-    """Read the body of ``POST /payments/{transaction_id}/refunds``, beside the Idempotency-Key header.
+    """Read the body of ``POST /payments/{transaction_id}/refunds``, with the Idempotency-Key header.
 
     Raises NotJsonError and RequestError as ``parse_payment`` does.
     """

@@ -19,7 +19,7 @@ class Change(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True):
-    """What no retry can relay: a record that holds no payment, or a message that its queue refuses for its content.
+    """Something that no retry can relay: a record that holds no payment, or a message refused for its content.
 
     It says why, and what an operator needs to find it. A message has no ``stream`` and no ``sequence_number``.
     """

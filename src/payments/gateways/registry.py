@@ -16,7 +16,7 @@ _NO_GATEWAYS = frozenset({"port", "registry"})
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the gateways: the other modules and folders beside this module."""
+    """Return the names of the gateways: the other modules and folders next to this module."""
     return tuple(sorted(module.name for module in iter_modules(gateways.__path__) if module.name not in _NO_GATEWAYS))
 
 

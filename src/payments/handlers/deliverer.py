@@ -1,4 +1,4 @@
-"""An endpoint's queue of announcements to the endpoint, as signed webhooks."""
+"""Delivers an endpoint's queue of announcements to the endpoint, as signed webhooks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from payments.runtime.queue_batch import Delivery
 
-# What a delivery may take besides its post: to read the secret, and to postpone the message.
+# The time that a delivery may need in addition to its POST: to read the secret, and to postpone the message.
 ASIDE_SECONDS = 5.0
 
 
 @wire_once
 def wired() -> tuple[Deliverer, float]:
-    """Return what delivers, and how long a delivery may take."""
+    """Return the deliverer, and how long a delivery may take."""
     seconds = float(settings.count("TIMEOUT_SECONDS"))
     endpoint = Endpoint.of(settings.text("WEBHOOK_URL"), seconds, settings.words("ALLOWED_PRIVATE_CIDRS"))
     secret = EndpointSecret(
@@ -35,14 +35,14 @@ def wired() -> tuple[Deliverer, float]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Deliver a batch and return the records that must come again."""
+    """Deliver a batch and return the records that must be delivered again."""
     deliverer, seconds = wired()
 
     def deliver(delivery: Delivery) -> None:
         deliverer.work(delivery.body, delivery.receipt_handle, delivery.receive_count, delivery.sent_at)
 
     def skip(delivery: Delivery) -> None:
-        """Leave it as it is: it comes again after the queue's own visibility time-out."""
+        """Leave it as it is: it is delivered again after the queue's own visibility time-out."""
 
     worker = queue_batch.Worker(deliver, skip, log_fields)
     return queue_batch.work(event, context, worker, seconds=seconds + ASIDE_SECONDS)

@@ -1,4 +1,4 @@
-"""The queue of outcomes to the announcements."""
+"""Publishes the queue of outcomes as announcements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wired() -> Announcer:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Announce a batch, in one call where SNS takes it, and return the records that must come again."""
+    """Announce a batch, in one call if SNS takes it, and return the records that must be delivered again."""
     messages: dict[str, Message] = {}
     failures: dict[str, str] = {}
     for record in event["Records"]:

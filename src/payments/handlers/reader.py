@@ -1,4 +1,4 @@
-"""``GET`` a payment, a refund, or a customer's payments."""
+"""``GET``: read a payment, a refund, or a customer's payments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from payments.domain.payment import Payment
 
 _LIMIT = re.compile(r"[0-9]{1,3}")
-# Bytes of a page's payments. Lambda's limit for an answer is 6 MiB; one payment with 50 refunds can take half a MiB.
+# The most bytes for a page's payments. Lambda limits an answer to 6 MiB; a payment with 50 refunds can take 0.5 MiB.
 MAX_PAGE = 5 * 1024 * 1024
 
 
@@ -69,7 +69,7 @@ def _refund(table: Table, transaction_id: str, refund_id: str, request_id: str) 
     are_ids = TRANSACTION_ID.fullmatch(transaction_id) and REFUND_ID.fullmatch(refund_id)
     payment = table.get(transaction_id) if are_ids else None
     if payment is None or refund_id not in payment.refunds:
-        return problem(NOT_FOUND, "There is no refund with this refund_id of this payment.", request_id)
+        return problem(NOT_FOUND, "This payment has no refund with this refund_id.", request_id)
     return response(200, RefundView.of(payment, refund_id))
 
 
@@ -103,8 +103,8 @@ class _Room:
         self._left = MAX_PAGE
 
     def takes(self, payment: Payment) -> bool:
-        """Take a payment's room; say whether there was enough."""
-        # Lambda's runtime writes the body as a string inside JSON. Some of its versions escape what is not ASCII, and
-        # some do not; this is the longer of the two.
+        """Reserve room for a payment; return whether there was enough."""
+        # Lambda's runtime writes the body as a string inside JSON. Some of its versions escape characters outside
+        # ASCII, and some do not; this is the longer of the two forms.
         self._left -= len(json.dumps(msgspec.json.encode(PaymentView.of(payment)).decode()))
         return self._left >= 0

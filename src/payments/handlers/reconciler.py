@@ -1,4 +1,4 @@
-"""The schedule, or an operator, to the payments that have not become final for too long."""
+"""Reconciles payments that have been open for too long, on a schedule or when an operator calls it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# A lookup may take four calls of 3 s: read the charge that the payment names, search for others, cancel one that must
-# not charge any more, and read it if the gateway refuses to cancel it. The calls to the table take the rest.
+# A lookup may take four calls of 3 s: read the charge that the payment names, search for others, cancel one, and read
+# it if the gateway refuses to cancel it. The calls to the table take the rest.
 PAYMENT_SECONDS = 13.0
 LONGEST_SECONDS = 10**9
 # Which counts are metrics: ReconcilerSettled and so on.
@@ -31,7 +31,7 @@ MEASURED = ("settled", "pending", "redriven", "unanswered", "failed", "left")
 
 @wire_once
 def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
-    """Return what reconciles, what finds the payments, and how long one may take to become final."""
+    """Return the reconciler, the index of open payments, and how long a payment may take to become final."""
     dynamodb = client.connect("dynamodb")
     name = settings.text("TABLE_NAME")
     table = Table(dynamodb, name)
@@ -42,10 +42,10 @@ def wired() -> tuple[Reconciler, OpenIndex, timedelta]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Reconcile, and return the counts of what came of it.
+    """Reconcile, and return the counts of the results.
 
-    By hand, the event may say ``transaction_ids``, or ``older_than_seconds`` in place of the set-up's. For payments
-    that are named, the gateway is asked about their processed refunds too. Raises ValueError if it says them wrongly.
+    An operator's event may have ``transaction_ids``, or ``older_than_seconds`` in place of the configured age. For
+    named payments, the gateway is asked about their processed refunds too. Raises ValueError if they are invalid.
     """
     reconciler, index, older = wired()
     counts = reconciler.run(

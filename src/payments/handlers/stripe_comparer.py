@@ -1,4 +1,4 @@
-"""The daily schedule, or an operator, to the comparison of Stripe's books with the table."""
+"""Compares Stripe's books with the table, on a daily schedule or when an operator calls it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class UnfinishedError(Exception):
 
 @cache
 def books() -> StripeGateway:
-    """Return Stripe, at the first call: its package takes longer to start than all the rest, and nobody waits here."""
+    """Return Stripe, at the first call: its package takes longer to import than all the rest, and nobody waits here."""
     return create_gateway()
 
 
@@ -56,7 +56,7 @@ def wired() -> tuple[StoredPayments, TopicPublisher]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Compare yesterday, or the event's ``day``, and return the differences.
 
-    Raises ValueError if that is no day that has begun, and UnfinishedError if a part was not compared or announced.
+    Raises ValueError if the day is not one that has begun, and UnfinishedError if a part was not compared or announced.
     """
     day = _day(event)
     stored, topic = wired()

@@ -1,4 +1,4 @@
-"""What an AWS call can answer: success, "not now", or success for a part of a batch."""
+"""Reads the answers of AWS calls: success, "not now", or success for a part of a batch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Up to ten records are worked on at once, each over a connection of its own.
+# Up to ten records are handled at once, each over a connection of its own.
 CONCURRENCY = 10
 
-# What a service says when it has too much to do, or has failed itself: nothing is wrong with the request.
+# The errors of a service that is overloaded or has failed itself: nothing is wrong with the request.
 _BUSY = {
     "InternalServerError",
-    # KMS, by the mouth of SNS and of SQS.
+    # KMS, reported by SNS and SQS.
     "KMSThrottling",
     "KmsThrottled",
     "ProvisionedThroughputExceededException",
@@ -39,17 +39,17 @@ _SERVER_ERROR = 500
 
 _TOO_MANY_REQUESTS = 429
 
-# SQS and SNS take ten messages, and 256 KB of them, in a call.
+# SQS and SNS accept ten messages of together 256 KB in one call.
 MAX_ENTRIES = 10
 
 MAX_BYTES = 256 * 1024
 
-# What goes with a body: its id, its attributes, their names.
+# Bytes in addition to a body: its id, its attributes, their names.
 OVERHEAD = 512
 
 
 def batches(bodies: list[str]) -> Iterator[list[str]]:
-    """Cut a list of message bodies into batches that SQS or SNS takes in one call."""
+    """Split a list of message bodies into batches that SQS or SNS accepts in one call."""
     batch: list[str] = []
     size = 0
     for body in bodies:
@@ -64,9 +64,9 @@ def batches(bodies: list[str]) -> Iterator[list[str]]:
 
 
 def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
-    """Return which entries of a batch of so many SQS or SNS did not take, by their numbers, and why.
+    """Return which of a batch's ``count`` entries SQS or SNS refused, by number, and why.
 
-    Those are all that it does not say it took: an answer that was cut on its way is read as an empty one.
+    Those are all that it does not say it took: an answer that was cut off is read as an empty one.
     """
     taken = {entry["Id"] for entry in answer.get("Successful", [])}
     why = {entry["Id"]: entry["Code"] for entry in answer.get("Failed", [])}
@@ -74,7 +74,7 @@ def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
 
 
 def busy(code: str) -> bool:
-    """Say whether a code means "not now", and nothing about the request."""
+    """Return whether a code means "not now", and not that the request is wrong."""
     return code in _BUSY
 
 
@@ -85,7 +85,7 @@ def _is_busy(error: ClientError) -> bool:
 
 @contextmanager
 def available() -> Iterator[None]:
-    """Turn AWS's "not now" into UnavailableError, and leave every other error as it is."""
+    """Turn AWS's "not now" into UnavailableError, and leave every other error unchanged."""
     try:
         yield
     except ClientError as error:

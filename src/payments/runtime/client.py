@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Undocumented(ModuleType):
-    """Stands for a module that writes documentation: whatever it is asked for is a class that does nothing."""
+    """Stands for a module that writes documentation: each of its attributes is a class that does nothing."""
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
@@ -33,10 +33,10 @@ class _Undocumented(ModuleType):
 
 
 def _session() -> Session:
-    """Return a session of botocore, without the part that writes a help text for each call of each client.
+    """Return a botocore session, without the part that writes a help text for each call of each client.
 
-    That part imports twenty modules, HTML's entities among them, and takes a tenth of the cold start. If it is imported
-    already, it stays.
+    That part imports twenty modules, HTML's entities among them, and takes a tenth of the cold start. If it is already
+    imported, it stays.
     """
     for name in ("botocore.docs.docstring", "botocore.docs.service"):
         sys.modules.setdefault(name, _Undocumented(name))
@@ -46,7 +46,7 @@ def _session() -> Session:
 
 
 class _Files(JSONFileLoader):
-    """Reads botocore's descriptions of AWS, over a megabyte of JSON, with msgspec: several times as fast."""
+    """Reads botocore's descriptions of AWS, over a megabyte of JSON, with msgspec, which is several times as fast."""
 
     def _load_file(self, full_path: str, open_method: Callable[[str, str], BinaryIO]) -> Any:  # noqa: ANN401 - JSON
         if not os.path.isfile(full_path):  # noqa: PTH113 - botocore's paths are strings, and pathlib takes time to import
@@ -56,7 +56,7 @@ class _Files(JSONFileLoader):
 
 
 class _OneService(Loader):
-    """Takes it that botocore knows the service, and does not look through its 400 others, twice, to see."""
+    """Assumes that botocore knows the service, instead of twice searching the list of all 400 services."""
 
     FILE_LOADER_CLASS = _Files
 
@@ -69,11 +69,11 @@ class _OneService(Loader):
 
 
 def connect(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' types at run time
-    """Return a client of an AWS service: botocore's own, which takes half the time of boto3 to import."""
+    """Return a botocore client for an AWS service: botocore takes half as long to import as boto3."""
     config = Config(
         connect_timeout=1,
         read_timeout=1,
-        # One repeat: who called comes again by itself, a client by the contract, a message by its queue.
+        # One repeat: the caller retries by itself, a client by the contract, a message by its queue.
         retries={"mode": "standard", "total_max_attempts": 2},
         max_pool_connections=CONCURRENCY,
     )
@@ -82,7 +82,7 @@ def connect(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' 
     session.register("after-call", _check)
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if key and secret:
-        # Where Lambda puts them. Without this, botocore makes itself ready to look in ten other places first.
+        # Lambda puts the credentials there. Otherwise botocore would prepare to search ten other places first.
         session.set_credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN"))
     return session.create_client(service, config=config)
 
@@ -90,7 +90,7 @@ def connect(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' 
 def _check(**after: Any) -> None:  # noqa: ANN401 - botocore's event
     """Refuse an answer that differs from what DynamoDB sent.
 
-    botocore repeats the call, and reads a second incomplete answer as an empty one: no such payment.
+    botocore itself repeats the call, but reads a second incomplete answer as an empty one: no such payment.
     """
     answer: AWSResponse = after["http_response"]
     checksum = answer.headers.get("x-amz-crc32")

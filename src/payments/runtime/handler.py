@@ -23,19 +23,19 @@ _calls = count()
 
 
 class FunctionError(Exception):
-    """A call failed. The log has the reason, masked. Lambda logs this error itself, so it holds a name only."""
+    """A call failed. The log has the masked reason. Lambda logs this error itself, so it holds only a name."""
 
 
 def function(
     handle: Callable[[dict[str, Any], LambdaContext], T],
 ) -> Callable[[dict[str, Any], LambdaContext], T]:
-    """Make a Lambda handler: every line of its log names the call, and what it raises carries no value of the event."""
+    """Make a Lambda handler: every line of its log names the call, and its errors carry no value from the event."""
 
     @wraps(handle)
     def handler(event: dict[str, Any], context: LambdaContext) -> T:
         match event:
             case {"requestContext": {"requestId": str(asked)}}:
-                # A problem's instance, which a client quotes when it asks for help.
+                # The problem's instance, which clients quote when they ask for help.
                 api_request_id: str | None = asked
             case _:
                 api_request_id = None
@@ -58,7 +58,7 @@ def wire_once(wire: Callable[[], T]) -> Callable[[], T]:
     wired = cache(wire)
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         wired()
-        # What was created so far stays: no later garbage collection looks through it again.
+        # All objects so far stay: no later garbage collection looks through them.
         gc.freeze()
         gc.enable()
     return wired

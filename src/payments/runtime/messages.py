@@ -1,7 +1,7 @@
 """Messages and tasks as the queues hold them, in JSON.
 
-Schema 1 holds an event and its payment; schema 2 holds the name of a payment to work on. The processor's queue held
-schema 1 before there was schema 2, so tasks are read in both.
+Schema 1 holds an event and its payment; schema 2 holds the id of a payment to process. The processor's queue held
+schema 1 before schema 2 existed, so tasks are read in both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from payments.domain.message import Message, Task, Work
 
 
 class _MessageForm(Message, frozen=True, kw_only=True, omit_defaults=True):
-    # A field and no tag: msgspec takes a lone tagged struct without its tag too.
+    # A field instead of a tag: msgspec would accept a lone tagged struct even without its tag.
     schema: Literal[1] = msgspec.field()
 
 
@@ -42,14 +42,14 @@ _BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def encode(message: Message | Task) -> str:
-    """Write a message or a task as a queue holds it."""
+    """Write a message or a task in the queue's form."""
     fields = asdict(message)
     form = _MessageForm(**fields, schema=1) if isinstance(message, Message) else _TaskForm(**fields)
     return msgspec.json.encode(form).decode()
 
 
 def decode_message(body: str) -> Message:
-    """Read a message; raises PoisonError where the body holds none."""
+    """Read a message; raises PoisonError if the body holds none."""
     try:
         form = msgspec.json.decode(body, type=_MessageForm)
     except _BROKEN as error:
@@ -63,10 +63,11 @@ def decode_message(body: str) -> Message:
 
 
 def decode_task(body: str) -> Task:
-    """Read a task, of today's schema or the one before; raises PoisonError where the body holds none."""
+    """Read a task, of today's schema or the one before; raises PoisonError if the body holds none."""
     try:
         form = msgspec.json.decode(body, type=_TaskForm | _OldTaskForm)
     except _BROKEN as error:
         raise PoisonError(f"not a task of ours: {error}") from error
-    transaction_id = form.transaction_id if isinstance(form, _TaskForm) else form.payment.transaction_id
-    return Task(event=form.event, transaction_id=transaction_id, refund_id=form.refund_id)
+    if isinstance(form, _TaskForm):
+        return Task(**asdict(form))
+    return Task(event=form.event, transaction_id=form.payment.transaction_id, refund_id=form.refund_id)

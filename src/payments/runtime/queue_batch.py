@@ -1,7 +1,7 @@
-"""Handles a queue's batch: all records at once, each on its own, and none that could not be finished in time.
+"""Handles a queue's batch: all records at once and independently, and none that could not be finished in time.
 
-Powertools' batch utility brings every event source's data class with it, and takes longer to import than the rest of
-our code together (docs/performance.md). What it would do here is this loop.
+Powertools' batch utility imports the data class of every event source, which takes longer than the rest of our code
+together (docs/performance.md). This loop does the same job.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class DeadlineError(Exception):
 
 
 class Delivery(NamedTuple):
-    """A message as its queue delivers it: how often it was received so far, and when it was sent."""
+    """A message as its queue delivers it: its body, how often it was received, and when it was sent."""
 
     message_id: str
     receipt_handle: str
@@ -47,19 +47,19 @@ class Delivery(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """What a function does with a delivery, what it does when there is no time for it, and what its log says of it."""
+    """A function's actions for a delivery, and for one that has no time left, and its fields for the log."""
 
     handle: Callable[[Delivery], None]
     skip: Callable[[Delivery], None]
-    # By the body. Empty where it cannot be read.
+    # From the body; empty if that cannot be read.
     log_fields: Callable[[str], dict[str, Any]]
 
 
 def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, seconds: float) -> dict[str, Any]:
-    """Handle every record and return the explicit list of those that failed (ReportBatchItemFailures).
+    """Handle every record and return the list of those that failed (ReportBatchItemFailures).
 
     ``seconds`` is the longest that one record should take: with less time left, a record is skipped. A record that
-    takes too long all the same does not hold up its neighbours: the function waits for it until it must answer, and
+    takes too long anyway does not hold up its neighbours: the function waits for it until it must answer, and
     then skips it too.
     """
     batch = _Batch(context, worker, seconds)
@@ -85,7 +85,7 @@ class _Batch:
         return self._context.get_remaining_time_in_millis() / 1000
 
     def handle(self, record: dict[str, Any]) -> bool:
-        """Handle a record, or skip it where there is no time for it; say whether it is done."""
+        """Handle a record, or skip it if there is no time for it; say whether it is done."""
         try:
             delivery = Delivery.of(record)
             if self._seconds_left() < self._seconds:
@@ -93,13 +93,13 @@ class _Batch:
                 raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
             self._worker.handle(delivery)
         except Exception as error:  # noqa: BLE001
-            # SQS delivers the message again, and in the end moves it to the dead-letter queue. Its neighbours go on.
+            # SQS delivers the message again, and finally moves it to the dead-letter queue. Its neighbours continue.
             self._log("not done", record, error)
             return False
         return True
 
     def wait(self, record: dict[str, Any], handling: Future[bool]) -> bool:
-        """Wait for a record until the function must answer, then skip it; say whether it is done."""
+        """Wait for a record until the function must answer, then skip it; return whether it is done."""
         try:
             return handling.result(timeout=max(self._seconds_left() - ANSWER_SECONDS, 0))
         except TimeoutError:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from payments.domain.change import DeadLetter
 
 
-# Why SQS refuses a call with one message in it, if it is for the message.
+# The errors of a call with a single message that are about the message itself.
 _CONTENT = frozenset({"BatchRequestTooLong", "InvalidMessageContents", "InvalidParameterValue"})
 
-# Why SQS did not take a message, empty if it did; and whether a retry is no use.
+# Why SQS refused a message, empty if it accepted it; and whether a retry is pointless.
 _Answer = tuple[str, bool]
 
 
@@ -37,14 +37,14 @@ class QueueSender:
         self._dead_letter_queue = dead_letter_queue
 
     def send(self, messages: Sequence[Message]) -> Iterator[Sent]:
-        """Send messages, work to the processor and outcomes to the notifier, and yield what became of each."""
+        """Send messages, tasks to the processor and outcomes to the notifier, and yield the result of each."""
         work = [message for message in messages if message.event in WORK]
         outcomes = [message for message in messages if message.event not in WORK]
         yield from self._send_to(self._processor_queue, work)
         yield from self._send_to(self._notifier_queue, outcomes)
 
     def reject(self, letters: Sequence[DeadLetter]) -> Iterator[str]:
-        """Send letters to the dead-letter queue, and yield for each why SQS did not take it, or an empty reason."""
+        """Send letters to the dead-letter queue, and yield for each the reason if SQS refused it, or an empty one."""
         bodies = [redact(msgspec.json.encode(letter).decode()) for letter in letters]
         return (reason for reason, _ in self._call(self._dead_letter_queue, bodies, [""] * len(bodies)))
 
@@ -54,7 +54,7 @@ class QueueSender:
         return (Sent(message, *answer) for message, answer in zip(messages, answers, strict=True))
 
     def _call(self, queue: str, bodies: list[str], traces: list[str]) -> Iterator[_Answer]:
-        """Yield SQS's answer for each body, in batches: one that fails holds up no other."""
+        """Yield SQS's answer for each body, in batches: a failed one delays no other."""
         own = trace_header()
         remaining = iter(traces)
         for batch in batches(bodies):

@@ -1,6 +1,6 @@
 """A secret in Secrets Manager, read once per container and time to live: a new value needs no deployment.
 
-Its value is nowhere else: not in an environment variable, a state, a log or an error.
+Its value is never stored elsewhere: not in an environment variable, a state, a log or an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Secret(Generic[T]):
-    """A secret, and what ``parse`` makes of its text. ``parse`` raises ValueError where that is nothing of use."""
+    """A secret, and what ``parse`` makes of its text. ``parse`` raises ValueError if it cannot use the text."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Secret(Generic[T]):
         self._until = 0.0
 
     def read(self) -> T:
-        """Return what the secret holds. Raises UnavailableError where it cannot be read, or holds nothing of use.
+        """Return what the secret holds. Raises UnavailableError if it cannot be read, or holds no valid value.
 
-        A value that was read before serves on while Secrets Manager does not answer.
+        While Secrets Manager does not answer, the last value that was read stays in use.
         """
         with self._lock:
             if self._read is None or self._clock() >= self._until:
@@ -53,12 +53,12 @@ class Secret(Generic[T]):
                 except UnavailableError:
                     if self._read is None:
                         raise
-                # Also after a failure: not every call waits for what does not answer.
+                # Also set after a failure, so that not every call waits for a service that does not answer.
                 self._until = self._clock() + self._seconds
             return self._read
 
     def forget(self) -> None:
-        """Read the secret anew next time: the value was refused, so it may have been replaced."""
+        """Read the secret again next time: the value was refused, so it may have been replaced."""
         with self._lock:
             self._until = 0.0
 
@@ -73,5 +73,5 @@ class Secret(Generic[T]):
         try:
             return self._parse(text)
         except ValueError:
-            # Without the cause, which may repeat the text.
-            raise UnavailableError(f"the secret {self._name} does not hold what it should") from None
+            # Without the cause, which may repeat the secret's text.
+            raise UnavailableError(f"the secret {self._name} does not hold a usable value") from None

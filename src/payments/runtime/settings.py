@@ -1,4 +1,4 @@
-"""The functions' settings: environment variables, read once, each missing one named."""
+"""The functions' settings: environment variables, read once; errors name the variable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SettingsError(RuntimeError):
 
 
 def text(name: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return a variable's value; raises SettingsError where it is missing or empty."""
+    """Return a variable's value; raises SettingsError if it is missing or empty."""
     value = environment.get(name)
     if not value:
         raise SettingsError(
@@ -28,7 +28,7 @@ def text(name: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def count(name: str, environment: Mapping[str, str] = os.environ) -> int:
-    """Return a variable's value as a number from 1; raises SettingsError where it is missing or none."""
+    """Return a variable's value as a number from 1; raises SettingsError if it is missing or not one."""
     value = text(name, environment)
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise SettingsError(f"the environment variable {name} must be a whole number from 1, not {value!r}")
@@ -36,7 +36,7 @@ def count(name: str, environment: Mapping[str, str] = os.environ) -> int:
 
 
 def choice(name: str, choices: tuple[str, ...], environment: Mapping[str, str] = os.environ) -> str:
-    """Return a variable's value; raises SettingsError where it is none of ``choices``."""
+    """Return a variable's value; raises SettingsError if it is not one of ``choices``."""
     value = text(name, environment)
     if value not in choices:
         raise SettingsError(f"the environment variable {name} must be one of {', '.join(choices)}, not {value!r}")
@@ -44,7 +44,7 @@ def choice(name: str, choices: tuple[str, ...], environment: Mapping[str, str] =
 
 
 def currency(name: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return a variable's value; raises SettingsError where it is no currency that a payment can have."""
+    """Return a variable's value; raises SettingsError if it is no currency that a payment can have."""
     value = text(name, environment)
     if value not in EXPONENTS or value in WITHDRAWN:
         raise SettingsError(f"the environment variable {name} must be the code of an ISO 4217 currency, not {value!r}")
@@ -52,9 +52,9 @@ def currency(name: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def amounts(name: str, environment: Mapping[str, str] = os.environ) -> dict[str, int]:
-    """Return the minor units of a JSON object of amounts by currency, such as {"EUR": "10000.00"}; none where not set.
+    """Return the minor units of a JSON object of amounts by currency, such as {"EUR": "10000.00"}; empty if not set.
 
-    Raises SettingsError where it is none.
+    Raises SettingsError if it is not such an object.
     """
     try:
         limits = json.loads(environment.get(name) or "{}")
@@ -66,5 +66,5 @@ def amounts(name: str, environment: Mapping[str, str] = os.environ) -> dict[str,
 
 
 def words(name: str, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the words of a variable's value; none where it is not set."""
+    """Return the words of a variable's value; none if it is not set."""
     return (environment.get(name) or "").split()

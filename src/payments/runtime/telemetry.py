@@ -1,4 +1,4 @@
-"""Logs and metrics: one JSON line a step, masked; metrics in CloudWatch's embedded format (EMF)."""
+"""Logs and metrics: one masked JSON line for each step; metrics in CloudWatch's embedded format (EMF)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 from payments.domain.cards import redact
 
 # Why a gateway refuses, as a metric may tell it apart: every value of a dimension is a metric, which costs money for a
-# month, and a gateway's words are its own to choose. What is not listed here counts as "other"; the log has the word.
+# month, and a gateway can return any text. A code that is not listed here counts as "other"; the log has the text.
 FAILURE_REASONS = frozenset(
     {
         "authentication_required",
@@ -37,11 +37,11 @@ FAILURE_REASONS = frozenset(
 
 
 def _serialize(entry: dict[str, Any]) -> str:
-    # Every line passes here last, whatever its source.
+    # Every line passes here last, from any source.
     return json.dumps(_masked(entry), default=lambda value: redact(str(value)), ensure_ascii=False)
 
 
-def _masked(value: Any) -> Any:  # noqa: ANN401 - whatever is logged
+def _masked(value: Any) -> Any:  # noqa: ANN401 - anything can be logged
     """Return a value with every card number masked, in names too, and in numbers."""
     match value:
         case str():
@@ -66,7 +66,7 @@ logging.getLogger(logger.name).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "
 
 metrics = Metrics()
 
-# What was measured during a call: by dimension (a name and a value, both empty for none) and by metric. Powertools
+# The measurements of a call: by dimension (a name and a value, both empty for none) and by metric. Powertools
 # takes it at the call's end, in one thread: it counts the first of two that begin a metric at once, and not the second.
 _measured: dict[tuple[str, str], dict[str, list[float]]] = {}
 
@@ -81,25 +81,25 @@ def measure(name: str, value: int = 1) -> None:
 
 
 def measure_seconds(name: str, seconds: float) -> None:
-    """Add a time to a distribution. Its metric's name has Seconds in it."""
+    """Add a time to a distribution. The metric's name contains Seconds."""
     with _measuring:
         _measured.setdefault(("", ""), {}).setdefault(name, []).append(seconds)
 
 
 def measure_failure(name: str, code: str | None) -> None:
-    """Count a failure, and count it by its reason too."""
+    """Count a failure, in total and by its reason."""
     _add(("", ""), name, 1)
     _add(("reason", code if code in FAILURE_REASONS else "other"), name, 1)
 
 
 def measure_kind(name: str, kind: str) -> None:
-    """Count something, and count it by its kind too, of which there are few."""
+    """Count something, and count it by its kind too. There are few kinds."""
     _add(("", ""), name, 1)
     _add(("kind", kind), name, 1)
 
 
 def measure_money(name: str, minor: int, currency: str) -> None:
-    """Add up money, in minor units of its currency. The currency must be an ISO 4217 code."""
+    """Add an amount in minor units to the metric of its currency, which must be an ISO 4217 code."""
     _add(("currency", currency), name, minor)
 
 
@@ -125,25 +125,25 @@ def flush() -> None:
             unit = MetricUnit.Seconds if _SECONDS in name else MetricUnit.Count
             for value in values:
                 chosen.add_metric(name=name, unit=unit, value=value)
-        # Powertools writes by itself whenever a metric has a hundred values.
+        # Powertools writes on its own whenever a metric has a hundred values.
         if chosen.metric_set:
             chosen.flush_metrics()
 
 
-# As X-Ray writes it. SQS refuses a message with anything else, and with it a batch that would come again for ever.
+# As X-Ray writes it. SQS refuses a message with anything else, and so the whole batch, which is then retried each time.
 _TRACE = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?")
 
 
 def is_trace(header: str) -> bool:
-    """Say whether a text is a trace header and nothing else."""
+    """Return whether a text is exactly a trace header."""
     return _TRACE.fullmatch(header) is not None
 
 
 def trace_header() -> str:
-    """Return the trace header of this call, as Lambda's active tracing sets it; empty where there is none.
+    """Return the trace header of this call, as Lambda's active tracing sets it; empty if there is none.
 
-    Only what names the trace is kept: what else stands in it (Lineage) is about this call alone. A client may send a
-    trace header of its own, and it is stored with the payment: one of any other form counts as none.
+    Only the parts that identify the trace are kept: others (Lineage) concern only this call. A client may send its own
+    trace header, which is stored with the payment, so a header in any other form counts as none.
     """
     parts = os.environ.get("_X_AMZN_TRACE_ID", "").split(";")
     header = ";".join(part for part in parts if part.startswith(("Root=", "Parent=", "Sampled=")))

@@ -15,15 +15,16 @@ from payments.runtime.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-# CloudEvents as JSON, each with the attributes that subscribers can filter by, under the caller's names.
+# CloudEvents as JSON, each with the attributes that subscribers can filter by, keyed by the caller's names.
 Entries = dict[str, tuple[str, dict[str, str]]]
 
-# Ample for a call. One that takes longer, on a bad day, may be cut off: the batch comes again, under the same ids.
+# Ample for a call. One that takes longer, on a bad day, may be cut off: the batch is delivered again, with the same
+# ids.
 PUBLISH_SECONDS = 2.0
 
 
 class TopicPublisher:
-    """A topic behind an SNS client."""
+    """An SNS topic, behind a client."""
 
     def __init__(self, client: Any, topic_arn: str) -> None:  # noqa: ANN401 - botocore's
         self._client = client
@@ -32,9 +33,9 @@ class TopicPublisher:
     def publish(
         self, events: dict[str, tuple[dict[str, Any], dict[str, str]]], *, in_time: Callable[[], bool]
     ) -> dict[str, str]:
-        """Publish CloudEvents, each with what subscribers can filter by, and return why any was not published.
+        """Publish CloudEvents, each with attributes for subscribers' filters, and return why any was not published.
 
-        At most two calls are made for each event, and after the first none when ``in_time`` says no.
+        At most two calls are made for each event, and none after the first once ``in_time`` returns False.
         """
         names = iter(events)
         return self._publish_all(
@@ -42,7 +43,7 @@ class TopicPublisher:
                 {(name := next(names)): (body, events[name][1]) for body in bodies}
                 for bodies in batches([msgspec.json.encode(event).decode() for event, _ in events.values()])
             ),
-            # A function may have three seconds in all: the first call does not ask.
+            # A function may have only three seconds, so the first call is always made.
             chain([True], iter(in_time, None)),
         )
 
@@ -53,7 +54,7 @@ class TopicPublisher:
         return failures
 
     def _publish(self, entries: Entries, in_time: Iterator[bool]) -> dict[str, str]:
-        """Publish in one call; where SNS refuses the call, publish each entry alone: a bad one fails no other."""
+        """Publish in one call; if SNS refuses the call, publish each entry alone: a bad one fails no other."""
         try:
             return self._call(entries)
         except UnavailableError as error:

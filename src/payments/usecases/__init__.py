@@ -1,1 +1,1 @@
-"""What the system does, one verb a module. Use cases work through the protocols in ``ports``."""
+"""The system's use cases, one module each. They reach the outside through the protocols in ``ports``."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Accepted(Struct, frozen=True):
-    """The payment as it is stored, and whether an earlier request stored it, or the refund in it."""
+    """The stored payment, and whether an earlier request had already stored it, or the refund in it."""
 
     payment: Payment
     replayed: bool
@@ -29,7 +29,7 @@ class Accepted(Struct, frozen=True):
 
 @contextmanager
 def observed(transaction_id: str) -> Iterator[None]:
-    """Count and log a request that fails after its fields were found valid."""
+    """Count and log a request that fails although its fields are valid."""
     try:
         yield
     except MismatchError:
@@ -51,7 +51,7 @@ def accept_payment(payments: Payments, clock: Clock, request: PaymentRequest, tr
         stored = payments.accept(payment)
         if stored.fingerprint != payment.fingerprint:
             raise MismatchError
-    # The SDK repeats a put whose answer was lost. The repeat meets its own item, and is no replay.
+    # The SDK repeats a put whose answer was lost. The repeat finds its own item, and does not count as a replay.
     replayed = stored.created_at != payment.created_at
     measure("Replayed" if replayed else "Accepted")
     logger.info("replayed" if replayed else "accepted", transaction_id=payment.transaction_id)

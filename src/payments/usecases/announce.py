@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def cloud_event(message: Message, source: str) -> dict[str, Any]:
-    """Return the CloudEvent of a message."""
+    """Return a message's CloudEvent."""
     payment = message.payment
     data = _payment(payment)
     if message.refund_id is not None:
@@ -81,9 +81,9 @@ def _without_none(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - what JSON 
 
 
 def _event_id(message: Message) -> str:
-    """Return the id of an announcement: every repeat has the same one, and no other announcement has it.
+    """Return an announcement's id: every repeat has the same id, and no other announcement has it.
 
-    It consists of the payment's id and version and, where a version has several announcements, of what each is about.
+    It consists of the payment's id and version. If a version has several announcements, the subject of each follows.
     """
     version = f"{message.payment.transaction_id}.{message.payment.version}"
     if message.one_of_several and message.refund_id is not None:
@@ -94,26 +94,26 @@ def _event_id(message: Message) -> str:
 
 
 def attributes(message: Message) -> dict[str, str]:
-    """Return what subscribers can filter by."""
+    """Return the attributes that subscribers can filter by."""
     return {"event_type": message.event, "currency": message.payment.currency, "status": message.payment.status}
 
 
 class Announcer:
-    """Announces messages; ``source`` is the CloudEvents' own."""
+    """Announces messages; ``source`` is the CloudEvents' source."""
 
     def __init__(self, publisher: Publisher, source: str) -> None:
         self._publisher = publisher
         self._source = source
 
     def announce(self, messages: dict[str, Message], *, in_time: Callable[[], bool]) -> dict[str, str]:
-        """Publish messages, each under a name that the caller chose, and return why any was not published."""
+        """Publish messages, keyed by names that the caller chose, and return why any was not published."""
         events: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
         failures: dict[str, str] = {}
         for name, message in messages.items():
             try:
                 events[name] = cloud_event(message, self._source), attributes(message)
             except Exception as error:  # noqa: BLE001
-                # The message comes again, and in the end goes to the dead-letter queue. Its neighbours go on.
-                logger.error("no event could be written", error=type(error).__name__, **message.log_fields())
+                # The message is retried, and finally goes to the dead-letter queue. Its neighbours continue.
+                logger.error("the event could not be written", error=type(error).__name__, **message.log_fields())
                 failures[name] = type(error).__name__
         return failures | self._publisher.publish(events, in_time=in_time)

@@ -1,8 +1,8 @@
 """Charge a payment once, or refund it once.
 
-A message may come twice, late, or after the payment is final. The gateway's idempotency key makes a second call
-harmless, and the conditional update makes a second record harmless. A gateway forgets its keys in time: a payment that
-may be older than that is looked up at the gateway first.
+A message may arrive twice, late, or after the payment is final. The gateway's idempotency key makes a second call
+harmless, and the conditional update makes a second record harmless. A gateway's keys expire, so a payment that may be
+older than that is looked up at the gateway first.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, PaymentBatch, Payments
 
 
-# Gateways keep an idempotency key for a day; an hour of that is left for clocks that differ and calls that take long.
+# Gateways keep an idempotency key for a day; one hour of that is a margin for differing clocks and slow calls.
 BLIND_CHARGE_WINDOW = timedelta(hours=23)
 
 
 def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
-    """Return what the gateway is asked for; raises PoisonError where the payment does not say enough."""
+    """Return the request to the gateway; raises PoisonError if the payment does not say enough."""
     key = idempotency_key(payment.transaction_id, refund_id)
     if refund_id is None:
         if not payment.payment_method:
             raise PoisonError("the payment has no payment method")
         return Charge(key, payment.money, payment.payment_method, payment.transaction_id, payment.gateway_reference)
     if not payment.gateway_reference:
-        raise PoisonError("the payment has no charge to give back")
+        raise PoisonError("the payment has no charge to refund")
     refund = payment.refunds[refund_id]
     money = Money(refund.amount_minor, payment.currency)
     return Refund(key, money, payment.gateway_reference, payment.transaction_id, refund_id, refund.gateway_reference)
 
 
 class Charging(Settling):
-    """Charges payments, and refunds them, through a gateway, and records the outcomes in the table."""
+    """Charges and refunds payments through a gateway, and records the outcomes in the table."""
 
     def __init__(self, payments: Payments, gateway: Gateway, clock: Clock, *, restored: bool = False) -> None:
         """``restored`` says that the whole table was restored from a backup."""
@@ -69,48 +69,49 @@ class Charging(Settling):
         return self._payments.get_batch(transaction_ids)
 
     def work(self, payment: Payment | None, refund_id: str | None = None, *, last: bool) -> None:
-        """Bring a payment, as the table has it, or one of its refunds, to its end.
+        """Charge a payment as the table has it, or make one of its refunds, and record the outcome.
 
         ``last`` says that the next failure sends the message to the dead-letter queue: the payment is then marked
-        unknown. Raises RetryError, or UnavailableError where the table does not answer: the message must come again;
-        and NotStoredError where the table has no such payment, or no such refund of it.
+        unknown. Raises RetryError, or UnavailableError if the table does not answer: the message must be delivered
+        again; and NotStoredError if the table has no such payment, or no such refund of it.
         """
-        if payment is None or (refund_id is not None and refund_id not in payment.refunds):
+        status = payment and payment.status_of(refund_id)
+        if payment is None or status is None:
             raise NotStoredError("the table has no such payment, or no such refund of it")
-        if (payment.status if refund_id is None else payment.refunds[refund_id].status) not in OPEN:
+        if status not in OPEN:
             logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
             return
         request = request_of(payment, refund_id)
         match self._ask(request, blind=self._may_be_blind(payment, refund_id, request)):
             case Approved() | Declined() | Pending() as outcome:
-                # What is pending needs no retry: the gateway tells, or is asked by the reconciler.
+                # A pending charge needs no retry: the gateway reports, or the reconciler asks it.
                 self.settle(payment, refund_id, outcome)
             case Unknown(reason) | NotSent(reason):
                 self._unresolved(payment, refund_id, reason, last=last)
             case RateLimited():
-                self._unresolved(payment, refund_id, "the gateway wants to be asked later", last=last)
+                self._unresolved(payment, refund_id, "the gateway limits the rate of calls", last=last)
 
     def give_up(self, transaction_id: str, refund_id: str | None, reason: str) -> None:
-        """Mark as unknown what cannot be worked on any more before its message goes to the dead-letter queue."""
+        """Mark a payment or a refund as unknown before its message goes to the dead-letter queue."""
         logger.warning("given up", transaction_id=transaction_id, refund_id=refund_id, reason=reason)
         if self._write(transaction_id, refund_id, "lose", GatewayResult(), self._clock()):
             measure("Unknown" if refund_id is None else "RefundUnknown")
 
     def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:
-        """Ask the gateway what became of a charge or a refund. Raises UnavailableError where it does not answer."""
+        """Ask the gateway what became of a charge or a refund. Raises UnavailableError if it does not answer."""
         return self._gateway.lookup(request_of(payment, refund_id))
 
     def _may_be_blind(self, payment: Payment, refund_id: str | None, request: Charge | Refund) -> bool:
-        """Say whether the gateway need not be asked first: it knows the key still, if it was ever called with it.
+        """Return whether no lookup is needed first: if the gateway was ever called with the key, it still has it.
 
-        That goes by when the request was accepted. After a restore a lost request that its client repeats looks new,
-        and the gateway may have forgotten its key long ago.
+        The time of acceptance decides. After a restore, a lost request that its client repeats looks new, but its key
+        at the gateway may have expired long ago.
         """
         young = age(payment, refund_id, self._clock()) < BLIND_CHARGE_WINDOW
         return young and request.reference is None and not self._restored and not payment.restored_at
 
     def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
-        """Charge, or learn of an earlier charge first where the gateway may have forgotten the key."""
+        """Charge. If the gateway may have forgotten the key, look for an earlier charge first."""
         try:
             known = None if blind else self._gateway.lookup(request)
             if known is not None:

@@ -1,8 +1,8 @@
 """Compare a day of a gateway's books with the table, both ways, and name each difference.
 
 Each entry of the books is looked up in the table. A payment that was charged that day by the table, and is not in that
-day's books, is looked up at the gateway: around midnight the two may disagree about the day. Nothing is mended here: a
-person decides what to do about a difference.
+day's books, is looked up at the gateway: around midnight the two may disagree about the day. Nothing is corrected here:
+a person decides what to do about a difference.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments, PaymentsByCharge, PaymentsByDay
 
 
-# What was charged a moment ago may not be written down yet: the reconciler asks after a quarter of an hour.
+# A charge of a moment ago may not be recorded yet: the reconciler asks after a quarter of an hour.
 _UNDER_WAY = timedelta(hours=1)
 
 _CHARGED = frozenset({Status.PROCESSED, Status.PARTIALLY_REFUNDED, Status.REFUNDED})
 
-# How many entries are compared before the time is looked at.
+# How many entries are compared between two checks of the time.
 _CHUNK = 200
 
 
 class DifferenceKind(StrEnum):
-    """What can differ."""
+    """The kinds of differences."""
 
     AMOUNT = "amount"
     CHARGED_TWICE = "charged_twice"
@@ -55,7 +55,7 @@ class DifferenceKind(StrEnum):
 
 
 class Difference(Struct, frozen=True, omit_defaults=True):
-    """A difference; ``at_gateway`` is what the books say, and ``in_table`` what the table says, if anything."""
+    """A difference; ``at_gateway`` is the value in the books, and ``in_table`` that in the table, if any."""
 
     kind: DifferenceKind
     transaction_id: str
@@ -89,10 +89,10 @@ class Books(Protocol):
     """A gateway whose books can be read."""
 
     def booked(self, since: datetime, until: datetime) -> Iterator[Booked]:
-        """Yield the charges and refunds of a time. Raises UnavailableError if the gateway does not answer."""
+        """Yield the charges and refunds of a period. Raises UnavailableError if the gateway does not answer."""
 
     def read(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
-        """Return what became of a charge, and change nothing.
+        """Return the outcome of a charge, and change nothing.
 
         Raises UnavailableError if the gateway does not answer.
         """
@@ -107,7 +107,7 @@ class StoredPayments(NamedTuple):
 
 
 class Comparison:
-    """Compares for one stack, which ``scope`` names; ``clock`` tells the time."""
+    """Compares for one stack, which ``scope`` names; ``clock`` returns the time."""
 
     def __init__(self, stored: StoredPayments, books: Books, *, scope: str, clock: Clock) -> None:
         self._stored = stored
@@ -148,7 +148,7 @@ class Comparison:
         with ThreadPoolExecutor(CONCURRENCY) as pool:
             while chunk := list(islice(left, _CHUNK)):
                 if not in_time():
-                    # How many more there are, nobody has looked.
+                    # Nobody has counted the rest.
                     self.counts["left"] += len(chunk)
                     return
                 for difference, answered in pool.map(one, chunk):
@@ -172,7 +172,7 @@ class Comparison:
         if payment.status in OPEN and self._under_way(entry):
             return None
         if (entry.status == "succeeded") != here:
-            # A failed attempt beside the one that was charged is none of this payment's.
+            # The payment names the attempt that was charged. This one failed.
             other = payment.gateway_reference not in {None, entry.reference}
             return (
                 None
@@ -198,7 +198,7 @@ class Comparison:
         return _amount(entry, money, transaction_id, refund_id)
 
     def _by_hand(self, entry: Booked) -> Difference | None:
-        """Find the payment of a refund without our names: someone made it at the gateway."""
+        """Find the payment of a refund that lacks our metadata: someone made it at the gateway."""
         transaction_id = self._stored.by_charge.find(entry.charge_reference)
         return _difference(DifferenceKind.REFUND_BY_HAND, transaction_id, entry) if transaction_id else None
 

@@ -1,7 +1,7 @@
 """Find payments that have been open for too long, ask the gateway, and settle or redrive them.
 
 Nothing is guessed: the gateway's final answer is recorded. A payment that the gateway does not know goes through the
-stream and the queue once more, and is charged under the same idempotency key as before.
+stream and the queue again, and is charged with the same idempotency key as before.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# Bank debits take up to two weeks; a customer who has not acted by then will not.
+# Bank debits take up to two weeks; a customer who has not acted by then will not act.
 PATIENCE = timedelta(days=14)
 
 
 class Reconciler:
-    """Reconciles payments with the gateway; ``clock`` tells the time."""
+    """Reconciles payments with the gateway; ``clock`` returns the time."""
 
     def __init__(self, payments: Payments, charging: Charging, clock: Clock) -> None:
         self._payments = payments
@@ -44,14 +44,15 @@ class Reconciler:
     def run(
         self, transaction_ids: Iterable[str], *, in_time: Callable[[], bool], processed_refunds: bool = False
     ) -> Counter[str]:
-        """Reconcile payments until ``in_time`` says no, and count the results.
+        """Reconcile payments until ``in_time`` returns False, and count the results.
 
         ``processed_refunds`` asks the gateway about those too: a bank may have returned the money.
 
         The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
-        ``closed`` (final, and in the open index all the same), ``unanswered``, ``failed``, or ``left`` for want of
-        time. How old the oldest of them was is measured, nought where none was found: a run always says that it ran.
-        What is pending at the gateway counts there only when even a bank should have been done.
+        ``closed`` (final, but still in the open index), ``unanswered``, ``failed``, ``missing`` (no such payment), or
+        ``left`` because no time was left. The age of the oldest is measured, or zero if none was found: a run always
+        says that it ran. A payment that is pending at the gateway counts there only when even a bank should have
+        finished.
         """
         counts: Counter[str] = Counter()
         self._ages = [0.0]
@@ -71,7 +72,7 @@ class Reconciler:
             logger.warning("not reconciled", transaction_id=transaction_id, reason=str(error))
             counts = Counter(unanswered=1)
         except Exception as error:  # noqa: BLE001
-            # A payment that cannot be read, or any other error, does not hold up the other payments.
+            # An unreadable payment, or any other error, does not hold up the other payments.
             logger.error("not reconciled", transaction_id=transaction_id, reason=str(error))
             counts = Counter(failed=1)
         return counts
@@ -80,7 +81,7 @@ class Reconciler:
         payment = self._payments.get(transaction_id)
         counts: Counter[str] = Counter()
         if payment is None:
-            return counts
+            return Counter(missing=1)
         if self._payments.close(payment):
             logger.warning("closed", transaction_id=transaction_id)
             counts["closed"] += 1
@@ -98,7 +99,7 @@ class Reconciler:
             logger.info(result, transaction_id=transaction_id, refund_id=refund_id)
             counts[result] += 1
         if unknown:
-            # Settling has changed the payment, and what the gateway did not know may be settled by now.
+            # Settling has changed the payment, and a charge that the gateway did not know may be settled by now.
             payment = (self._payments.get(transaction_id) or payment) if counts else payment
             if self._payments.redrive(payment, self._clock()):
                 logger.info("redriven", transaction_id=transaction_id, redrives=payment.redrives + 1)

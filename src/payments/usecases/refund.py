@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# In each round, one of the requests that refund the same payment at the same moment succeeds.
+# If several requests refund the same payment at once, one of them succeeds in each round.
 _ROUNDS = 10
 
 
@@ -54,7 +54,7 @@ def accept_refund(
 def _accept(payments: Payments, moment: str, transaction_id: str, request: RefundRequest, trace: str) -> Accepted:
     if not TRANSACTION_ID.fullmatch(transaction_id):
         raise NoPaymentError
-    # The payment is read, and written on the condition that it is still as it was read: the remainder cannot change
+    # The payment is read, and written on the condition that it has not changed since: so the remainder cannot change
     # in between.
     for _ in range(_ROUNDS):
         payment = payments.get(transaction_id)
@@ -65,7 +65,7 @@ def _accept(payments: Payments, moment: str, transaction_id: str, request: Refun
         if existing is not None:
             if existing.fingerprint != fingerprint:
                 raise MismatchError
-            # The SDK repeats a write whose answer was lost. The repeat meets its own entry, and is no replay.
+            # The SDK repeats a write whose answer was lost. The repeat finds its own entry, and is not a replay.
             return Accepted(payment, replayed=existing.created_at != moment)
         refund = RefundRecord(
             amount_minor=_amount(payment, request).minor,
@@ -86,11 +86,11 @@ def _amount(payment: Payment, request: RefundRequest) -> Money:
     if payment.status in OPEN:
         raise NotRefundableError("The payment is not final yet. Repeat the request when it is processed.")
     if payment.status not in REFUNDABLE:
-        raise NotRefundableError(f"The payment is {payment.status}: there is nothing to give back.")
+        raise NotRefundableError(f"The payment is {payment.status}, so there is nothing to refund.")
     if len(payment.refunds) >= MAX_REFUNDS:
-        raise NotRefundableError(f"The payment has {MAX_REFUNDS} refunds, and takes no more.")
+        raise NotRefundableError(f"The payment has {MAX_REFUNDS} refunds and cannot have more.")
     remainder = payment.refundable
     money = request.money(payment)
     if not 0 < money.minor <= remainder.minor:
-        raise TooMuchError(f"Of this payment, {remainder} {remainder.currency} can still be given back.")
+        raise TooMuchError(f"At most {remainder} {remainder.currency} of this payment can still be refunded.")
     return money

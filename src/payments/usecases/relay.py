@@ -1,4 +1,4 @@
-"""Put on the queues what the table's stream says."""
+"""Send the changes in the table's stream to the queues."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 
 class RelayError(Exception):
-    """Not everything was sent. The whole batch comes again; receivers see through what was sent twice."""
+    """Not everything was sent. The whole batch is delivered again; receivers drop repeats."""
 
 
 def messages_of(change: Change) -> list[Message]:
-    """Return the messages that a change gives rise to.
+    """Return the messages for a change.
 
-    News is a new status of the payment's charge or of a refund, something else that the customer must do, a change of a
-    dispute, and a payment that is sent on its way again or put back over a damaged item.
+    News is a new status of the charge or of a refund, a new action for the customer, and a change of a dispute. A
+    payment that is redriven, or restored over a damaged item, is news too.
     """
     new, old = change.new, change.old
     again = old is not None and (new.redrives > old.redrives or new.restored_at != old.restored_at)
     if change.restored:
-        # It was announced when it happened. Only what is open has a way to go.
+        # Past outcomes were announced when they happened. Only an open payment needs a message.
         old, again = new, True
     messages = [*_of_the_charge(new, old, again=again), *_of_refunds(new, old, again=again), *_of_disputes(new, old)]
     if len(messages) > 1 and sum(message.event not in WORK for message in messages) > 1:
-        # Each version has one announcement, but for an item that could not be read before.
+        # Each version has one announcement, except for an item that could not be read before.
         messages = [msgspec.structs.replace(message, one_of_several=True) for message in messages]
     return messages
 
 
 def _of_the_charge(new: Payment, old: Payment | None, *, again: bool) -> list[Message]:
-    # Once the charge is final, only refunds change the status, and each of them is news itself.
+    # Once the charge is final, only refunds change the status, and each of them is announced itself.
     asked = new.next_action != "" and old is not None and old.next_action != new.next_action
     news = old is None or (old.status in OPEN and old.status != new.status)
     if new.status in _OF_A_CHARGE and (news or ((again or asked) and new.status in OPEN)):
@@ -70,7 +70,7 @@ def _of_disputes(new: Payment, old: Payment | None) -> list[Message]:
 
 def _message(payment: Payment, event: str, refund_id: str | None = None, dispute_id: str | None = None) -> Message:
     if event not in WORK:
-        # Who announces an outcome needs no means to charge.
+        # An announcement does not need the payment method.
         payment = msgspec.structs.replace(payment, payment_method="", fingerprint="")
     return Message(event, payment, refund_id, dispute_id)
 
@@ -94,13 +94,13 @@ class Relay:
         self._queues = queues
 
     def send(self, changes: Iterable[Change | DeadLetter]) -> int:
-        """Send what the changes say and return how many messages that were.
+        """Send the messages for the changes and return their number.
 
-        Raises RelayError if a message was not taken: a partial result alone would be lost on a stream whose mapping
-        does not heed it.
+        Raises RelayError if a message was not accepted: a partial result alone would be lost on a stream whose mapping
+        ignores it.
         """
         messages: list[Message] = []
-        # A stream waits for its oldest record: no retry mends these, and all behind them would wait for a day.
+        # A stream waits for its oldest record: no retry fixes these, and all behind them would wait for a day.
         letters: list[DeadLetter] = []
         for change in changes:
             if isinstance(change, Change):
@@ -128,6 +128,6 @@ class Relay:
 def _tell(message: Message) -> None:
     logger.info("relayed", **message.log_fields())
     if message.event == "payment.disputed":
-        # Here and not where it is written: what fails here comes again, what was written does not.
+        # Counted here and not by the writer: a failure here is retried, and the write is not repeated.
         measure("Disputed")
         logger.warning("a charge is disputed", **message.log_fields())

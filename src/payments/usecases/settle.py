@@ -1,4 +1,4 @@
-"""Record in the table what a gateway answered, whoever brings the answer."""
+"""Record a gateway's answers in the table, from any source."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
-# A gateway that waits for a bank or the customer is asked again after as long as the payment has been open so far.
+# A payment that waits for a bank or the customer is looked up again after as long as it has already been open.
 SOONEST_QUESTION = timedelta(minutes=15)
 
 LATEST_QUESTION = timedelta(hours=6)
 
 
 class Settling:
-    """Records in the table what a gateway answered, whoever brings the answer."""
+    """Records a gateway's answers in the table, from any source."""
 
     def __init__(self, payments: Payments, clock: Clock) -> None:
         self._payments = payments
@@ -39,7 +39,7 @@ class Settling:
     def settle(self, payment: Payment, refund_id: str | None, outcome: Approved | Declined | Pending) -> None:
         """Record a gateway's final answer, or that it has not given one yet.
 
-        Raises UnavailableError where the table does not answer.
+        Raises UnavailableError if the table does not answer.
         """
         match outcome:
             case Approved(reference):
@@ -106,11 +106,11 @@ def age(payment: Payment, refund_id: str | None, at: datetime) -> timedelta:
 
 def _measure(payment: Payment, refund_id: str | None, event: str, result: GatewayResult, at: datetime) -> None:
     """Measure a transition that was recorded: each but ``wait`` is recorded once, so nothing is counted twice."""
-    # Clocks differ: what was accepted a moment ago may seem to lie ahead.
+    # Clocks differ: a payment of a moment ago may seem to lie ahead.
     seconds = max(age(payment, refund_id, at).total_seconds(), 0.0)
     match event, refund_id:
         case "wait", None:
-            # The same again, where it was unknown already.
+            # It is no news if it was unknown already.
             if payment.status is Status.VALIDATED:
                 measure("Pending")
         case "wait", str():

@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING
 from unittest.mock import MagicMock
 
 import pytest
 import requests
+import typer
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from local import ROOT, LocalError
 from local.command import install
-from ops import target
+from ops import program, target
 from ops.client import RefusedError, payload
 from ops.commands.options import ask
 from ops.failures import explain
@@ -63,6 +66,51 @@ def test_help_names_every_command(payments: Run) -> None:
     assert told.status == 0
     for name in ("pay", "show", "list", "watch", "refund", "dlq", "reconcile", "doctor", "completion", "console", "up"):
         assert re.search(rf"\b{name}\b", told.out), name
+
+
+def test_every_command_has_help_by_both_options_and_an_example(payments: Run) -> None:
+    commands: list[list[str]] = [[]]
+    click = typer.main.get_command(program.app)
+    for name, command in click.commands.items():  # type: ignore[attr-defined]
+        commands += [[name, inner] for inner in getattr(command, "commands", {})] or [[name]]
+    for command in commands:
+        told = payments(*command, "-h")
+        assert told == payments(*command, "--help")
+        assert told.status == 0
+        assert re.search(rf"^ .*payments {' '.join(command)}", told.out.partition("Example")[2], re.MULTILINE), command
+
+
+def test_the_version_is_the_projects(payments: Run) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (payments("--version").status, payments("--version").out) == (0, f"payments {project['version']}\n")
+
+
+SLOW_START = """
+import sys, time, runpy
+class Slow:
+    def find_spec(self, name, path, target=None):
+        if name == "typer":
+            print("loading", flush=True)
+            time.sleep(30)
+sys.meta_path.insert(0, Slow())
+sys.argv = MODULE
+runpy.run_module(MODULE[0], run_name="__main__")
+"""
+
+
+def test_an_early_ctrl_c_shows_no_traceback() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_START.replace("MODULE", "['ops', 'doctor']")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -139,7 +139,7 @@ def test_a_call_that_is_refused_for_one_message_holds_up_no_other() -> None:
     ids = [f"t{number}" for number in range(10)]
     records = [stream_record(payment(transaction_id=one)) for one in ids]
     records.append(stream_record(payment(status="processed", version=2), payment()))
-    # Whatever it is about, the batch does not come again for it.
+    # The batch is not retried for any of these.
     assert send(queues, [*records, {"eventName": "INSERT", "dynamodb": {"NewImage": {}}}]) == 12
     assert [json.loads(body)["transaction_id"] for body in queues.sent["p"]] == [one for one in ids if one != "t4"]
     assert {queue: len(sent) for queue, sent in queues.sent.items()} == {"p": 9, "n": 1, "dead": 2}

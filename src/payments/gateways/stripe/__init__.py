@@ -21,7 +21,7 @@ def create_gateway(_: object = None) -> StripeGateway:
     from payments.gateways.stripe.gateway import StripeGateway  # noqa: PLC0415 - only functions that charge have its SDK
 
     seconds = float(settings.count("GATEWAY_TIMEOUT_SECONDS"))
-    # Set in tests and on a laptop only: a fake Stripe's address.
+    # The address of a fake Stripe, set only in tests and on a laptop.
     address = os.environ.get("STRIPE_ADDRESS") or None
     return StripeGateway(secret(str.strip), settings.text("ENVIRONMENT"), seconds, address)
 

@@ -202,7 +202,7 @@ class StripeGateway:
             return _foremost(outcomes)
 
     def abandon(self, charge: Charge, *, cancel: bool) -> list[Approved | Declined | Pending]:
-        """Return what became of each PaymentIntent of a payment that failed; ``cancel`` each that can still be paid.
+        """Return the outcome of each PaymentIntent of a failed payment; ``cancel`` those that can still be paid.
 
         Raises UnavailableError as ``lookup`` does.
         """
@@ -217,7 +217,7 @@ class StripeGateway:
 
     @contextmanager
     def _answered(self) -> Iterator[stripe.StripeClient]:
-        """Turn what Stripe does not answer into UnavailableError, or NoSuchReferenceError."""
+        """Turn Stripe's errors into UnavailableError, or NoSuchReferenceError."""
         try:
             yield self._client()
         except stripe.StripeError as error:
@@ -296,7 +296,7 @@ class StripeGateway:
     def _find_intents(
         self, client: stripe.StripeClient, charge: Charge, *, beside_a_success: bool = False
     ) -> list[Intent]:
-        """Return a payment's PaymentIntents: the one that it names, and what a search finds by our own names of it.
+        """Return a payment's PaymentIntents: the one that it names, and those that a search finds by our metadata.
 
         The one that it names is enough once it has charged, unless ``beside_a_success`` wants the others too. Otherwise
         another may have charged: one that no search found in time, before a second one was created
@@ -321,10 +321,10 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if charge.reference is None:
                 raise
-            # Some accounts have no search. The PaymentIntent that the payment names is known all the same.
+            # Some accounts have no search. The PaymentIntent that the payment names is known anyway.
             logger.warning("no search", transaction_id=charge.transaction_id, reason=_reason(error))
             return []
-        # Stripe's search does not tell order-1 from Order-1; we do.
+        # Stripe's search does not distinguish order-1 from Order-1, but we do.
         return [intent for intent in intents if ours.items() <= (intent.metadata or {}).items()]
 
     def _find_refund(self, client: stripe.StripeClient, refund: Refund) -> Approved | Declined | Pending | None:

@@ -1,4 +1,4 @@
-# A stack in small, out of the modules that the large one is made of. tests/plan/test_interrupted.py interrupts its apply.
+# A small stack from the modules of the large one. tests/plan/test_interrupted.py interrupts its apply.
 terraform {
   required_version = ">= 1.11"
 

@@ -1,4 +1,4 @@
-# The modules that keep something, applied by pytest-terraform (tests/plan/test_storage.py).
+# The modules that store data, applied by pytest-terraform (tests/plan/test_storage.py).
 terraform {
   required_version = ">= 1.11"
 
