@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup layer up down console deploy outputs openapi chaos test check fmt lock bench cost
+.PHONY: help setup layer up down console deploy outputs openapi chaos test quick check fmt lock bench cost
 ENV ?= local
 PORT ?=
 GATEWAY ?=
@@ -10,6 +10,8 @@ SIZES ?= 1000,10000
 CLIENTS ?= 8
 VOLUME ?= 1000000
 REGION ?= ap-southeast-1
+# Most end-to-end tests wait, so there are more processes than cores.
+WORKERS ?= 4
 PYTHON ?= python3
 UV := build/venv-uv/bin/uv
 RUN := .venv/bin/python -m
@@ -55,7 +57,11 @@ chaos: layer ## Send payments under faults and audit the results (PAYMENTS=1000 
 	@$(RUN) chaos --payments $(PAYMENTS) --seed $(SEED)
 
 test: layer check ## Run every check; pytest's summary comes last
-	@$(RUN) pytest
+	@$(RUN) pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 10
+
+quick: setup ## Run the linters and the unit tests, in half a minute
+	@$(RUN) ruff check && $(RUN) ruff format --check && PYTHONPATH=src .venv/bin/lint-imports --no-logo --no-cache
+	@$(RUN) pytest --numprocesses 2 tests/unit
 
 check: layer
 	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && .venv/bin/python docs/prose.py

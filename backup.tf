@@ -1,6 +1,6 @@
 # Backups of the payments table by AWS Backup, if var.backup is set.
 
-# A separate key for the backups: they must be readable even if the table's key is lost.
+# The backups have their own key, so they stay readable if the table's key is lost.
 module "backup_key" {
   source = "./modules/kms"
   count  = var.backup == null ? 0 : 1

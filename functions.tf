@@ -1,31 +1,41 @@
-# The functions, as one map: each with its purpose, rights, environment and event sources. Everything that exists once
-# per function (role, log group, alarms, its place on the dashboard) follows from an entry here.
+# The functions as one map: the purpose, the rights, the environment and the triggers of each. Everything that exists
+# once for each function (role, log group, alarms, dashboard) follows from its entry here.
 
 locals {
   function_settings = {
-    for function in keys(local.function_names) : function => {
-      for setting in ["maximum_concurrency", "memory_mb", "reserved_concurrency", "timeout_seconds"] :
-      setting => try(coalesce(
-        try(var.functions[function][setting], null),
-        try(local.stripe_settings[function][setting], null),
-        try(var.function_defaults[setting], null),
-      ), null)
-    }
+    for function in keys(local.function_names) : function => merge(
+      {
+        for setting in ["maximum_concurrency", "memory_mb", "timeout_seconds"] :
+        setting => try(coalesce(
+          try(var.functions[function][setting], null),
+          try(local.stripe_settings[function][setting], null),
+          try(var.function_defaults[setting], null),
+        ), null)
+      },
+      { reserved_concurrency = var.account_concurrency == null && local.reserves[function] > 0 ? -1 : local.reserves[function] },
+    )
   }
 
-  # The consumer of each queue. Its time-out decides how long a message stays hidden.
+  # What each function is to reserve: -1 reserves nothing, and 0 lets nobody call it.
+  reserves = {
+    for function in keys(local.function_names) :
+    function => coalesce(try(var.functions[function].reserved_concurrency, null), var.function_defaults.reserved_concurrency)
+  }
+  reserved_in_all = sum([for reserve in values(local.reserves) : max(0, reserve)])
+
+  # Which function processes which queue. A message stays hidden for six times its consumer's time-out.
   queue_consumers = {
     validator_to_processor = "processor"
     processor_to_notifier  = "notifier"
   }
 
-  # The consumer of each table's stream.
+  # Which function processes which table's stream.
   stream_consumers = {
     payments = "relay"
   }
 
-  # What each function calls: the services that it may use, and the internet for a gateway or a webhook.
-  # Lambda itself reads the queues and the stream, and KMS is called by the service whose data it protects.
+  # What each function calls: the services whose actions it may use, and the internet for a gateway or a webhook. Lambda
+  # reads the queues and the stream for it, and each service calls KMS itself.
   function_calls = merge(
     {
       for function, spec in local.all_functions : function => concat(
@@ -36,7 +46,7 @@ locals {
     length(var.webhooks) > 0 ? { webhooks = ["internet"] } : {},
   )
 
-  # What a function may do with each key, always through the service whose data the key protects.
+  # What a function may do with each key, and through which service.
   key_uses = {
     for use, actions in {
       dynamodb = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
@@ -116,7 +126,7 @@ locals {
       description = "Returns one payment, or a list of a customer's payments."
       environment = {
         CUSTOMER_INDEX_NAME = local.customer_index_name
-        # Callers of the API do not know it, but it is not a secret: a token gives no access (docs/decisions/0008).
+        # Callers do not know it, but it need not be secret: a token grants nothing (docs/decisions/0008).
         PAGE_TOKEN_SEAL = sha256(module.keys.keys["dynamodb"].arn)
         TABLE_NAME      = local.table_name
       }
@@ -143,7 +153,7 @@ locals {
     }
   }
 
-  # A new version is rolled back if the function fails or is throttled.
+  # CodeDeploy rolls a new version back if the function fails or is throttled.
   gradual_deployments = {
     for function in try(var.gradual_deployment.functions, []) : function => {
       alarm_names   = local.function_alarm_names[function]
@@ -151,12 +161,22 @@ locals {
     }
   }
 
-  # Every function of the stack: those above, with the gateway's additions, and the gateway's own functions.
+  # Every function of the stack: those above, with the gateway's additions, and the gateway's own.
   all_functions = {
     for function, spec in merge(local.functions, local.gateway.functions) : function => merge(spec, {
       environment = merge(spec.environment, lookup(local.gateway_environments, function, {}))
       statements  = merge(spec.statements, lookup(local.gateway_statements, function, {}))
       key_uses    = merge(spec.key_uses, lookup(local.gateway_key_uses, function, {}))
     })
+  }
+}
+
+check "reserved_concurrency" {
+  assert {
+    condition     = var.account_concurrency != null || local.reserved_in_all == 0
+    error_message = <<-EOT
+      account_concurrency is not set, so the ${local.reserved_in_all} concurrent executions are not reserved. Set it to what this prints:
+      aws lambda get-account-settings --query AccountLimit.ConcurrentExecutions
+    EOT
   }
 }

@@ -5,7 +5,7 @@ locals {
   # A gateway's code is packed only if it charges: its module or folder, and its handlers.
   gateway_code = "payments/**/%s*"
 
-  # The functions that call the payment gateway, whichever gateway it is.
+  # The functions that call the payment gateway.
   gateway_callers = ["processor", "reconciler"]
 
   # Each gateway's additions to gateway_defaults.
@@ -91,7 +91,7 @@ locals {
     )
   }
 
-  # Separate, since it is known only when the layer exists: only the functions should wait for that.
+  # Not part of gateways: the layer is known only after it is created, and only the functions need to wait for it.
   gateway_layer_arns = lookup({ stripe = aws_lambda_layer_version.stripe[*].arn }, var.gateway, [])
 }
 

@@ -62,6 +62,7 @@ module "network" {
   cidr_block            = var.network.cidr_block
   az_count              = var.network.availability_zone_count
   availability_zone_ids = var.network.availability_zone_ids
+  exclude_zone_ids      = var.network.exclude_zone_ids
   nat                   = var.network.nat
   functions             = local.function_calls
   gateway_endpoints     = var.network.gateway_endpoints
@@ -83,11 +84,11 @@ module "table" {
     local.gateway.attributes,
   )
   indexes = merge(local.gateway.indexes, {
-    # Keys only: changes of state then never write the index. Sharded: no customer overloads a key (docs/decisions/0006).
+    # Keys only, so a change of state never writes the index. Sharded, so no customer is a hot key (docs/decisions/0006).
     (local.customer_index_name) = {
       hash_key = "customer_shard", range_key = "created_at", projection_type = "KEYS_ONLY"
     }
-    # Sparse: it holds only payments that are not final, for the reconciler (docs/decisions/0007).
+    # Sparse: only payments that are not final, for the reconciler (docs/decisions/0007).
     (local.open_index_name) = { hash_key = "open_shard", range_key = "open_from", projection_type = "KEYS_ONLY" }
   })
   stream_view_type            = "NEW_AND_OLD_IMAGES"
@@ -111,7 +112,7 @@ module "queue" {
   dead_letter_retention_seconds = var.queues.dead_letter_retention_seconds
 }
 
-# Holds the batches of the table's stream that the relay could not deliver in time.
+# Records of the stream that the relay could not deliver in time.
 module "relay_dead_letter_queue" {
   source = "./modules/sqs"
 
@@ -190,8 +191,7 @@ module "function" {
   schedule   = try(each.value.schedule, null)
   queue_sources = {
     for queue, consumer in local.queue_consumers : queue => {
-      # Not the module's output: indexed by a key that is not literal, it would wait for the whole module, half a
-      # minute more.
+      # Not the module's output: with a computed key, Terraform would wait for the whole module, half a minute longer.
       queue_arn           = local.queue_arns[queue]
       kms_alias           = local.key_aliases.sqs
       batch_size          = var.queues.batch_size

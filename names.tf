@@ -1,5 +1,5 @@
-# Every name and every ARN is built here, once. Built from names, they are known at plan: a plan then shows policies,
-# triggers and dashboards in full, where tests and scanners can read them, and no two modules form a cycle.
+# Every name and every ARN is built here, once. ARNs that are built from names are known at plan, so tests and scanners
+# can read whole policies, triggers and dashboards in the plan. It also keeps modules from depending on each other.
 
 data "aws_caller_identity" "current" {}
 
@@ -10,7 +10,7 @@ locals {
     account_id = data.aws_caller_identity.current.account_id
     partition  = data.aws_partition.current.partition
     region     = var.region
-    # Such as apse1 for ap-southeast-1, the start of AWS's zone ids: a role's name has no room for more.
+    # For example apse1 for ap-southeast-1, as in AWS's zone ids. A role's name has no room for the full name.
     role_suffix = !var.region_in_role_names ? "" : "-${join("", [
       for part in split("-", var.region) : lookup(local.region_parts, part, part)
     ])}"
@@ -28,7 +28,7 @@ locals {
     west      = "w"
   }
 
-  # The credentials show where a stack is, not its name: no AWS account has this id.
+  # The embedded AWS has this account id, and no AWS account has it. The name of a stack does not decide.
   embedded = local.context.account_id == "000000000000"
 
   production = startswith(var.environment_suffix, "prod")
@@ -56,7 +56,7 @@ locals {
       for gateway in local.gateway_names : startswith(function, "${gateway}_") if gateway != var.gateway
     ])
   }
-  # The alarms that roll back a new version of a function.
+  # The alarms that roll a new version of a function back.
   function_alarm_names = {
     for function in local.known_functions : function => [
       for alarm in ["errors", "throttles"] : "payment-${function}-${alarm}-${var.environment_suffix}"
@@ -92,7 +92,7 @@ locals {
   key_aliases = {
     for use in ["dynamodb", "lambda", "logs", "sns", "sqs"] : use => "payment-${use}-${var.environment_suffix}"
   }
-  # Separate keys: the key of the other queues stays closed to SNS.
+  # SNS may use these keys, and not the key of the other queues.
   subscriber_key_aliases = {
     for use in ["subscribers", "secrets"] : use => "payment-${use}-${var.environment_suffix}"
   }
@@ -112,7 +112,7 @@ locals {
     alarm             = "payment-event-bus-dead-letters-${var.environment_suffix}"
   }
 
-  # Separate for each stack: otherwise two stacks in an account would be counted together.
+  # One for each stack: otherwise two stacks in an account would share their metrics.
   metrics_namespace = "Payments/${var.environment_suffix}"
   # The CloudEvents' source.
   event_source = "/payments/${var.environment_suffix}"

@@ -1,10 +1,10 @@
-# The functions' code and their layer. With sorted entries, fixed times and fixed modes, each zip depends only on the
-# sources.
+# The functions' code and their layer. Entries are sorted, times and modes are fixed, so the same sources give the same
+# zip.
 
 locals {
   layer_stamp    = "${path.root}/${var.layer_dir}/requirements.txt"
   layer_is_built = fileexists(local.layer_stamp)
-  # A layer that make layer has built names its runtime; a layer from elsewhere is accepted unchecked.
+  # make layer notes the runtime in its layer. A layer without that note is used unchecked.
   layer_made_for = try(one(regex("# for (python\\S+ on \\S+)\n", file(local.layer_stamp))), null)
   layer_wanted   = "${var.runtime.name} on ${var.runtime.architecture}"
 }
@@ -14,7 +14,7 @@ data "archive_file" "functions" {
   source_dir       = "${path.root}/src"
   output_path      = "${path.root}/build/functions-${var.environment_suffix}.zip"
   output_file_mode = "0644"
-  # The operations generate the API's document and routes. No function reads them.
+  # The API's document and routes are generated from the operations. No function reads them.
   excludes = concat(
     ["**/__pycache__/**", "**/*.pyc", "**/*.egg-info/**", "payments/api/operations.py"],
     [for gateway in local.gateway_names : format(local.gateway_code, gateway) if gateway != var.gateway],

@@ -1,6 +1,6 @@
-# The API's routes, from the OpenAPI document, which is generated from the contract in src/payments (make openapi). API
-# Gateway refuses any body that is not a JSON object before any code runs. The function checks the fields: it names every
-# invalid one by a JSON pointer, and repeats no value.
+# The API's routes, read from the OpenAPI document, which `make openapi` generates from the contract in src/payments. API
+# Gateway refuses a body that is not a JSON object before any code runs. The function checks the fields. It names each
+# invalid one by a JSON pointer and never repeats a value.
 
 locals {
   openapi = jsondecode(file("${path.module}/docs/openapi.json"))

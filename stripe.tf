@@ -23,7 +23,7 @@ locals {
     throttles = { for route in keys(local.stripe_routes) : route => var.stripe_webhook_throttle }
   }
 
-  # A day's books are read in one run.
+  # One call reads a whole day's records.
   stripe_settings = { stripe_comparer = { timeout_seconds = 900 } }
 
   # By the gateway's reference to a charge, for disputes; and by the charge's day, for the comparison (docs/decisions/0030).
@@ -51,7 +51,7 @@ locals {
 
     stripe_comparer = {
       description = "Compares a day of Stripe's books with the table, and announces what differs."
-      # When the day is over on every clock, even a wrong one.
+      # Late enough for the day to be over even if a clock is wrong.
       schedule = "cron(30 2 * * ? *)"
       environment = {
         CHARGED_INDEX_NAME = local.charged_index_name
@@ -72,7 +72,7 @@ locals {
     }
   }
 
-  # Stripe has no AWS credentials. It signs its events, and the function accepts no others.
+  # Stripe has no AWS credentials. It signs its events, and the function refuses anything without a valid signature.
   stripe_routes = {
     stripeWebhook = { method = "POST", path = "/gateways/stripe/webhook", function = "stripe_webhook", open = true }
   }

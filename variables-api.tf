@@ -1,4 +1,4 @@
-# The API's addresses and callers.
+# Where the API answers, and who may call it.
 
 variable "anyone_may_pay" {
   description = <<-EOT

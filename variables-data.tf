@@ -1,10 +1,10 @@
-# The storage of payments: the table, its backups, the queues and the keys.
+# The data: the table, its backups, the queues, the keys and the secrets.
 
 variable "backup" {
   description = <<-EOT
     Backups of the payments table by AWS Backup, in addition to point-in-time recovery; null for none. It has the
-    schedule, the retention, the time in days until cold storage, vaults in other regions or accounts that get a copy,
-    and a lock against early deletion. See modules/backup.
+    schedule, the retention, the days until cold storage, vaults in other regions or accounts that get a copy, and a
+    lock that lets nobody delete one early. See modules/backup.
   EOT
   type = object({
     cold_storage_after_days = optional(number)
@@ -28,7 +28,7 @@ variable "backup" {
 }
 
 variable "key_deletion_window_days" {
-  description = "How long a KMS key's scheduled deletion can still be cancelled, in days."
+  description = "For how many days the deletion of a KMS key can be cancelled."
   type        = number
   default     = 30
   nullable    = false
@@ -42,8 +42,8 @@ variable "key_deletion_window_days" {
 variable "queues" {
   description = <<-EOT
     Both queues: how often a message is received before it goes to the dead-letter queue, and how long the queue and the
-    dead-letter queue keep a message, in seconds. The consumer's time-out decides how long a message stays hidden while
-    it is processed.
+    dead-letter queue keep a message, in seconds. A message that is being processed stays hidden for six times its
+    consumer's time-out.
   EOT
   type = object({
     batch_size                    = optional(number, 10)
@@ -110,7 +110,7 @@ variable "secret_recovery_days" {
 
 variable "table" {
   description = <<-EOT
-    The payments table: days of point-in-time recovery (1 to 35; 0 switches it off) and protection from deletion.
+    The payments table: days of point-in-time recovery (0 for none, or 1 to 35) and protection from deletion.
   EOT
   type = object({
     deletion_protection         = optional(bool, true)

@@ -1,9 +1,27 @@
 # How the functions run.
 
+variable "account_concurrency" {
+  description = <<-EOT
+    How many calls Lambda runs at once for the whole account, in the stack's region: `aws lambda get-account-settings
+    --query AccountLimit.ConcurrentExecutions`. A new account has as few as 10. Null if you have not looked: then no
+    function reserves any, even with a reserved_concurrency, except one of 0, which closes the function.
+  EOT
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.account_concurrency == null || local.reserved_in_all == 0 || try(local.reserved_in_all + 100 <= var.account_concurrency, false)
+    error_message = <<-EOT
+      account_concurrency is ${coalesce(var.account_concurrency, 0)}. The functions reserve ${local.reserved_in_all}, and Lambda keeps 100 for functions
+      without a reserve. Reserve less, or ask AWS for a higher quota (Service Quotas, Lambda, Concurrent executions).
+    EOT
+  }
+}
+
 variable "function_defaults" {
   description = <<-EOT
-    The defaults of every function: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; a new
-    AWS account often has too little to reserve).
+    The defaults of each function: memory in MB, time-out in seconds, and reserved concurrency (-1 reserves none; more
+    than 0 needs account_concurrency).
   EOT
   type = object({
     memory_mb            = optional(number, 512)
@@ -28,8 +46,8 @@ variable "function_defaults" {
 
 variable "function_starts" {
   description = <<-EOT
-    Fast first calls, by function: provisioned_concurrency keeps instances ready, at a price for every hour; snap_start
-    starts a version from a snapshot of its memory. Choose one of them for a function. See modules/lambda.
+    Ways to make a first call fast, by the function's name: provisioned_concurrency keeps instances ready, at a price for
+    every hour; snap_start starts a version from a snapshot of its memory. One or the other. See modules/lambda.
   EOT
   type = map(object({
     provisioned_concurrency = optional(number, 0)
@@ -131,7 +149,7 @@ variable "layer_dir" {
 }
 
 variable "log_level" {
-  description = "The lowest level that the functions log: DEBUG, INFO, WARN or ERROR."
+  description = "The lowest level that the functions log: DEBUG, INFO, WARN or ERROR. Metrics are written at every level."
   type        = string
   default     = "INFO"
   nullable    = false

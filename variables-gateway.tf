@@ -48,8 +48,8 @@ variable "stripe_address" {
 
 variable "stripe_webhook_throttle" {
   description = <<-EOT
-    How many of Stripe's events are accepted in a second at a steady rate, and how many at once: the route has no AWS
-    authorization, so it has its own limits. Stripe sends refused events again.
+    How many of Stripe's events the route accepts per second at a steady rate, and how many at once. The route has no AWS
+    authorization, so it has its own limits. Stripe sends a refused event again.
   EOT
   type = object({
     burst_limit = optional(number, 50)

@@ -1,7 +1,7 @@
-# The objectives, the alarms, and who is notified.
+# Objectives, alarm thresholds, and who is notified.
 
 variable "alarm_emails" {
-  description = "E-mail addresses that are notified of every alarm. Each has to confirm its subscription once."
+  description = "E-mail addresses that every alarm notifies. Each has to confirm its subscription once."
   type        = set(string)
   default     = []
   nullable    = false

@@ -2,8 +2,9 @@
 
 variable "network" {
   description = <<-EOT
-    The VPC: its CIDR block, the number of availability zones (availability_zone_ids pins them), the access to the
-    internet (nat.mode: none, instance, gateway, gateway_per_az), and the AWS services that get an interface endpoint.
+    The VPC: its CIDR block, the number of availability zones (availability_zone_ids pins them, exclude_zone_ids leaves
+    some out), and the AWS services that get an interface endpoint. nat.mode is the access to the internet: none,
+    instance, gateway or gateway_per_az.
     A function reaches its services through their endpoints. Only a function that calls something without an endpoint
     reaches the internet, through NAT. DynamoDB has a gateway endpoint, which is free.
   EOT
@@ -11,6 +12,7 @@ variable "network" {
     availability_zone_count = optional(number, 3)
     availability_zone_ids   = optional(list(string), [])
     cidr_block              = optional(string, "10.0.0.0/16")
+    exclude_zone_ids        = optional(set(string))
     gateway_endpoints       = optional(set(string), ["dynamodb"])
     interface_endpoints     = optional(set(string), ["sns", "sqs"])
     nat = optional(object({

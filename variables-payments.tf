@@ -1,4 +1,4 @@
-# The limits of payments, and the reconciler's schedule.
+# Limits of a payment, and when the reconciler looks at it.
 
 variable "amount_limits" {
   description = <<-EOT

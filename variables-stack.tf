@@ -1,4 +1,4 @@
-# The stack's name, tags and region.
+# The name and the place of the stack.
 
 variable "cost_center" {
   description = "The CostCenter tag of every resource."

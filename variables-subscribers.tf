@@ -1,4 +1,4 @@
-# The receivers of outcomes.
+# Who is notified of outcomes.
 
 variable "allowed_private_cidrs" {
   description = <<-EOT

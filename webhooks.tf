@@ -1,5 +1,5 @@
-# Further receivers of the announcements, in addition to the topic's subscribers: HTTPS endpoints, which get signed
-# webhooks, and an EventBridge bus. Everything here exists only if var.webhooks or var.event_bus is set.
+# Receivers of the announcements in addition to the topic's own subscribers: HTTPS endpoints, by signed webhooks, and an
+# EventBridge bus. Nothing here exists unless var.webhooks or var.event_bus is set.
 
 locals {
   # The events that the relay and the notifier announce.

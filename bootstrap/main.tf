@@ -20,7 +20,7 @@ locals {
   alias      = "alias/${local.bucket}"
 }
 
-# A state holds every value of its resources, so a reader needs rights for this key as well as for the bucket.
+# A state contains every value of its resources, so reading it needs this key as well as the bucket.
 resource "aws_kms_key" "state" {
   description             = "Terraform's state in ${local.bucket}"
   deletion_window_in_days = 30

@@ -12,7 +12,7 @@ output "backend" {
       }
     }
   EOT
-  # The backend must be ready before its block is printed.
+  # Print the backend only when it is ready for use.
   depends_on = [
     aws_s3_bucket_policy.state,
     aws_s3_bucket_server_side_encryption_configuration.state,

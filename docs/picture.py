@@ -16,7 +16,7 @@ for _name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
 
 from local.hcl import Module  # noqa: E402 - after the path
 from payments.api.operations import OPERATIONS  # noqa: E402
-from payments.domain.lifecycle import TRANSITIONS, Status  # noqa: E402
+from payments.domain.lifecycle import REFUND_TRANSITIONS, TRANSITIONS, Status, Transition  # noqa: E402
 
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
@@ -72,14 +72,18 @@ def picture() -> str:
 
 
 def states() -> str:
-    """Return the Mermaid source of a payment's life."""
+    """Return the Mermaid sources of a payment's life, and of a refund's."""
+    return "\n".join([STATES[0], _states(TRANSITIONS), "", "A refund:", "", _states(REFUND_TRANSITIONS), STATES[1]])
+
+
+def _states(transitions: dict[str, Transition]) -> str:
     lines = ["stateDiagram-v2", "  [*] --> validated"]
     lines += [
         f"  {leaves} --> {transition.reaches}: {event}"
-        for event, transition in TRANSITIONS.items()
+        for event, transition in transitions.items()
         for leaves in sorted(transition.leaves, key=list(Status).index)
     ]
-    return "\n".join([STATES[0], "```mermaid", *lines, "```", STATES[1]])
+    return "\n".join(["```mermaid", *lines, "```"])
 
 
 def functions() -> str:

@@ -1,4 +1,4 @@
-# The cheapest stack that is still the whole system: one small NAT instance instead of interface endpoints.
+# The cheapest stack that is still complete: one small NAT instance instead of interface endpoints.
 environment_suffix       = "dev"
 log_retention_days       = 14
 key_deletion_window_days = 7

@@ -1,4 +1,4 @@
-# A laptop: the embedded AWS. Short time-outs, so that a retry can be watched.
+# A laptop with the embedded AWS. Short time-outs, so you can watch a retry.
 environment_suffix       = "local"
 layer_dir                = "build/layer-local"
 log_retention_days       = 1
@@ -20,5 +20,5 @@ table = {
   deletion_protection = false
 }
 
-# The embedded AWS refuses a saved query. python -m local.story tells a payment's story here.
+# The embedded AWS refuses a saved query. Here, python -m local.story shows a payment's story.
 saved_queries = false

@@ -1,4 +1,4 @@
-# The most robust set-up: a NAT gateway and the endpoints in every zone, reserved concurrency, a year of logs.
+# The most robust set-up: a NAT gateway and the endpoints in every zone, a year of logs.
 environment_suffix = "prod"
 log_retention_days = 365
 
@@ -11,6 +11,10 @@ network = {
   interface_endpoints = ["secretsmanager", "sns", "sqs"]
   nat                 = { mode = "gateway_per_az" }
 }
+
+# The reserves below are made when this is the account's quota of concurrent executions: at least 340. It prints yours:
+# aws lambda get-account-settings --query AccountLimit.ConcurrentExecutions
+account_concurrency = null
 
 functions = {
   validator = { reserved_concurrency = 100 }

@@ -8,4 +8,4 @@ EMBEDDED_PYTHON = BUILD / "venv-embedded" / "bin" / "python"
 
 
 class LocalError(Exception):
-    """An error that a person can fix; the message says what is wrong and how to fix it."""
+    """A problem that a person can fix; the message says what it is and how to fix it."""

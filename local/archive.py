@@ -1,4 +1,4 @@
-"""Zip files with the same bytes for the same files, with any times and order on disk, as Terraform creates them."""
+"""A zip that depends on the files' contents only, not on their times or order on disk, as Terraform's does."""
 
 from __future__ import annotations
 

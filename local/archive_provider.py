@@ -1,7 +1,7 @@
 """A stand-in for the ``hashicorp/archive`` provider on a machine that cannot reach the registry.
 
-It has the data source ``archive_file`` for zip archives of a folder, with the real one's arguments and results. Like
-the real one, it gives the same bytes for the same files, with any times and order on disk.
+It has the data source ``archive_file`` for zip archives of a folder, with the real one's arguments and results. As with
+the real one, the same files give the same bytes. Their times and order on disk do not matter.
 """
 
 from __future__ import annotations

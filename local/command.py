@@ -1,6 +1,6 @@
 """Install the operator's command next to this checkout's Python: ``.venv/bin/payments``.
 
-The project is not installed as a package, which the functions' build could then import.
+The project is not installed as a package: the functions' build could then include it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from pathlib import Path
 
 from local import ROOT
 
-# A shell runs the second line, which starts the Python in the same folder as the file, wherever that is. To Python,
-# the line is a string.
+# A shell runs the second line, which starts the Python in the file's own folder. For Python, that line is a string.
 SCRIPT = """#!/bin/sh
 '''exec' "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"
 ' '''

@@ -20,17 +20,17 @@ from ministack.services import dynamodb, lambda_svc
 def _keep_connections() -> None:
     # The server ends a connection after its thousandth request, even during a request. A deployment makes more.
     Config.keep_alive_max_requests = 1_000_000_000
-    # When it is stopped, it waits this long for every client to disconnect, and an idle connection never does.
+    # When it stops, it waits this long for every client to close its connection. An idle client never does.
     asyncio.constants.SSL_SHUTDOWN_TIMEOUT = 1.0
 
 
 def _keep_streams() -> None:
-    """Let a table's stream outlast a restart, as AWS keeps it for a day. MiniStack keeps everything else we use."""
+    """Keep a table's stream over a restart: AWS keeps it for a day. MiniStack keeps everything else that we use."""
     tables, restore_tables = dynamodb.get_state, dynamodb.load_persisted_state
     functions = lambda_svc.get_state
 
     def state_of_tables() -> dict[str, Any]:
-        # In this order, so that a write in between is at least in the stream.
+        # In this order, because a write in between is then at least in the stream.
         state: dict[str, Any] = tables()
         records = copy.deepcopy(dynamodb._stream_records)  # noqa: SLF001 - no other way is offered
         return state | {"stream_records": records, "stream_sequence": dynamodb._stream_seq_counter}  # noqa: SLF001
@@ -41,8 +41,8 @@ def _keep_streams() -> None:
         dynamodb._stream_seq_counter = state.get("stream_sequence", 0)  # noqa: SLF001
 
     def state_of_functions() -> dict[str, Any]:
-        # Without the position in the stream. The saved parts are not from a single moment, and a position ahead of the
-        # queues would lose a message. The stream is read again from its oldest record, as at-least-once allows.
+        # Without the position in the stream. The parts are not saved at the same moment, and a position ahead of the
+        # queues would lose a message. So the stream is read again from its oldest record, as at-least-once allows.
         state: dict[str, Any] = functions()
         return state | {"dynamodb_stream_positions": {}}
 
@@ -51,7 +51,7 @@ def _keep_streams() -> None:
 
 
 def _end_at_once() -> None:
-    """End right after the save: writes that are answered later, while clients and threads finish, would be lost."""
+    """End right after saving. Otherwise, while it waits for clients and threads, it would answer and then forget."""
     serve = hypercorn.asyncio.serve
 
     async def serve_until_asked(application: Any, config: Config) -> None:  # noqa: ANN401 - MiniStack's

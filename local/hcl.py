@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# python-hcl2 types every view as its base class, which lacks their methods.
+# python-hcl2 types every view as its base class, which lacks the views' own members.
 View = Any
 # Values as Python has them, rather than as HCL writes them.
 _VALUES = SerializationOptions(
@@ -105,6 +105,15 @@ class Module:
             for block in found
             for attribute in block.attributes("type")
         }
+
+    def entries(self, name: str) -> list[str]:
+        """Return what the objects in the files give to a name, as HCL writes it, without the quotes of a string."""
+        elements: list[View] = [found for document in self._documents for found in document.find_all(ObjectElemRule)]
+        return [
+            str(element.raw.expression.serialize(_VALUES))
+            for element in elements
+            if element.raw.key.serialize() == name
+        ]
 
     def _attribute(self, blocks: list[View], name: str, what: str) -> Any:  # noqa: ANN401
         attributes = [attribute for block in blocks for attribute in block.attributes(name)]

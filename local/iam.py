@@ -1,11 +1,11 @@
-"""Adapt roles to the embedded AWS, which needs a batch call's own action name and cannot check some conditions.
+"""Adapts roles to two checks of the embedded AWS that AWS does not make.
 
-In AWS ``sqs:SendMessage`` also allows SendMessageBatch, and ``sns:Publish`` allows PublishBatch; there are no actions
-with those names. The embedded AWS checks for them. So a role with the one action gets the other here, outside
-Terraform, for the same resources under the same conditions: a refused call stays refused.
+In AWS ``sqs:SendMessage`` allows SendMessageBatch too, and ``sns:Publish`` allows PublishBatch; there are no actions of
+those names. The embedded AWS looks for them. So a role with the one gets the other, outside Terraform, for the same
+resources under the same conditions. Everything else stays refused.
 
-It also does not know which of a secret's labels a call uses, so a permission for some labels permits nothing. Such a
-permission is added again without that condition, for the same actions and resources.
+The embedded AWS does not know which of a secret's labels a call is about, so a permission for some labels permits
+nothing. Each such permission is repeated without that condition, for the same actions and resources.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import stat
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,6 +18,7 @@ REGISTRY = "registry.terraform.io"
 AWS = f"{REGISTRY}/hashicorp/aws"
 ARCHIVE = f"{REGISTRY}/hashicorp/archive"
 ARCHIVE_VERSION = "2.7.1"
+_EXECUTABLE = 0o755
 
 
 def registry_answers() -> bool:
@@ -46,7 +47,7 @@ def usual_places() -> list[Path]:
 def find_mirror() -> Path:
     """Return the folder that holds the AWS provider.
 
-    Raises LocalError, which lists the folders that were searched, if there is none.
+    Raises LocalError if there is none, with the folders that were searched.
     """
     named = os.environ.get(VARIABLE)
     places = [Path(named)] if named else usual_places()
@@ -69,8 +70,11 @@ def install_archive_provider(mirror: Path = BUILD / "mirror") -> Path:
     root, python = shlex.quote(str(ROOT)), shlex.quote(str(EMBEDDED_PYTHON))
     script = f"#!/bin/sh\nPYTHONPATH={root} exec {python} -m local.archive_provider\n"
     if not executable.exists() or executable.read_text(encoding="utf-8") != script:
-        executable.write_text(script, encoding="utf-8")
-        executable.chmod(executable.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+        # Another process may run it meanwhile.
+        with tempfile.NamedTemporaryFile("w", dir=mirror.parent, delete=False, encoding="utf-8") as written:
+            written.write(script)
+        Path(written.name).chmod(_EXECUTABLE)
+        Path(written.name).rename(executable)
     return mirror
 
 

@@ -148,8 +148,8 @@ class EmbeddedAWS:
     """One embedded AWS, as a context manager or by ``start`` and ``stop``.
 
     ``port`` is a free one unless given; ``auth`` enforces IAM; ``persist`` keeps the state in ``state_dir`` over a
-    stop and a start on the same port. The functions call AWS at ``functions_endpoint`` if it is given, such as a proxy
-    in between. The log is ``state_dir/embedded-aws.log``.
+    stop and a start on the same port. The functions call AWS at ``functions_endpoint`` if that is given, for
+    instance at a proxy. The log is ``state_dir/embedded-aws.log``.
 
     Raises LocalError if the port is taken, or the server does not start.
     """
@@ -199,7 +199,7 @@ class EmbeddedAWS:
         return self
 
     def stop(self) -> None:
-        """Stop the server and its workers. Raises LocalError if it was killed before it saved a state to keep."""
+        """Stop the server and its workers. Raises LocalError if it was killed before it could save its state."""
         if self.pid is not None:
             asked = stop_process(self.pid, _SAVE_SECONDS if self.persist else _STOP_SECONDS)
             self.pid = None

@@ -1,7 +1,8 @@
 """Tell one payment's whole story from the functions' logs: the saved Logs Insights query for a laptop.
 
 ``. .local/env && python -m local.story TRANSACTION_ID`` asks the AWS that the environment names; ``--env`` is the
-stack's suffix. It also reads any account's logs, but there the saved query is faster: this reads them page by page.
+stack's suffix. You can use it in an account too, but there the saved query is faster, because it does not read each log
+group page by page.
 """
 
 from __future__ import annotations

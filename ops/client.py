@@ -24,7 +24,7 @@ _TIMEOUT_SECONDS = 30
 _UNAVAILABLE = 503
 _PAUSE_SECONDS = 1
 _FORBIDDEN = 403
-# The statuses of a busy API. It may still have done the work.
+# The statuses of an API that is busy. It may have done the work anyway.
 BUSY = {429, 503}
 
 
@@ -38,7 +38,7 @@ class Keys:
 
 
 def create_client(stack: Stack, kept: Keys | None = None) -> Keys:
-    """Create the client's user, or find it, and return its keys: those that were kept, if they still are the user's."""
+    """Create the client's user, or find it, and return its keys: the kept ones if they are still valid."""
     iam = stack.iam
     try:
         iam.create_user(UserName=USER)
@@ -71,9 +71,9 @@ class Api:
     def request(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> requests.Response:
-        """Send a request and return its answer with any status.
+        """Send a request and return its answer, of any status.
 
-        A request that could not be served is repeated, twice: the contract says that this is safe.
+        A request that the API could not serve is repeated twice: the contract says that this is safe.
         """
         wanted = AWSRequest(
             method=method, url=f"{self.url}{path}", data=body, headers={**self.headers, **(headers or {})}

@@ -1,4 +1,4 @@
-"""The dead-letter queues: their content, and how to redrive it without losing a message.
+"""The dead-letter queues: reading them, and redriving them without losing a message.
 
 A message is sent before it is deleted. An interruption in between sends it twice, which the functions and the receivers
 recognise.
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from ops.stream import StreamRecord
 
 RELAY = "relay"
-# Other consoles and the consumers do not see what we hold meanwhile.
+# Other consoles and the consumers do not see the messages that we hold meanwhile.
 _HOLD_SECONDS = 120
 _BATCH = 10
-# A long poll asks every host that holds the queue; a message that returns meanwhile is worth a second one.
+# A receive that waits asks every host that holds the queue. A message may return meanwhile, so it asks twice.
 _EMPTY_ANSWERS = 2
 # How an AWS that has no StartMessageMoveTask says so.
 _NO_MOVE_TASK = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
@@ -71,7 +71,7 @@ class Letter:
         )
 
     def content(self) -> dict[str, Any]:
-        """Return the body's JSON object, or an empty one if it is not an object."""
+        """Return the body's JSON object; an empty one if it is not an object."""
         try:
             body = json.loads(self.body)
         except ValueError:
@@ -144,7 +144,7 @@ def dead_letter_queues(stack: Stack) -> dict[str, StackQueue]:
     found = {
         "validator": StackQueue("validator", outputs["validator_dlq_url"], outputs["validator_queue_url"]),
         "processor": StackQueue("processor", outputs["processor_dlq_url"], outputs["processor_queue_url"]),
-        # What it holds names stream records: no queue takes it back.
+        # Its messages name stream records, so no queue can take them.
         RELAY: StackQueue(RELAY, outputs["relay_dlq_url"]),
     }
     for endpoint, parts in webhook_endpoints(outputs).items():
@@ -254,9 +254,9 @@ class QueueClient:
         return self._carry(queue, progress)
 
     def _move(self, queue: StackQueue, progress: Callable[[int, int], None]) -> dict[str, int]:
-        """Have SQS move the messages, and wait until it has. It continues by itself if we are stopped."""
+        """Have SQS move the messages, and wait until it has. If this process is stopped, SQS continues."""
         arn = self._arn(queue.url)
-        # The destination is named: what SNS has left in a dead-letter queue itself was never in another one.
+        # The destination is named, because messages that SNS itself put into a dead-letter queue have no source queue.
         to = self._arn(str(queue.source))
         handle = self.sqs.start_message_move_task(SourceArn=arn, DestinationArn=to)["TaskHandle"]
         while True:
@@ -264,7 +264,7 @@ class QueueClient:
             task = tasks[0] if tasks else {"Status": "COMPLETED"}
             moved = int(task.get("ApproximateNumberOfMessagesMoved", 0))
             progress(moved, int(task.get("ApproximateNumberOfMessagesToMove") or 0))
-            # A running task has its handle in the answer, and a finished one does not.
+            # The answer has the handle of a running task, but not of one that has ended.
             if task["Status"] == "FAILED":
                 raise LocalError(f"SQS stopped moving messages after {moved}: {task.get('FailureReason', 'no reason')}")
             if task["Status"] in {"COMPLETED", "CANCELLED"} and task.get("TaskHandle", handle) == handle:
@@ -276,7 +276,7 @@ class QueueClient:
         return str(told["Attributes"]["QueueArn"])
 
     def _carry(self, queue: StackQueue, progress: Callable[[int, int], None]) -> dict[str, int]:
-        """Receive, send, delete. Messages that return meanwhile are left: their cause has not been fixed."""
+        """Receive, send, delete. Messages that return meanwhile stay: their cause is not fixed yet."""
         total = self.counts(queue).waiting
         sent = kept = 0
         for letters in self.receive(queue, total):
@@ -376,7 +376,7 @@ class QueueClient:
         call(self.stack, self.stack.outputs["function_names"][RELAY], {"Records": records})
 
 
-def call(stack: Stack, function: str, event: dict[str, Any]) -> Any:  # noqa: ANN401 - any answer of a function
+def call(stack: Stack, function: str, event: dict[str, Any]) -> Any:  # noqa: ANN401 - anything that a function returns
     """Call a function at its alias live and return its answer; raises LocalError if it failed."""
     # A function may take 15 minutes; a call that is repeated because its answer is late does its work twice.
     client = stack.client("lambda", read_timeout=910, retries={"total_max_attempts": 1})
@@ -397,7 +397,7 @@ def _plain(value: object) -> float:
 def _last_change(item: dict[str, Any]) -> StreamRecord | None:
     """Return the record of a payment's last change, as its stream had it; None if the item is not a payment.
 
-    Only the last one: an announcement's id contains the payment's version, and earlier versions are gone.
+    Only the last one: an announcement's id contains the payment's version, and the earlier versions are gone.
     """
     try:
         payment = from_item(item)
@@ -414,7 +414,7 @@ def _last_change(item: dict[str, Any]) -> StreamRecord | None:
         if payment.version == 1 or payment.restored_at == payment.updated_at:
             return {"eventName": "INSERT", "dynamodb": {"Keys": _key(item), "NewImage": item}}
         if payment.redrives and (payment.status in OPEN or payment.open_refunds):
-            # It may have been the step before: after another redrive, the outcome is the same.
+            # It may have been the step before. If it is sent again, the result is the same.
             old["redrives"] = {"N": str(payment.redrives - 1)}
         else:
             old["status"] = {"S": "unknown" if payment.status != "unknown" else "validated"}

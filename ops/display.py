@@ -1,4 +1,4 @@
-"""What an operator sees: live progress on a terminal, plain lines elsewhere."""
+"""The operator's view: live progress on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# How often a line reports that a long step is still running.
+# How often a log gets a line while a long step runs.
 _PLAIN_SECONDS = 15.0
 
 
 @dataclass
 class Step:
-    """A running step."""
+    """A step in progress."""
 
     title: str
     result: str = ""
@@ -68,6 +68,6 @@ class Display:
         self.milestone(step.seconds, step.result or title)
 
     def milestone(self, seconds: float, text: str) -> None:
-        """Write a milestone, and when it was reached."""
+        """Write a milestone and its time."""
         self.console.print(f"{seconds:7.2f} s", style="cyan", end="  ", highlight=False)
         self.line(text)

@@ -1,7 +1,9 @@
-"""Check a deployment for anything missing, forbidden, disconnected or stuck."""
+"""Check a deployment for parts that are missing, forbidden, disconnected or stuck."""
 
 from __future__ import annotations
 
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,10 +12,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from requests import RequestException
 
 from local import LocalError
+from ops import logs
 from ops.client import Api
 from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
-from ops.failures import explain
-from ops.stack import webhook_endpoints
+from ops.failures import code_of, explain, keeps_out
+from ops.stack import all_functions, webhook_endpoints
 from payments.domain.clock import now, timestamp
 from payments.table.items import OPEN_SHARDS
 from payments.webhooks.secret import OFF
@@ -44,6 +47,12 @@ NEEDED = (
 OPEN_TOO_LONG = timedelta(minutes=20)
 MANY = 1000
 OPEN_INDEX = "open-index"
+# The check that stands for all others if AWS cannot be reached.
+NO_AWS = "AWS"
+# How far back errors in the logs count.
+ERRORS_OF = timedelta(minutes=30)
+# KMS says that a change of an alias may take five minutes until permissions by alias follow it.
+ALIASES_TAKE = timedelta(minutes=5)
 _CLIENT_ERROR, _FORBIDDEN, _NOT_FOUND = 400, 403, 404
 # An id that no client would give, and nobody can have: ids have no dots.
 _NOBODY = "payments-doctor"
@@ -68,7 +77,9 @@ def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, 
         _api,
         _table,
         _functions,
+        _errors,
         _sources,
+        _gateway,
         _webhooks,
         _event_bus,
         _backlog,
@@ -81,12 +92,30 @@ def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, 
         try:
             findings += check(there)
         except (ClientError, BotoCoreError, RequestException, LocalError) as error:
+            if keeps_out(error):
+                findings.append(Finding(NO_AWS, "fail", f"{explain(error).rstrip('.')}. Nothing else was checked"))
+                break
             findings.append(Finding(check.__name__.strip("_").replace("_", " "), "fail", _said(error)))
         except KeyError as error:
             # The first check names it.
             name = check.__name__.strip("_").replace("_", " ")
             findings.append(Finding(name, "fail", f"not checked: there is no output {error}"))
     return findings
+
+
+def until_aliases_hold(there: Target) -> timedelta:
+    """Return how much longer AWS may take to apply the last change of an alias of the stack's keys."""
+    if there.is_local:
+        return timedelta()
+    ours = re.compile(rf"alias/payment-\w+-{re.escape(there.stack.outputs['dynamodb_table_name'].split('-', 2)[-1])}")
+    pages = there.stack.client("kms").get_paginator("list_aliases").paginate()
+    changed = [
+        alias["LastUpdatedDate"]
+        for page in pages
+        for alias in page["Aliases"]
+        if ours.fullmatch(alias["AliasName"]) and "LastUpdatedDate" in alias
+    ]
+    return max(max(changed, default=now() - ALIASES_TAKE) + ALIASES_TAKE - now(), timedelta())
 
 
 def _said(error: Exception) -> str:
@@ -103,7 +132,9 @@ def _outputs(there: Target) -> Iterator[Finding]:
 
 
 def _caller(there: Target) -> Iterator[Finding]:
-    who = there.stack.client("sts").get_caller_identity()
+    # The first call to AWS: it decides soon whether there is any use in the others.
+    client = there.stack.client("sts", connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+    who = client.get_caller_identity()
     account = there.stack.outputs["announcements_topic_arn"].split(":")[4]
     if who["Account"] != account:
         detail = f"{who['Arn']} is in account {who['Account']}, and the stack in {account}"
@@ -175,7 +206,7 @@ def _table(there: Target) -> Iterator[Finding]:
 
 def _functions(there: Target) -> Iterator[Finding]:
     client = there.stack.functions
-    for function, name in sorted((there.stack.outputs["function_names"] | _deliverers(there)).items()):
+    for function, name in sorted(all_functions(there.stack.outputs).items()):
         check = f"function {function}"
         told = client.get_function_configuration(FunctionName=name, Qualifier="live")
         state, update = told.get("State", "Active"), told.get("LastUpdateStatus", "Successful")
@@ -198,10 +229,54 @@ def _functions(there: Target) -> Iterator[Finding]:
             )
 
 
-def _deliverers(there: Target) -> dict[str, str]:
-    """Return the names of the functions that deliver webhooks."""
-    endpoints = webhook_endpoints(there.stack.outputs)
-    return {f"webhook-{endpoint}": parts["function_name"] for endpoint, parts in endpoints.items()}
+def _errors(there: Target) -> Iterator[Finding]:
+    """Look for errors that the functions logged, for instance at a start that failed."""
+    client = there.stack.client("logs")
+    functions = all_functions(there.stack.outputs)
+    start = now() - ERRORS_OF
+
+    def read(name: str) -> list[logs.LoggedError] | ClientError:
+        try:
+            return logs.errors(client, name, start)
+        except ClientError as error:
+            # A function that was never called has no log yet.
+            return [] if code_of(error) == "ResourceNotFoundException" else error
+
+    with ThreadPoolExecutor(len(functions)) as pool:
+        found = dict(zip(functions, pool.map(read, functions.values()), strict=True))
+    for function, logged in sorted(found.items()):
+        check = f"errors of {function}"
+        if isinstance(logged, ClientError):
+            yield Finding(check, "warn", explain(logged), "doctor needs logs:FilterLogEvents")
+        elif not logged:
+            yield Finding(check, "ok", f"none in the last {ERRORS_OF.seconds // 60} minutes")
+        else:
+            last = logged[-1]
+            what = (
+                "it cannot start" if last.at_start else f"{len(logged)} in the last {ERRORS_OF.seconds // 60} minutes"
+            )
+            remedy = f"See docs/runbooks/logged-errors.md, and the log /aws/lambda/{functions[function]}"
+            yield Finding(check, "fail" if last.at_start else "warn", f"{what}; at {last.time}: {last.text}", remedy)
+
+
+def _gateway(there: Target) -> Iterator[Finding]:
+    """Look for a secret of the gateway that has no value: the gateway cannot be called without it."""
+    # A stack that an earlier version deployed says it by the name of its gateway.
+    gateway = there.stack.outputs.get("gateway") or there.stack.outputs.get("stripe") or {}
+    for use, name in sorted((gateway.get("secret_names") or {}).items()):
+        if _current(there, name) is None:
+            detail = f"{name} has no value, so payments wait" if use == "key" else f"{name} has no value"
+            yield Finding(
+                f"gateway {use}", "fail", detail, f"Put it: aws secretsmanager put-secret-value --secret-id {name}"
+            )
+        else:
+            yield Finding(f"gateway {use}", "ok", "its secret has a value")
+
+
+def _current(there: Target, secret: str) -> list[str] | None:
+    """Return the labels of a secret's current version and that version's id, or None if it has no value."""
+    versions = there.stack.client("secretsmanager").describe_secret(SecretId=secret).get("VersionIdsToStages", {})
+    return next(([version, *labels] for version, labels in versions.items() if "AWSCURRENT" in labels), None)
 
 
 def _sources(there: Target) -> Iterator[Finding]:
@@ -209,7 +284,8 @@ def _sources(there: Target) -> Iterator[Finding]:
     client = there.stack.functions
     names = there.stack.outputs["function_names"]
     fed = {function: names[function] for function in ("relay", "processor", "notifier")}
-    for function, name in (fed | _deliverers(there)).items():
+    delivering = {name: full for name, full in all_functions(there.stack.outputs).items() if name not in names}
+    for function, name in (fed | delivering).items():
         pages = client.get_paginator("list_event_source_mappings").paginate(FunctionName=f"{name}:live")
         mappings: list[Any] = [mapping for page in pages for mapping in page["EventSourceMappings"]]
         check = f"source of {function}"
@@ -221,7 +297,7 @@ def _sources(there: Target) -> Iterator[Finding]:
             if state not in {"Enabled", "Enabling", "Creating", "Updating"}:
                 remedy = f"aws lambda update-event-source-mapping --enabled --uuid {mapping['UUID']}"
                 yield Finding(check, "fail", f"{source} is {state}", remedy)
-            elif result.startswith("PROBLEM"):
+            elif result.startswith(("PROBLEM", "FAILED")):  # the latter on the embedded AWS
                 yield Finding(check, "fail", f"{source}: {result}", "See docs/runbooks/function-errors.md")
             else:
                 yield Finding(check, "ok", f"{source} is {state}" + (f", {result}" if result else ""))
@@ -230,14 +306,12 @@ def _sources(there: Target) -> Iterator[Finding]:
 def _webhooks(there: Target) -> Iterator[Finding]:
     """Look for endpoints that are switched off or have no secret."""
     for endpoint, parts in sorted(webhook_endpoints(there.stack.outputs).items()):
-        secret = there.stack.client("secretsmanager").describe_secret(SecretId=parts["secret_name"])
-        versions = secret.get("VersionIdsToStages", {})
-        current = next((version for version, stages in versions.items() if "AWSCURRENT" in stages), None)
+        current = _current(there, parts["secret_name"])
         check = f"webhook {endpoint}"
         if current is None:
             remedy = f"Set {parts['secret_name']}: see docs/webhooks.md"
             yield Finding(check, "fail", "its secret has no value, so nothing is delivered", remedy)
-        elif f"{OFF}{current}" in versions[current]:
+        elif f"{OFF}{current[0]}" in current:
             yield Finding(check, "fail", "it is switched off", "See docs/runbooks/webhook-switched-off.md")
         else:
             yield Finding(check, "ok", "switched on, has a secret")
@@ -272,7 +346,7 @@ def _open_payments(there: Target) -> Iterator[Finding]:
     client = there.stack.dynamodb
     late = 0
     for shard in range(OPEN_SHARDS):
-        # A redriven payment is listed under the time of its next check.
+        # A payment that was sent again is listed under the time of its next check.
         pages = client.get_paginator("query").paginate(
             TableName=there.stack.outputs["dynamodb_table_name"],
             IndexName=OPEN_INDEX,

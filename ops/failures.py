@@ -6,16 +6,22 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     EndpointConnectionError,
+    HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
     TokenRetrievalError,
 )
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
+)
 from requests import RequestException
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+_UNKNOWN_KEYS = ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, SSOError, TokenRetrievalError)
 
 
 def explain(error: Exception) -> str:
@@ -47,6 +53,12 @@ def _refused(error: ClientError) -> str:
     return f"AWS refused {error.operation_name}: {code}. {text}".strip()
 
 
+def keeps_out(error: Exception) -> bool:
+    """Say whether an error would meet every call: AWS cannot be reached, or the credentials are of no account."""
+    unusable = code_of(error) in {*_EXPIRED, *_UNKNOWN_KEYS}
+    return unusable or isinstance(error, (AwsConnectionError, HTTPClientError, *_NO_CREDENTIALS))
+
+
 def code_of(error: Exception) -> str:
-    """Return AWS's code for an error; empty if it has none."""
+    """Return AWS's code of an error; an empty text if it has none."""
     return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""

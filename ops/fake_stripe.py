@@ -49,7 +49,7 @@ def recorded(folder: Path) -> FakeStripeServer | None:
 
 
 def bring_up(folder: Path) -> tuple[FakeStripeServer, bool]:
-    """Use an earlier run's, or start one, on the same port if there was one; return whether it was started."""
+    """Use an earlier run's, or start one, on the earlier port if there was one; say whether it was started."""
     earlier = recorded(folder)
     if earlier is not None and earlier.runs():
         return earlier, False
@@ -70,7 +70,7 @@ def stop(folder: Path) -> None:
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """Return the variables that make Terraform use it; none if there is no fake Stripe."""
+    """Return the variables that let Terraform deploy with it; none if there is no fake Stripe."""
     fake = recorded(folder)
     return {} if fake is None else {"TF_VAR_gateway": "stripe", "TF_VAR_stripe_address": fake.address}
 

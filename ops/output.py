@@ -64,23 +64,32 @@ class Output:
         self.console.print(Text(printable(text), style=style or ""), soft_wrap=True)
 
     def pairs(self, pairs: Iterable[tuple[str, object]]) -> None:
-        """Write names and values, one pair on each line; names without a value are left out."""
+        """Write names and values, one per line. Names without a value are left out."""
         shown = [(name, printable(value)) for name, value in pairs if value not in (None, "")]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
             self.console.print(Text(f"{name:<{width}}  ").append(value, STYLES.get(value, "")), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Write a table."""
-        self.console.print(table(columns, rows))
+        """Write a table. On a terminal that is too narrow for its ids, the lines are longer than the terminal."""
+        self.console.print(table(columns, rows), crop=False)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Return a table without lines, whose states are coloured."""
+    """Return a table without lines, with coloured states."""
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column, justify="right" if column in {"amount", "messages", "in flight"} else "left")
-    for row in rows:
-        texts = [printable(value) for value in row]
-        made.add_row(*(Text(text, style=STYLES.get(text, "")) for text in texts))
+    shown = [[printable(value) for value in row] for row in rows]
+    for number, column in enumerate(columns):
+        # An id that is cut or folded cannot be copied.
+        is_id = column.endswith("_id")
+        longest = max((len(row[number]) for row in shown), default=0)
+        made.add_column(
+            column,
+            justify="right" if column in {"amount", "messages", "in flight"} else "left",
+            overflow="fold",
+            no_wrap=is_id,
+            min_width=longest if is_id else None,
+        )
+    for row in shown:
+        made.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
     return made

@@ -1,4 +1,4 @@
-"""A payment for an operator: how to make one, follow it to its announcement, and show it."""
+"""A payment for an operator: make one, follow it to its announcement, and show it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 FINAL = frozenset({"processed", "failed"})
-# The payment methods to try a stack with, and the outcome of each. Approved ones come first.
+# The payment methods to try a stack with, and the result of each. An approved one comes first.
 SIMULATOR_METHODS = {
     "pm_sim_approved": "approved",
     "pm_sim_declined_insufficient_funds": "declined: insufficient funds",
@@ -43,7 +43,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Milestone:
-    """A milestone of a payment: seconds after it was posted, what happened, and a detail."""
+    """A payment's milestone: seconds after it was posted, what happened, and details."""
 
     seconds: float
     what: str
@@ -51,7 +51,7 @@ class Milestone:
 
 
 def methods_of(stack: Stack) -> dict[str, str]:
-    """Return the payment methods to try this stack with, and the outcome of each; none if the gateway has none."""
+    """Return the payment methods to try this stack with, and the result of each; none if its gateway has none."""
     return METHODS.get(stack.gateway["name"], {})
 
 
@@ -70,7 +70,7 @@ def new_payment(**changes: object) -> dict[str, Any]:
 def until_final(api: Api, transaction_id: str, seconds: float) -> dict[str, Any]:
     """Return a payment once its status is final.
 
-    Raises LocalError if it is not final in time, with the payment's status.
+    Raises LocalError if it is late, with the payment's state.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -87,7 +87,7 @@ def until_final(api: Api, transaction_id: str, seconds: float) -> dict[str, Any]
 def follow(api: Api, inbox: Inbox, payment: dict[str, Any], seconds: float = 60) -> Iterator[Milestone]:
     """Post a payment and yield each milestone as it is reached.
 
-    Raises LocalError if the payment is refused, or is not final and announced in time.
+    Raises LocalError if the payment is refused, or is late.
     """
     start = time.monotonic()
     answer = api.post(payment)
@@ -105,7 +105,7 @@ def follow(api: Api, inbox: Inbox, payment: dict[str, Any], seconds: float = 60)
 
 
 def view_of(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the public form of a stream record's payment; None if it holds none."""
+    """Return the fields to show of a stream record; None if the record is not about a payment."""
     image = record["dynamodb"].get("NewImage")
     if image is None:
         return None

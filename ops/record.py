@@ -22,7 +22,7 @@ class ServerRecord:
     port: int
 
     def runs(self) -> bool:
-        """Say whether its process is there; another program may have got its process id since."""
+        """Say whether its process runs. Another program may have its process id by now."""
         return is_process(self.pid, self.program)
 
     def write(self, file: Path) -> None:
@@ -31,7 +31,7 @@ class ServerRecord:
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
-        """Return an earlier run's record; None if there is none. Raises LocalError if it cannot be read."""
+        """Return the record of an earlier run; None if there is none. Raises LocalError if it cannot be read."""
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Put single payments back from a restored table into the one in service.
+"""Copy single payments back from a table that was restored next to the live one.
 
-The item lacks what happened after the backup, although it did happen. So the item is marked, and from then on the
-processor always asks the gateway before each charge and refund of it.
+Charges and refunds after the backup are not in the item, but they did happen. So the item is marked, and from then on
+the processor asks the gateway before each charge and refund of it.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def marked(item: Item, now: datetime, live: Item | None) -> Item:
 
 @dataclass(frozen=True)
 class Backup:
-    """A restored table, next to the one in service."""
+    """A restored table next to the live one."""
 
     stack: Stack
     table: str
 
     def __post_init__(self) -> None:
         if self.table == self._live:
-            raise LocalError(f"{self.table} is the table in service: name the one that was restored beside it")
+            raise LocalError(f"{self.table} is the table in service: name the one that was restored next to it")
 
     @property
     def _live(self) -> str:

@@ -1,4 +1,4 @@
-"""The stack on this machine: the running parts, the remains of earlier runs, and how to start and stop it."""
+"""The stack on this machine: bring it up, take it down, and recover from earlier runs."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def has_lost_its_state(place: Place, url: str) -> bool:
 
 
 def tables_in_state(place: Place) -> set[str] | None:
-    """Return the names of the tables in Terraform's state; None if there is no state or it is empty."""
+    """Return the names of the tables in Terraform's state, None if there is no state or it is empty."""
     try:
         state = json.loads(place.state.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A deployed stack as a client of it sees it: its outputs, its AWS clients, its API's address."""
+"""A deployed stack, as its clients see it: its outputs, its AWS clients, its API's address."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Stack:
 
     @property
     def trusted(self) -> str | None:
-        """The certificate authority of an embedded AWS; None for the system's own authorities."""
+        """The authority that signed the embedded AWS's certificate; None means the system's authorities."""
         return str(AUTHORITY) if self.endpoint else None
 
     def session(self) -> boto3.Session:
@@ -107,3 +107,11 @@ class Stack:
 def webhook_endpoints(outputs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Return the parts of each webhook endpoint by its name; none of a stack that was deployed without them."""
     return outputs.get("webhooks") or {}
+
+
+def all_functions(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """Return every function's name by what it does, those that deliver webhooks included."""
+    delivering = {
+        f"webhook-{endpoint}": parts["function_name"] for endpoint, parts in webhook_endpoints(outputs).items()
+    }
+    return {**outputs["function_names"], **delivering}

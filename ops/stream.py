@@ -1,4 +1,4 @@
-"""The table's stream, read by an operator: payments as they change, and the records that the relay gave up."""
+"""The table's stream for an operator: payments as they change, and the records that the relay gave up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 StreamRecord = dict[str, Any]
 Start = Literal["LATEST", "TRIM_HORIZON"]
 
-# A shard allows five reads a second, and the relay needs four of them.
+# A shard allows five reads a second, and the relay needs four.
 POLL_SECONDS = 1.0
 _LOOK_FOR_SHARDS_SECONDS = 20.0
 # The records are older than the stream keeps them, or the shard is gone with them.
@@ -61,7 +61,7 @@ class _Reading:
 
 @dataclass
 class Feed:
-    """Every change of a payment, as it happens. A stream allows two readers; this is the second, after the relay."""
+    """Every change of a payment, as it comes. A stream allows two readers: the relay and this one."""
 
     stack: Stack
     start: Start = "LATEST"

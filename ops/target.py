@@ -1,4 +1,4 @@
-"""The deployment that a command works with: the stack on this machine, or an environment in an AWS account."""
+"""The deployment that a command uses: the stack on this machine, or an environment in an AWS account."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A file with what `make -s outputs` prints: for an operator without access to Terraform's state.
 OUTPUTS_VARIABLE = "PAYMENTS_OUTPUTS"
-# The credentials of an API that does not use IAM.
+# How to call an API that does not use IAM.
 KEY_VARIABLE = "PAYMENTS_API_KEY"
 TOKEN_VARIABLE = "PAYMENTS_API_TOKEN"  # noqa: S105 - a variable's name
 
@@ -67,7 +67,7 @@ def local_target(place: running.Place) -> Target:
     stack = Stack(running.terraform(place, url).outputs(), url)
     if "api_gateway_id" not in stack.outputs:
         raise LocalError("the local stack is not fully deployed. Deploy it with: make up")
-    # With the keys of the client that may only call the API, if there is one.
+    # As the client that may only call the API, if there is one.
     keys = Keys(**json.loads(place.client.read_text(encoding="utf-8"))) if place.client.exists() else None
     return _target(LOCAL, stack, keys)
 

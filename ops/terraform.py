@@ -55,6 +55,8 @@ class Terraform:
     data_dir: Path | None = None
     state: Path | None = None
     workspace: str | None = None
+    # The folder of the root module.
+    root: Path = ROOT
     # Whether an apply asks AWS first what is there. The embedded AWS does not give everything back as it was set, and
     # would be deployed in part again each time.
     refresh: bool = True
@@ -88,7 +90,7 @@ class Terraform:
         self._capture(["show", str(plan.file)], stdout=None)
 
     def apply(self, on_progress: Callable[[int, int], None], plan: Plan | None = None) -> dict[str, int]:
-        """Apply a plan, or all changes; return the number of each kind of change.
+        """Apply a plan, or all changes; return how many resources were added, changed and removed.
 
         ``on_progress`` gets how many of how many steps are done. Raises LocalError if it fails.
         """
@@ -172,7 +174,7 @@ class Terraform:
             # A group of its own: it and its providers can be stopped together, in order.
             process = subprocess.Popen(  # noqa: S603
                 [executable, *arguments],
-                cwd=ROOT,
+                cwd=self.root,
                 env=environment,
                 stdout=stdout,
                 stderr=stderr,
@@ -206,7 +208,7 @@ class Terraform:
         with shield(again=interrupt):
             interrupt()
             try:
-                # Its output must be read to the end, or it waits for us endlessly.
+                # Its output must be read to the end. Otherwise it never ends.
                 process.communicate(timeout=self.patience)
             except subprocess.TimeoutExpired:
                 _signal_group(process.pid, signal.SIGKILL)
@@ -216,7 +218,7 @@ class Terraform:
 
 
 class _Told:
-    """What Terraform's machine-readable output has told so far."""
+    """What Terraform's machine-readable output has said so far."""
 
     def __init__(self) -> None:
         self.done = 0

@@ -1,8 +1,7 @@
-"""A payment's story, from its item and from the functions' logs."""
+"""A payment's story: from its item and from the functions' logs."""
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from ops import logs
 from ops.failures import code_of
+from ops.stack import all_functions
 from payments.domain.clock import timestamp
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _COMMON = {
 }
 # A line is written before its payment, and read by another clock.
 _SLACK = timedelta(minutes=5)
-_MAX_LINES = 200
 _ALARMING = {"WARNING", "ERROR", "CRITICAL"}
 
 
@@ -48,7 +48,7 @@ class TimelineEntry:
 
 
 def of_payment(payment: Mapping[str, Any]) -> list[TimelineEntry]:
-    """Return the events of a payment that the API's answer shows."""
+    """Return the steps that the API's answer contains."""
     steps = [TimelineEntry(payment["created_at"], "payment", "validated", f"{payment['amount']} {payment['currency']}")]
     refunds = payment.get("refunds", [])
     for refund in refunds:
@@ -75,7 +75,7 @@ def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[Ti
     """Return a payment's events from the functions' logs, and the reason for each log that could not be read."""
     start = datetime.fromisoformat(created_at) - _SLACK
     client = stack.client("logs")
-    functions: dict[str, str] = stack.outputs["function_names"]
+    functions = all_functions(stack.outputs)
 
     def read(function: str) -> list[TimelineEntry] | str:
         try:
@@ -92,23 +92,11 @@ def of_logs(stack: Stack, transaction_id: str, created_at: str) -> tuple[list[Ti
 
 
 def _read(client: Any, function: str, name: str, transaction_id: str, start: datetime) -> list[TimelineEntry]:  # noqa: ANN401
-    pages = client.get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/{name}",
-        startTime=int(start.timestamp() * 1000),
-        # A phrase finds the line wherever it names the payment; which member does is looked at below.
-        filterPattern=f'"{transaction_id}"',
-        PaginationConfig={"MaxItems": _MAX_LINES},
-    )
-    steps = []
-    for page in pages:
-        for event in page["events"]:
-            try:
-                line = json.loads(event["message"])
-            except ValueError:
-                continue
-            if isinstance(line, dict) and line.get("transaction_id") == transaction_id:
-                steps.append(_step(function, event["timestamp"], line))
-    return steps
+    return [
+        _step(function, milliseconds, line)
+        for milliseconds, line in logs.about(client, name, transaction_id, start)
+        if line.get("transaction_id") == transaction_id
+    ]
 
 
 def _step(function: str, milliseconds: int, line: dict[str, Any]) -> TimelineEntry:

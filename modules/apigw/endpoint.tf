@@ -1,9 +1,11 @@
-# The API's address: the region's own, your own domain, or only VPC endpoints.
+# Where the API answers: at the region's own address, at your own domain, or through VPC endpoints only.
 locals {
-  # The domain checks client certificates, and WAF rules may depend on its name, so the other address is closed.
+  # API Gateway checks client certificates at the domain only, and WAF rules may rely on its name. So the other address
+  # is closed.
   custom_domain_only = var.custom_domain != null
 
-  # The policy belongs to one API, so the star for the API's id means that one. Its id is known only after the first apply.
+  # The policy belongs to one API, so the star in place of the API's id means that one. The id is known only after the
+  # first apply.
   execution_arns = "arn:${var.context.partition}:execute-api:${var.context.region}:${var.context.account_id}:*/*"
   private_policy = var.endpoint.type != "PRIVATE" ? null : jsonencode({
     Version = "2012-10-17"

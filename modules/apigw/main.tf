@@ -1,6 +1,6 @@
 locals {
-  # The resources for the paths, by full path, level by level: a resource needs its parent's id, and a resource block
-  # cannot refer to itself.
+  # The resources of all paths, one map for each level. A resource needs its parent's id, and a resource block cannot refer
+  # to itself.
   segments = { for name, route in var.routes : name => split("/", trimprefix(route.path, "/")) }
   levels = [
     for depth in range(1, 5) : toset([

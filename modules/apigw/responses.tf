@@ -1,5 +1,5 @@
-# API Gateway's own answers, in the API's format: problem documents (RFC 9457). They repeat nothing from the request,
-# which could contain secrets.
+# API Gateway's own answers, in the API's format: problem documents (RFC 9457). None repeats any part of the request, which
+# could contain data that must not be shown.
 locals {
   problems = {
     ACCESS_DENIED                  = { status = 403, type = "forbidden", title = "Forbidden", detail = "These credentials may not call this operation." }
@@ -27,7 +27,7 @@ locals {
 
   gateway_responses = {
     for response, problem in local.problems : response => {
-      # The defaults cover several statuses: each answer keeps its status, and the document names none.
+      # The defaults cover several statuses. Each keeps its own, so the document names none.
       status_code = problem.status
       body = jsonencode(merge(
         { for status in problem.status[*] : "status" => status },

@@ -1,7 +1,7 @@
 resource "aws_api_gateway_deployment" "this" {
   rest_api_id = aws_api_gateway_rest_api.this.id
 
-  # Everything that is served, and nothing else: a change of any of these makes a new deployment.
+  # Everything that the API serves. A new deployment happens exactly if one of these changes.
   triggers = {
     served = sha256(jsonencode({
       authorization     = [var.authorization, var.cognito_user_pool_arns]
@@ -82,7 +82,7 @@ resource "aws_api_gateway_method_settings" "all" {
   method_path = "*/*"
 
   settings {
-    # The bodies hold customers' data: they are never logged.
+    # Never log bodies: they contain customers' data.
     data_trace_enabled     = false
     logging_level          = var.execution_logs ? "ERROR" : "OFF"
     metrics_enabled        = true
@@ -91,7 +91,7 @@ resource "aws_api_gateway_method_settings" "all" {
   }
 }
 
-# A route's own settings replace all of the general ones.
+# A route's own settings replace all general ones.
 resource "aws_api_gateway_method_settings" "route" {
   #checkov:skip=CKV_AWS_225:answers about money must not come from a cache
   #checkov:skip=CKV_AWS_308:answers about money must not come from a cache

@@ -1,4 +1,4 @@
-# Refuses requests before they cost a call: by AWS's managed rules, and by the number of requests from one address.
+# A web ACL: AWS's managed rules, and a limit for each address.
 locals {
   waf_log_group = "aws-waf-logs-${var.name}"
 }
@@ -69,7 +69,7 @@ resource "aws_wafv2_web_acl" "this" {
       visibility_config {
         cloudwatch_metrics_enabled = true
         metric_name                = "${var.name}-${rule.value}"
-        # Samples hold whole requests.
+        # A sample contains whole requests.
         sampled_requests_enabled = false
       }
     }
@@ -123,7 +123,7 @@ resource "aws_wafv2_web_acl_logging_configuration" "this" {
   log_destination_configs = [aws_cloudwatch_log_group.waf[0].arn]
   resource_arn            = aws_wafv2_web_acl.this[0].arn
 
-  # The path, the query and the key contain ids of payments and customers.
+  # The path, the query and the idempotency key identify payments and customers.
   redacted_fields {
     uri_path {}
   }
@@ -142,7 +142,7 @@ resource "aws_wafv2_web_acl_logging_configuration" "this" {
     }
   }
 
-  # Only refused and counted requests are useful here; the rest are in the access log.
+  # Log only requests that a rule refused or counted. The access log has the others.
   logging_filter {
     default_behavior = "DROP"
 

@@ -4,10 +4,10 @@ locals {
 
   # The regions and accounts of the copies. A recovery point's ARN does not name its vault.
   copy_places   = distinct([for arn in sort(var.copy_to_vault_arns) : join(":", slice(split(":", arn), 3, 5))])
-  copy_key_arns = [for place in local.copy_places : "arn:${var.context.partition}:kms:${place}:key/*"]
+  copy_key_arns = [for place in local.copy_places : "arn:${var.context.partition}:kms:${place}:key/*" if place != local.arn_end]
   own_places    = distinct([for place in concat([local.arn_end], local.copy_places) : place if endswith(place, ":${var.context.account_id}")])
 
-  # By alias, since a key's id is known only after the first apply; and only through the one service that uses it.
+  # By alias, because a key's id is known only after the first apply, and through the one service that uses it.
   key_uses = merge(
     { vault = { alias = var.kms_alias, service = "backup" } },
     { for name, table in var.tables : "table-${name}" => { alias = table.kms_alias, service = "dynamodb" } },
@@ -93,7 +93,7 @@ resource "aws_iam_role_policy" "this" {
           StringEquals               = { "kms:ViaService" = ["${key.service}.${var.context.region}.amazonaws.com"] }
         }
       }],
-      # AWS Backup itself reads a key's description, not through another service.
+      # AWS Backup describes a key itself, and not through another service.
       [{
         Sid       = "KeysThemselves"
         Effect    = "Allow"
@@ -101,7 +101,7 @@ resource "aws_iam_role_policy" "this" {
         Resource  = "arn:${var.context.partition}:kms:${local.arn_end}:key/*"
         Condition = { "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = local.aliases } }
       }],
-      # A grant that an AWS service creates for itself cannot be limited to the service that requests it.
+      # A grant that an AWS service creates for itself cannot be tied to that service.
       [{
         Sid      = "GrantsOfServices"
         Effect   = "Allow"

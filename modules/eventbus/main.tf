@@ -1,4 +1,4 @@
-# Topic, queue, pipe, bus: no code, and no function that calls a second service. SNS itself cannot send to a bus.
+# Topic, queue, pipe, bus: no code, and no function that calls a second service. SNS cannot send to a bus itself.
 
 locals {
   bus_arn  = "arn:${var.context.partition}:events:${var.context.region}:${var.context.account_id}:event-bus/${var.name}"
@@ -32,7 +32,7 @@ resource "aws_sns_topic_subscription" "this" {
   protocol             = "sqs"
   endpoint             = module.queue.arn
   raw_message_delivery = true
-  # SNS drops a message that the queue's policy or key refuses, unless it has a dead-letter queue.
+  # Without this, SNS drops a message that the queue refuses because of its policy or its key.
   redrive_policy = jsonencode({ deadLetterTargetArn = module.queue.dead_letter.arn })
 }
 

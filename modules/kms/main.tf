@@ -7,7 +7,8 @@ resource "aws_kms_key" "this" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(
-      # Without it, only a role named here could ever change the key again. Each role's own policy says what it may do.
+      # Without this statement only a role named here could change the key again. The roles have their rights in their
+      # own policies.
       [{
         Sid       = "AccountDecidesByIAM"
         Effect    = "Allow"

@@ -1,5 +1,5 @@
-# Calls are shifted to a new version gradually, and shifted back when an alarm is raised. Terraform only publishes the
-# version: a deployment, which CodeDeploy runs, moves the alias.
+# CodeDeploy shifts the calls to a new version gradually, and back if an alarm is raised. Terraform only publishes the
+# version; a deployment by CodeDeploy moves the alias.
 locals {
   app_spec = var.gradual_deployment == null ? null : jsonencode({
     version = "0.0"
@@ -26,7 +26,7 @@ resource "aws_lambda_alias" "shifted" {
   function_version = aws_lambda_function.this.version
 
   lifecycle {
-    # Terraform sets only the first version, or it would undo CodeDeploy's shift.
+    # Terraform sets only the first version. Otherwise it would undo what CodeDeploy has shifted.
     ignore_changes = [function_version, routing_config]
   }
 }
@@ -95,7 +95,7 @@ resource "aws_iam_role_policy" "gradual" {
         Resource = [local.arn, "${local.arn}:*"]
       },
       {
-        # CloudWatch checks this action against all alarms of the region, not only those in the request.
+        # CloudWatch checks this action against all alarms of the region, even if the call names some.
         Sid      = "Watch"
         Effect   = "Allow"
         Action   = ["cloudwatch:DescribeAlarms"]

@@ -1,7 +1,7 @@
 locals {
   key_arns = "arn:${var.context.partition}:kms:${var.context.region}:${var.context.account_id}:key/*"
 
-  # A key's id is known only after the first apply; its alias is ours, and KMS checks it at every call.
+  # A key's id is known only after the first apply. Its alias is known before, and KMS checks it on every call.
   key_uses = merge(
     { "key-lambda-environment" = { service = "lambda", alias = var.kms_alias, actions = ["kms:Decrypt"] } },
     { for name, source in var.queue_sources : "key-sqs-${name}" => { service = "sqs", alias = source.kms_alias, actions = ["kms:Decrypt"] } },
@@ -12,7 +12,7 @@ locals {
 
   network_actions      = ["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
   network_view_actions = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
-  # An ARN has its resource's owner in it: the interfaces are this account's, and a shared VPC's subnets are its owner's.
+  # An ARN contains the owner's account: this one for the interfaces, and the VPC's owner for subnets and groups.
   network_owner = try(coalesce(var.network.owner_account_id), var.context.account_id)
   network_arns = [
     "arn:${var.context.partition}:ec2:${var.context.region}:${var.context.account_id}:network-interface/*",
@@ -27,11 +27,11 @@ locals {
         resources  = ["arn:${var.context.partition}:logs:${var.context.region}:${var.context.account_id}:log-group:${local.log_group}:*"]
         conditions = []
       }
-      # X-Ray has no resources that a role could be limited to.
+      # X-Ray has no resources to limit a role to.
       traces = { actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources = ["*"], conditions = [] }
     },
     # Lambda manages the network interfaces with the function's role, from outside the function. Only calls from inside
-    # carry the function's ARN, so the Deny stops the function's code but not Lambda (docs/decisions/0036).
+    # carry the function's ARN, so the Deny stops the function's code and not Lambda (docs/decisions/0036).
     { for network in var.network[*] : "network" => { actions = local.network_actions, resources = local.network_arns, conditions = [] } },
     { for network in var.network[*] : "network-view" => { actions = local.network_view_actions, resources = ["*"], conditions = [] } },
     {
@@ -61,7 +61,8 @@ locals {
     },
     {
       for name, source in var.stream_sources : "stream-${name}" => {
-        # ListStreams has no resource, so here it grants nothing; AWS's guide asks for it in this form (docs/decisions/0036).
+        # ListStreams has no resource, so it grants nothing here. AWS's guide requires it in this form
+        # (docs/decisions/0036).
         actions    = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
         resources  = [source.stream_arn_pattern]
         conditions = []

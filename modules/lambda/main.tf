@@ -6,7 +6,7 @@ locals {
   log_group = "/aws/lambda/${var.name}"
 }
 
-# Created before the function, which would otherwise create its own: unencrypted and without a retention.
+# Created before the function. Otherwise Lambda would create one without a key and without an end.
 resource "aws_cloudwatch_log_group" "this" {
   name              = local.log_group
   kms_key_id        = var.logs.kms_key_arn
@@ -45,8 +45,8 @@ resource "aws_lambda_function" "this" {
   }
 
   logging_config {
-    # Lambda counts a line without a level as INFO and drops it above that, and the metrics are such lines. The function's
-    # own logger filters by logs.level.
+    # Metrics are lines without a level. Lambda counts them as INFO and would drop them if this level were higher. The
+    # function's own logger filters by logs.level.
     application_log_level = contains(["TRACE", "DEBUG"], var.logs.level) ? var.logs.level : "INFO"
     log_format            = "JSON"
     log_group             = local.log_group
@@ -77,7 +77,7 @@ resource "aws_lambda_function" "this" {
   depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.this]
 }
 
-# The alias that Terraform moves, at once. With gradual_deployment CodeDeploy moves it: see gradual.tf.
+# Terraform moves this alias at once. With gradual_deployment, CodeDeploy moves the one in gradual.tf.
 resource "aws_lambda_alias" "live" {
   count = var.gradual_deployment == null ? 1 : 0
 

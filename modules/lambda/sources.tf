@@ -28,7 +28,7 @@ resource "aws_lambda_event_source_mapping" "stream" {
   maximum_record_age_in_seconds      = each.value.maximum_record_age_seconds
   maximum_retry_attempts             = each.value.maximum_retry_attempts
   parallelization_factor             = each.value.parallelization_factor
-  # Not LATEST: records written while the mapping is created must not be skipped.
+  # Not LATEST, which would skip records that are written while the mapping is created.
   starting_position = "TRIM_HORIZON"
 
   destination_config {

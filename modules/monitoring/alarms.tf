@@ -1,12 +1,13 @@
-# One map of alarms, built from the topology. Each has a text and a page in the runbooks. An idle system raises none:
-# missing data is never a breach. A failure or a standstill raises its alarm after one period; a value that varies with the
-# traffic must be too high in two of three periods. Alarms on more than one metric are in objectives.tf and flow.tf.
+# One map of alarms, built from the topology. Each alarm says what it means and names its runbook. An idle system raises
+# none: missing data is never a breach. A failure or a standstill raises its alarm after one period. Anything that
+# varies with the traffic must last for two periods of three. Alarms on several metrics are in objectives.tf and
+# flow.tf.
 locals {
   at_once = { period = 300, periods = 1, breaching = 1 }
   minute  = { period = 60, periods = 1, breaching = 1 }
   lasting = { period = 300, periods = 3, breaching = 2 }
 
-  # The keys of the stack's parts have underscores; in the names that people read these become hyphens.
+  # Keys have underscores; names that people read have hyphens.
   function_alarms = merge([
     for key, function in var.functions : {
       "${replace(key, "_", "-")}-errors" = {
@@ -32,7 +33,7 @@ locals {
     }
   ]...)
 
-  # A reserve of one is full whenever the function runs at all; for that, the alarm on throttles is enough.
+  # A reserve of one is full whenever the function runs, so its throttles have to show the problem.
   concurrency_alarms = {
     for key, function in var.functions : "${replace(key, "_", "-")}-concurrency" => {
       runbook   = "function-concurrency", text = "${function.name} came near its reserve of ${function.reserved_concurrency}."
@@ -69,7 +70,7 @@ locals {
   dead_letter_alarms = {
     for key, name in local.dead_letter_queues : "${replace(key, "_", "-")}-dead-letters" => {
       runbook = "dead-letters", text = "Something is in ${name}: it is not tried again until someone acts."
-      # Not NumberOfMessagesSent: it does not count messages that SQS itself moves to a dead-letter queue.
+      # Not NumberOfMessagesSent, which does not count messages that SQS itself moves to a dead-letter queue.
       metric    = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = name } }
       threshold = var.thresholds.dead_letters, when = local.minute
     }
@@ -96,7 +97,7 @@ locals {
 
   table_alarms = merge(flatten([
     for key, table in var.tables : concat(
-      # DynamoDB reports its own failures per operation only: an alarm on the table's name alone would never see one.
+      # DynamoDB reports its failures for each operation, so an alarm on the table's name alone would never see one.
       [for operation in table.operations : {
         "table-${replace(key, "_", "-")}-${operation}-system-errors" = {
           runbook   = "table-errors", text = "DynamoDB failed at ${operation} on ${table.name}."
@@ -142,14 +143,15 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   period              = each.value.when.period
   evaluation_periods  = each.value.when.periods
   datapoints_to_alarm = each.value.when.breaching
-  # If missing data matters, it notifies but is still no breach: a metric that a new stack has never written raises nothing.
+  # If missing data is a problem, it notifies without being a breach. A metric that never existed, in a new stack,
+  # raises nothing.
   treat_missing_data        = try(each.value.silence_is_news, false) ? "missing" : "notBreaching"
   alarm_actions             = [var.alarm_topic_arn]
   ok_actions                = [var.alarm_topic_arn]
   insufficient_data_actions = try(each.value.silence_is_news, false) ? [var.alarm_topic_arn] : []
 }
 
-# An alarm on an expression over several metrics. CloudWatch bills it by the metrics.
+# Alarms on an expression over several metrics. CloudWatch charges for each metric.
 resource "aws_cloudwatch_metric_alarm" "math" {
   for_each = merge(local.flow_math_alarms, local.objective_alarms)
 
@@ -160,7 +162,7 @@ resource "aws_cloudwatch_metric_alarm" "math" {
   evaluation_periods  = each.value.when.periods
   datapoints_to_alarm = each.value.when.breaching
   treat_missing_data  = "notBreaching"
-  # A window of an objective speaks through its pair: one alone says too little to wake anyone.
+  # A window of an objective notifies only together with its pair: one window alone is too weak a sign.
   alarm_actions = each.value.speaks ? [var.alarm_topic_arn] : []
   ok_actions    = each.value.speaks ? [var.alarm_topic_arn] : []
 

@@ -1,8 +1,8 @@
-# A payment's path from left to right: the API, the table, the stream, the queues, the charge, the announcement. Above it
-# are the alarms to page on and the objectives. Below it are refunds, the reconciler, failures and money, the functions,
+# A payment's path from left to right: the API, the table, the stream, the queues, the charge, the announcement. Above
+# it are the alarms to page on and the objectives. Below it are refunds, the reconciler, failures, money, the functions
 # and the dead letters. Each part says what good looks like.
 locals {
-  # Metrics are JSON text here, because Terraform cannot put lists of different lengths into one list.
+  # Metrics are JSON text here, because HCL has no list of lists of different lengths.
   way = [
     {
       title = "1. Accepted", good = "5XX at zero, the slow tail (right) under a second."
@@ -79,8 +79,8 @@ locals {
       ) : []
     },
     {
-      # The reasons and currencies are known only when they occur.
-      title   = "Why payments fail", good = "No reason stands out that did not stand out yesterday."
+      # The reasons and currencies are known only once they occur.
+      title   = "Why payments fail", good = "No reason stands out that did not yesterday."
       metrics = local.flowing ? [jsonencode([{ expression = "SEARCH('{\"${var.metrics_namespace}\",service,reason} MetricName=\"Failed\"', 'Sum')", id = "reasons" }])] : []
     },
     {
@@ -105,7 +105,7 @@ locals {
     },
   ]
 
-  # The promised shares, each with the line that it must stay above.
+  # The promised shares, each next to its line.
   promised = [
     for key, objective in local.objectives : {
       title = "Promised: ${key}"

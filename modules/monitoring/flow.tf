@@ -1,10 +1,10 @@
-# Whether payments flow: alarms on the functions' own metrics, and one alarm to page on.
+# Whether payments flow: the functions' own metrics, and one alarm to page on.
 locals {
-  # A function's own metrics have its key in the dimension service.
+  # A function's own metrics have its key as the dimension service.
   own = {
     for key in keys(var.functions) : key => { namespace = var.metrics_namespace, dimensions = { service = key } }
   }
-  # Without roles, the following maps are still built, but nothing uses them.
+  # Without roles the locals below are still built, but empty, and no alarm uses them.
   flowing = var.roles != null
   part = {
     for role in ["accepting", "charging", "reconciling", "refunding"] :
@@ -23,7 +23,7 @@ locals {
     threshold = var.thresholds.gateway_differences, when = local.at_once
   } }
 
-  # The relay counts them from the table's stream: a record that it has not counted is delivered again.
+  # The relay counts disputes from the table's stream. If it fails, it receives the batch again.
   dispute_alarms = { for key, alarm in { "disputes" = {
     runbook   = "disputes", text = "A customer disputes a charge. It must be answered within days."
     metric    = merge(local.own[var.stream_function], { name = "Disputed", stat = "Sum" })
@@ -31,8 +31,8 @@ locals {
   } } : key => alarm if try(var.roles.hearing, null) != null }
 
   reconciler_alarms = { for key, alarm in {
-    # The reconciler reports at every run, so missing data matters. An old payment shows at the runs that look at it, which
-    # become less frequent: one in three is enough.
+    # The reconciler writes this metric at every run, so missing data is a problem. Runs look at an old payment less and
+    # less often, so one breach in three periods is enough.
     "open-payments" = {
       runbook         = "open-payments", text = "A payment or a refund has not become final for too long, or the reconciler does not run."
       metric          = merge(local.part.reconciling, { name = "OldestOpenSeconds", stat = "Maximum" })
@@ -45,7 +45,7 @@ locals {
       metric    = merge(local.part.reconciling, { name = "ReconcilerFailed", stat = "Sum" })
       threshold = var.thresholds.reconciler_failed, when = local.at_once
     }
-    # A single time means a long list after an outage, which the next run continues.
+    # Once is normal after an outage: the list is long, and the next run continues with it.
     "reconciler-left" = {
       runbook   = "reconciler", text = "The reconciler does not get through what is open."
       metric    = merge(local.part.reconciling, { name = "ReconcilerLeft", stat = "Sum" })
@@ -61,8 +61,8 @@ locals {
       expression = join(" + ", [for id in keys(local.contradicting) : "FILL(${id}, 0)"])
       threshold  = var.thresholds.contradictions, when = local.at_once, speaks = true
     }
-    # A stream mapping that is disabled, or may not read, calls no function and so reports no age. This alarm finds it.
-    # Both periods must have accepted payments and relayed none: one accepted at a period's end is relayed in the next.
+    # A stream's mapping that is disabled or may not read calls no function, so it has no iterator age. This alarm compares
+    # accepted with relayed instead. Two periods, because a payment accepted at the end of one is relayed in the next.
     "standstill" = {
       runbook = "standstill", text = "Payments or refunds are accepted, but none is relayed: is the stream's mapping disabled?"
       metrics = {
@@ -79,15 +79,15 @@ locals {
   alarm_names     = { for key in keys(local.metric_alarms) : key => "${var.name}-${key}-${var.suffix}" }
   flow_alarm_name = "${var.name}-flow-${var.suffix}"
 
-  # Any of these means that accepted payments are stuck. The stream or a queue is read too slowly or not at all, a message
-  # was given up, or a payment has been open for far too long.
+  # Each of these means that accepted payments are stuck: nothing reads the stream or a queue fast enough, there is a dead
+  # letter, or a payment has been open for too long.
   flow_alarms = sort(concat(
     keys(local.stream_alarms), keys(local.queue_age_alarms), keys(local.dead_letter_alarms),
     local.flowing ? ["open-payments", "standstill"] : [],
   ))
 }
 
-# One alarm to page on: people who want every detail subscribe to the others too.
+# The one alarm to page on. The others have the details.
 resource "aws_cloudwatch_composite_alarm" "flow" {
   alarm_name        = local.flow_alarm_name
   alarm_description = "Payments are not flowing. Runbook: ${var.runbooks}/flow.md"

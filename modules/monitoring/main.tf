@@ -1,5 +1,5 @@
-# An error is a line of the function's JSON log at ERROR or worse, or the runtime's own report of a call that failed. A
-# time-out writes only that report. The filter checks the report's type because other records have the same status.
+# An error is a line of the function's JSON log at ERROR or above, or the runtime's own report of a failed call. A time-out
+# writes only that report. The pattern checks the report's type, because other records have the same status field.
 resource "aws_cloudwatch_log_metric_filter" "errors" {
   for_each = var.functions
 

@@ -1,6 +1,6 @@
-# The objectives, and how fast their error budgets burn: a burn of 1 uses up a month's budget in a month. Each alarm has a
-# long window, which shows that it matters, and a short one, which shows that it still continues, as in Google's SRE
-# workbook (chapter 5). Fast: 2 % of a month's budget within an hour. Slow: 5 % within six hours.
+# The objectives, and how fast their error budgets burn. A burn rate of 1 uses up a month's budget in a month. Each alarm
+# needs a long window, which shows that it matters, and a short one, which shows that it still continues (Google's SRE
+# workbook, chapter 5). Fast: 2 % of a month's budget within an hour. Slow: 5 % within six hours.
 locals {
   burns = {
     fast = { rate = 14.4, long = 3600, short = 300 }
@@ -24,7 +24,7 @@ locals {
           soon    = merge(local.part.charging, { name = "SecondsToFinal", stat = "TC(:${var.objectives.payments_seconds})" })
           unknown = merge(local.part.charging, { name = "Unknown", stat = "Sum" })
         }
-        # A payment without the gateway's final answer counts as late, whenever the answer arrives.
+        # A payment counts as late if the gateway's final answer is unknown, even if it arrives later.
         events     = "(FILL(final, 0) + FILL(unknown, 0))"
         bad_events = "(FILL(final, 0) + FILL(unknown, 0) - FILL(soon, 0))"
       }
@@ -39,7 +39,7 @@ locals {
             runbook = objective.runbook
             text    = "${objective.text}: the error budget burns ${speed}, over ${burn[window] / 60} min."
             metrics = objective.metrics
-            # Without events there is no share. With few, one bad event is a large share: the long window waits for more.
+            # No event means no share. Among few, one bad event is a large share, so the long window waits for more.
             expression = "IF(${objective.events} >= ${window == "long" ? var.objectives.minimum_events : 1}, ${objective.bad_events} / ${objective.events}, 0)"
             # Rounded: 1 - 0.999 is not quite 0.001.
             threshold = tonumber(format("%.6f", burn.rate * objective.budget))

@@ -30,6 +30,22 @@ resource "aws_vpc_endpoint" "gateway" {
   tags = { Name = "${var.name}-${each.key}" }
 }
 
+# Its zones: not every service is in every zone.
+data "aws_vpc_endpoint_service" "interface" {
+  for_each = var.interface_endpoints
+
+  service_name = "com.amazonaws.${var.context.region}.${each.key}"
+  service_type = "Interface"
+}
+
+locals {
+  # A function in a zone without the endpoint reaches it in another zone.
+  endpoint_zones = {
+    for service, found in data.aws_vpc_endpoint_service.interface : service =>
+    [for zone in local.zones : zone if contains(found.availability_zones, lookup(local.zone_names, zone, ""))]
+  }
+}
+
 resource "aws_vpc_endpoint" "interface" {
   for_each = var.interface_endpoints
 
@@ -39,9 +55,16 @@ resource "aws_vpc_endpoint" "interface" {
   policy              = local.endpoint_policy
   private_dns_enabled = true
   security_group_ids  = [aws_security_group.endpoints.id]
-  subnet_ids          = [for subnet in aws_subnet.private : subnet.id]
+  subnet_ids          = [for zone in local.endpoint_zones[each.key] : aws_subnet.private[zone].id]
 
   tags = { Name = "${var.name}-${each.key}" }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.endpoint_zones[each.key]) > 0
+      error_message = "The endpoint service ${each.key} is in none of the stack's availability zones (${join(", ", local.zones)}). Choose other zones with availability_zone_ids, or leave it out of interface_endpoints."
+    }
+  }
 }
 
 resource "aws_security_group" "endpoints" {

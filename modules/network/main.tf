@@ -1,8 +1,6 @@
-data "aws_availability_zones" "available" {
+data "aws_availability_zones" "region" {
   #checkov:skip=CKV_AWS_394:only the first az_count zones by id are used, and availability_zone_ids pins them for good
-  state = "available"
-
-  # Lambda functions cannot run in a local zone.
+  # Without local zones, where no Lambda function can run.
   filter {
     name   = "opt-in-status"
     values = ["opt-in-not-required"]
@@ -10,14 +8,32 @@ data "aws_availability_zones" "available" {
 }
 
 locals {
-  available_zones = sort(data.aws_availability_zones.available.zone_ids)
-  zones           = length(var.availability_zone_ids) > 0 ? var.availability_zone_ids : slice(local.available_zones, 0, min(var.az_count, length(local.available_zones)))
+  usable_zones = sort(setsubtract(data.aws_availability_zones.region.zone_ids, var.exclude_zone_ids))
+  zones        = length(var.availability_zone_ids) > 0 ? var.availability_zone_ids : slice(local.usable_zones, 0, min(var.az_count, length(local.usable_zones)))
 
-  # A zone's position determines its subnets' blocks: adding a zone at the end leaves the others unchanged.
+  # A zone's place in the list determines its subnets' blocks: a zone that is added at the end changes no other subnet.
   zone_numbers = { for number, zone in local.zones : zone => number }
-  first_zone   = local.zones[0]
 
-  nat_zones = { none = [], instance = [], gateway = [local.first_zone], gateway_per_az = local.zones }[var.nat.mode]
+  # The name of each zone in this account, such as ap-southeast-1a. Accounts have different names for the same zone.
+  zone_names = zipmap(data.aws_availability_zones.region.zone_ids, data.aws_availability_zones.region.names)
+
+  # AWS has no NAT gateways in apne1-az3 (aws/aws-cdk#5847). That zone uses another zone's.
+  nat_gateway_zones = [for zone in local.zones : zone if zone != "apne1-az3"]
+  first_zone        = try(local.zones[0], null)
+
+  nat_zones = {
+    none           = []
+    instance       = []
+    gateway        = slice(local.nat_gateway_zones, 0, min(1, length(local.nat_gateway_zones)))
+    gateway_per_az = local.nat_gateway_zones
+  }[var.nat.mode]
+}
+
+check "availability_zones" {
+  assert {
+    condition     = length(local.zones) >= var.az_count
+    error_message = "az_count is ${var.az_count}, and ${var.context.region} has ${length(local.zones)} availability zones for the stack: ${join(", ", local.zones)}. It is created in these. Set az_count to ${length(local.zones)} if that is enough."
+  }
 }
 
 resource "aws_vpc" "this" {
@@ -29,13 +45,13 @@ resource "aws_vpc" "this" {
 
   lifecycle {
     precondition {
-      condition     = length(local.zones) == var.az_count
-      error_message = "az_count asks for ${var.az_count} availability zones, and the region has ${length(local.zones)}."
+      condition     = length(local.zones) > 0
+      error_message = "exclude_zone_ids leaves no availability zone of ${var.context.region}."
     }
   }
 }
 
-# Closed: a resource that names no security group reaches nothing.
+# Without rules: something that names no security group reaches nothing.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 

@@ -22,7 +22,7 @@ resource "aws_route" "nat_gateway" {
 
   route_table_id         = aws_route_table.private[each.key].id
   destination_cidr_block = "0.0.0.0/0"
-  nat_gateway_id         = try(aws_nat_gateway.this[each.key].id, aws_nat_gateway.this[local.first_zone].id)
+  nat_gateway_id         = try(aws_nat_gateway.this[each.key].id, aws_nat_gateway.this[local.nat_zones[0]].id)
 }
 
 # The instance: one network interface with a fixed address that outlives the instances, and an auto-scaling group of one
@@ -86,6 +86,11 @@ resource "aws_eip" "nat_instance" {
   depends_on = [aws_internet_gateway.this]
 }
 
+# The provider's default tags stop at the template and the group: what they launch has only the tags that they name.
+data "aws_default_tags" "launched" {
+  for_each = local.nat_instance
+}
+
 resource "aws_launch_template" "nat" {
   for_each = local.nat_instance
 
@@ -93,6 +98,10 @@ resource "aws_launch_template" "nat" {
   image_id               = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
   instance_type          = var.nat.instance_type
   update_default_version = true
+  user_data              = filebase64("${path.module}/nat.sh")
+
+  # The script switches off an instance that cannot forward. The group then launches another one, and this one is gone.
+  instance_initiated_shutdown_behavior = "terminate"
 
   block_device_mappings {
     device_name = "/dev/xvda"
@@ -117,28 +126,13 @@ resource "aws_launch_template" "nat" {
     network_interface_id  = aws_network_interface.nat[each.key].id
   }
 
-  user_data = base64encode(<<-EOT
-    #!/bin/sh
-    set -eu
-    # In files, for the next start of the machine: it runs this once.
-    echo 'net.ipv4.ip_forward = 1' > /etc/sysctl.d/90-nat.conf
-    sysctl --load /etc/sysctl.d/90-nat.conf
-    command -v nft || dnf install -y nftables
-    cat > /etc/sysconfig/nftables.conf <<'RULES'
-    table ip nat {
-      chain postrouting {
-        type nat hook postrouting priority 100;
-        masquerade
-      }
-    }
-    RULES
-    systemctl enable --now nftables
-  EOT
-  )
+  dynamic "tag_specifications" {
+    for_each = ["instance", "volume"]
 
-  tag_specifications {
-    resource_type = "instance"
-    tags          = { Name = "${var.name}-nat" }
+    content {
+      resource_type = tag_specifications.value
+      tags          = merge(data.aws_default_tags.launched[each.key].tags, { Name = "${var.name}-nat" })
+    }
   }
 }
 
@@ -158,13 +152,13 @@ resource "aws_autoscaling_group" "nat" {
     version = aws_launch_template.nat[each.key].latest_version
   }
 
-  # The interface can be attached to only one instance: the old one is removed before the new one starts.
+  # The interface can be attached to one instance only: the old one goes before the new one comes.
   instance_maintenance_policy {
     min_healthy_percentage = 0
     max_healthy_percentage = 100
   }
 
-  # A changed instance_type replaces the running instance.
+  # A change of the template, such as another instance_type, replaces the running instance.
   instance_refresh {
     strategy = "Rolling"
 
@@ -173,11 +167,23 @@ resource "aws_autoscaling_group" "nat" {
     }
   }
 
-  tag {
-    key                 = "Name"
-    value               = "${var.name}-nat"
-    propagate_at_launch = true
+  dynamic "tag" {
+    for_each = merge(data.aws_default_tags.launched[each.key].tags, { Name = "${var.name}-nat" })
+
+    content {
+      key                 = tag.key
+      value               = tag.value
+      propagate_at_launch = true
+    }
   }
+
+  # The instance installs a package when it starts, so its way to the internet must be complete.
+  depends_on = [
+    aws_eip.nat_instance,
+    aws_route.internet,
+    aws_route_table_association.public,
+    aws_vpc_security_group_egress_rule.nat,
+  ]
 }
 
 resource "aws_route" "nat_instance" {

@@ -22,7 +22,7 @@ variable "availability_zone_ids" {
 }
 
 variable "az_count" {
-  description = "The number of availability zones with subnets."
+  description = "The number of availability zones with subnets. A region with fewer gets a warning, and subnets in those that it has."
   type        = number
   default     = 3
   nullable    = false
@@ -42,6 +42,18 @@ variable "cidr_block" {
   validation {
     condition     = can(cidrhost(var.cidr_block, 0)) && can(regex("/(1[6-9]|2[0-4])$", var.cidr_block))
     error_message = "cidr_block must be an IPv4 block from /16 to /24, such as 10.0.0.0/16."
+  }
+}
+
+variable "exclude_zone_ids" {
+  description = "Availability zones in which no subnet is created, by id. By default the one that Lambda does not serve. Pinned zones are not affected."
+  type        = set(string)
+  default     = ["use1-az3"]
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for zone in var.exclude_zone_ids : can(regex("^[a-z0-9]+-az[0-9]+$", zone))])
+    error_message = "exclude_zone_ids must be ids of availability zones, such as use1-az3."
   }
 }
 

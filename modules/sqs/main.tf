@@ -2,7 +2,7 @@ locals {
   arn_base = "arn:${var.context.partition}:sqs:${var.context.region}:${var.context.account_id}"
   arn      = "${local.arn_base}:${var.name}"
 
-  # AWS recommends this much, or a message could return to the queue while it is still being processed.
+  # AWS recommends this much. With less, a message could be delivered again while it is still being processed.
   visibility_timeout_seconds = 6 * var.consumer_timeout_seconds + var.batching_window_seconds
 
   policies = {
@@ -40,7 +40,7 @@ resource "aws_sqs_queue" "this" {
   visibility_timeout_seconds        = local.visibility_timeout_seconds
 }
 
-# Separate from the queue, so that both queues are created at once: each takes Terraform almost half a minute.
+# Separate from the queue, so Terraform creates both queues at the same time. Each takes almost half a minute.
 resource "aws_sqs_queue_redrive_policy" "this" {
   count = var.dead_letter_queue_name == null ? 0 : 1
 
@@ -50,7 +50,7 @@ resource "aws_sqs_queue_redrive_policy" "this" {
     maxReceiveCount     = var.max_receive_count
   })
 
-  # It names the dead-letter queue by a built ARN, so that a plan shows it.
+  # The ARN above is built from a name, so that a plan shows it. Terraform needs the dependency in words.
   depends_on = [aws_sqs_queue.dead_letter]
 }
 

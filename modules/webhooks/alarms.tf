@@ -1,5 +1,6 @@
-# A receiver's trouble is not ours, so none of these is part of the alarm on stuck payments. SQS leaves messages that were
-# received three times out of the oldest age: so the age shows our problems, and the failures show the endpoint's.
+# A receiver's problems are not ours, so none of these is part of the alarm that payments are stuck. SQS ignores a
+# message that was received three times in the age of the oldest one. So the age shows our problems, and the failures
+# the endpoint's.
 locals {
   minute  = { period = 60, periods = 1, breaching = 1 }
   lasting = { period = 300, periods = 3, breaching = 2 }
@@ -21,7 +22,7 @@ locals {
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }
         threshold = var.thresholds.oldest_message_seconds, when = local.minute
       }
-      # A message that is never received expires without a dead letter. Half of the retention remains to act.
+      # A message that is never received expires and reaches no dead-letter queue. Half of the retention remains to act.
       "${endpoint}-expiring" = {
         runbook   = "webhook-expiring", text = "Webhooks to ${endpoint} have waited for half of their queue's retention."
         metric    = { namespace = "AWS/SQS", name = "ApproximateAgeOfOldestMessage", stat = "Maximum", dimensions = { QueueName = name } }

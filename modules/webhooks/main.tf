@@ -1,5 +1,5 @@
-# Each endpoint has its own queue, function, role and secret. So a slow or failed endpoint fills only its own queue and
-# uses only its own concurrency, and a compromised function can read only one secret and one queue.
+# Each endpoint has its own queue, function, role and secret. A slow or dead endpoint fills only its own queue and uses only
+# its own concurrency. A compromised function can read only one secret and one queue.
 
 locals {
   names = { for endpoint in keys(var.endpoints) : endpoint => "payment-webhook-${endpoint}-${var.suffix}" }
@@ -10,10 +10,10 @@ locals {
     "arn:${var.context.partition}:secretsmanager:${var.context.region}:${var.context.account_id}:secret:${name}-??????"
   }
 
-  # In addition to the delivery: to resolve the endpoint's address, to read the secret, to postpone the message.
+  # The delivery, and time to resolve the endpoint's address, read the secret and postpone the message.
   timeouts = { for endpoint, spec in var.endpoints : endpoint => spec.timeout_seconds + 15 }
 
-  # This label on a secret's version, which ends in the version's id, means that the endpoint is switched off.
+  # A label on the secret's version marks its endpoint as switched off. It ends in the version's id.
   switched_off = "SWITCHED_OFF-*"
 }
 
@@ -40,11 +40,11 @@ resource "aws_sns_topic_subscription" "this" {
   endpoint             = module.queue[each.key].arn
   filter_policy        = each.value.events == null ? null : jsonencode({ event_type = sort(each.value.events) })
   raw_message_delivery = true
-  # SNS drops a message that the queue's policy or key refuses, unless it has a dead-letter queue.
+  # Without this, SNS drops a message that the queue refuses because of its policy or its key.
   redrive_policy = jsonencode({ deadLetterTargetArn = module.queue[each.key].dead_letter.arn })
 }
 
-# Its values are set by hand or by a script (docs/webhooks.md), so that no plan and no state ever holds one.
+# You set the values by hand or with a script (docs/webhooks.md), so no plan and no state contains one.
 resource "aws_secretsmanager_secret" "this" {
   #checkov:skip=CKV2_AWS_57:the receiver must learn of a new secret first; it is rotated with two valid ones
   for_each = var.endpoints

@@ -1,4 +1,4 @@
-"""Backups: put payments back from a restored table into the one in service."""
+"""Backups: copy payments back from a table that was restored next to the live one."""
 
 from __future__ import annotations
 

@@ -23,6 +23,11 @@ EXAMPLES = {
     "reconcile": ("reconcile order-1001 order-1002 --env prod", "reconcile --older-than 600 --env prod"),
     "compare": ("compare --day 2026-11-22 --env prod",),
     "restore": ("restore order-1001 --from payment-transactions-prod-restored --env prod --dry-run",),
+    "stripe": ("stripe cancel-declined --env prod",),
+    "stripe cancel-declined": (
+        "stripe cancel-declined --env prod",
+        "stripe cancel-declined --env prod --apply --after order-1001",
+    ),
     "webhooks": ("webhooks test shop --env prod",),
     "webhooks test": ("webhooks test shop --env prod",),
     "console": ("console --port 4581",),

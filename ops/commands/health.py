@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local import LocalError
 from local.environments import LOCAL
 from ops import target
 from ops.commands.options import BAD, AsJson, Environment, Yes, ask
 from ops.dead_letters import call
-from ops.doctor import examine
+from ops.doctor import NO_AWS, examine, until_aliases_hold
+from ops.failures import explain
 from ops.output import Output
 from payments.domain.ids import TRANSACTION_ID
 
@@ -39,6 +42,9 @@ def doctor(env: Environment = LOCAL, as_json: AsJson = False) -> int:
     output, there = Output(as_json), target.resolve(env)
     with output.progress.step(f"Checking {env}") as step:
         findings = examine(there, step.progress)
+        failed = {finding.check for finding in findings if finding.verdict == "fail"}
+        if failed - {NO_AWS} and _waited_for_aliases(there, output):
+            findings = examine(there, step.progress)
         counts = Counter[str](finding.verdict for finding in findings)
         step.result = f"{len(findings)} checks, {_verdicts(counts)}"
     if as_json:
@@ -49,6 +55,25 @@ def doctor(env: Environment = LOCAL, as_json: AsJson = False) -> int:
             [(finding.verdict, finding.check, finding.detail, finding.remedy) for finding in findings],
         )
     return BAD if counts["fail"] else 0
+
+
+def _waited_for_aliases(there: target.Target, output: Output) -> bool:
+    """Wait until a new alias of a key is surely in force; say whether there was anything to wait for."""
+    try:
+        wait = until_aliases_hold(there).total_seconds()
+    except (ClientError, BotoCoreError) as error:
+        output.progress.line(
+            f"Whether an alias of a key has just changed is not known: {explain(error)}", style="yellow"
+        )
+        return False
+    if wait:
+        output.progress.line(
+            f"An alias of a key changed less than five minutes ago. AWS may refuse calls until that has taken effect. "
+            f"Waiting {wait:.0f} s, then checking again.",
+            style="yellow",
+        )
+        time.sleep(wait)
+    return wait > 0
 
 
 def _verdicts(counts: Counter[str]) -> str:
@@ -70,7 +95,7 @@ def reconcile(
 ) -> int:
     """Ask the gateway about payments that are not final, then finish or retry them.
 
-    It guesses nothing and charges nothing twice. Exit status 3 if some were not reconciled.
+    It guesses nothing and charges nothing twice. Exit status 3 if some were not reconciled, 1 if an id is unknown.
     """
     output, there = Output(as_json), target.resolve(env)
     ids = transaction_ids or []
@@ -94,6 +119,8 @@ def reconcile(
         output.json(counts)
     else:
         output.line(step.result)
+    if counts["missing"]:
+        raise LocalError(f"{counts['missing']} of {len(ids)} ids belong to no payment in {env}: {', '.join(ids)}")
     return BAD if counts["failed"] or counts["unanswered"] or counts["left"] else 0
 
 

@@ -83,7 +83,7 @@ def _chosen_port(place: Place, port: int | None) -> int:
 
 
 def _with_stripe(place: Place, gateway: str) -> bool:
-    """Return whether the stack charges through Stripe: as requested, which must be as before."""
+    """Say whether the stack charges through Stripe: as requested, or as before."""
     if gateway not in {"", "simulator", "stripe"}:
         raise LocalError(f"GATEWAY must be simulator or stripe, not {gateway!r}")
     before = fake_stripe.recorded(place.folder) is not None

@@ -53,7 +53,7 @@ class Verdict(StrEnum):
     UNREADABLE = "not a payment"
 
 
-# The verdicts that need a person, or another run.
+# The verdicts that leave something to a person, or to another run.
 _UNDONE = frozenset({Verdict.NOT_CANCELED, Verdict.PAID, Verdict.UNANSWERED, Verdict.UNREADABLE})
 
 

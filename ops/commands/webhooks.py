@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from local import LocalError
 from local.environments import LOCAL
-from ops import target
+from ops import logs, target
 from ops.commands.options import BAD, AsJson, Environment, Yes, ask
 from ops.failures import code_of
 from ops.output import Output
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Webhook endpoints: test.")
 
 _POLL_SECONDS = 1.0
+# Clocks differ.
+_SLACK = timedelta(minutes=1)
 # Receivers that handle only payment events ignore this type.
 EVENT = "payment.test"
 
@@ -91,30 +93,24 @@ def _test_event(source: str) -> dict[str, Any]:
 
 def _wait_for_delivery(stack: Stack, function: str, event: dict[str, Any], seconds: float) -> int | None:
     """Return the endpoint's answer as soon as the log has it, or None when the time is over."""
-    logs, deadline = stack.client("logs"), time.monotonic() + seconds
-    start = int(datetime.fromisoformat(event["time"]).timestamp() * 1000)
+    client, deadline = stack.client("logs"), time.monotonic() + seconds
+    start = datetime.fromisoformat(event["time"])
     while True:
-        status = _delivered(logs, function, event["id"], start)
+        status = _delivered(client, function, event["id"], start)
         if status is not None or time.monotonic() > deadline:
             return status
         time.sleep(_POLL_SECONDS)
 
 
-def _delivered(logs: Any, function: str, name: str, start: int) -> int | None:  # noqa: ANN401 - botocore's
+def _delivered(client: Any, function: str, name: str, start: datetime) -> int | None:  # noqa: ANN401 - botocore's
     """Return the endpoint's answer from the function's log."""
     try:
-        found = logs.filter_log_events(
-            logGroupName=f"/aws/lambda/{function}", startTime=start - 60_000, filterPattern=f'"{name}"'
-        )
+        found = list(logs.about(client, function, name, start - _SLACK))
     except ClientError as error:
         if code_of(error) == "ResourceNotFoundException":
             return None
         raise
-    for event in found["events"]:
-        try:
-            line = json.loads(event["message"])
-        except ValueError:
-            continue
-        if isinstance(line, dict) and line.get("webhook_id") == name and line.get("message") == "delivered":
+    for _, line in found:
+        if line.get("webhook_id") == name and line.get("message") == "delivered":
             return int(line["status"])
     return None

@@ -1,8 +1,8 @@
 """The console's pages, events and actions, as an ASGI application for this machine's browser alone.
 
 Other sites can make a browser on this machine call a loopback port. Three things keep them out. A Host that is not this
-machine's is refused, since a name that was rebound to 127.0.0.1 still sends its own. An action needs the page's Origin.
-And it needs a token that only a reader of the page knows.
+machine's is refused (a name that was rebound to 127.0.0.1 still sends its own). An action needs the page's Origin. It
+also needs a token that only a reader of the page knows.
 """
 
 from __future__ import annotations

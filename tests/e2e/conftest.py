@@ -12,6 +12,7 @@ from ops import running
 from ops.client import Api, Keys, create_client
 from ops.display import Step
 from ops.inbox import Inbox
+from tests.support.checkout import copy_of_root
 from tests.support.deployed import Deployed
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         # It passes every call through until a test sets faults.
         proxy.start(embedded.url)
         terraform = running.terraform(place, embedded.url)
+        terraform.root = copy_of_root(place.folder / "root")
         stack = running.deploy(terraform, embedded.url, Step("Deploying"))
         yield Deployed(stack, terraform, proxy, embedded)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
+    from tests.support.deployed import Deployed
 
 
 pytestmark = pytest.mark.e2e
@@ -315,6 +316,11 @@ def test_a_stranded_payment_is_reconciled(payments: Run, stack: Stack, api: Api)
     assert from_item(item).redrives == 1
 
 
+def test_an_id_of_no_payment_is_no_success(payments: Run) -> None:
+    came = payments("reconcile", unique("nobody"), "--json")
+    assert (came.status, came.json) == (1, {"missing": 1})
+
+
 def test_reconciling_takes_an_age(payments: Run, stack: Stack, api: Api) -> None:
     payment = stranded(stack)
     assert payments("reconcile", "--older-than", str(10 * 24 * 3600), "--json").json == {}
@@ -368,10 +374,11 @@ def test_an_account_is_reached_by_its_outputs(payments: Run, stack: Stack, tmp_p
     assert json.loads(ran.stdout)["relay"] == {"waiting": 0, "in_flight": 0, "delayed": 0}
 
 
-def test_no_function_carries_it(stack: Stack) -> None:
-    functions = zipfile.ZipFile(ROOT / "build" / "functions-local.zip").namelist()
+def test_no_function_carries_it(deployed: Deployed) -> None:
+    built = deployed.terraform.root / "build"
+    functions = zipfile.ZipFile(built / "functions-local.zip").namelist()
     assert {name.split("/")[0] for name in functions} == {"payments"}
-    layer = zipfile.ZipFile(ROOT / "build" / "layer-local.zip").namelist()
+    layer = zipfile.ZipFile(built / "layer-local.zip").namelist()
     packages = {name.split("/")[1] for name in layer}
     assert "msgspec" in packages
     assert not packages & {"ops", "local", "typer", "rich", "click", "boto3", "requests", "playwright"}

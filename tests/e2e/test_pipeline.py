@@ -7,7 +7,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,13 +15,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ops.payment import until_final
-from payments.domain.clock import timestamp
-from payments.domain.lifecycle import Status
 from payments.domain.message import Message
-from payments.domain.payment import Payment
 from payments.runtime.messages import encode
-from payments.table.items import to_item
-from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, assert_problem, ledger, shown, stored, unique
+from tests.support.deployed import (
+    AFTER_THE_RETRIES,
+    SOON,
+    a_payment,
+    assert_problem,
+    ledger,
+    shown,
+    stored,
+    stranded,
+    unique,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from ops.client import Api
     from ops.inbox import Inbox
     from ops.stack import Stack
+    from payments.domain.payment import Payment
     from tests.support.deployed import Deployed
 
 pytestmark = pytest.mark.e2e
@@ -76,7 +83,7 @@ def slow(stack: Stack, api: Api, inbox: Inbox) -> Slow:
         charged_then_lost=a_payment(payment_method="pm_sim_timeout_after_charge"),
         never_answered=a_payment(payment_method="pm_sim_unavailable"),
         poison={"{not json", json.dumps({"schema": 99, "event": "payment.validated", "payment": {}})},
-        neighbours=[neighbour(stack) for _ in range(3)],
+        neighbours=[stranded(stack, timedelta()) for _ in range(3)],
     )
     for payment in (started.charged_then_lost, started.never_answered):
         assert api.post(payment).status_code == 202
@@ -89,25 +96,6 @@ def slow(stack: Stack, api: Api, inbox: Inbox) -> Slow:
     )
     assert not answer.get("Failed")
     return started
-
-
-def neighbour(stack: Stack) -> Payment:
-    """Store a payment that the relay does not send to the processor, like one whose earlier attempts were lost."""
-    moment = timestamp(datetime.now(UTC))
-    payment = Payment(
-        transaction_id=unique("test"),
-        customer_id="neighbour",
-        amount_minor=1250,
-        currency="EUR",
-        payment_method="pm_sim_approved",
-        status=Status.UNKNOWN,
-        version=2,
-        created_at=moment,
-        updated_at=moment,
-        fingerprint="0" * 64,
-    )
-    stack.dynamodb.put_item(TableName=stack.outputs["dynamodb_table_name"], Item=to_item(payment))
-    return payment
 
 
 def test_the_first_payment_is_shown_and_a_shell_can_call_the_stack(stack: Stack, api: Api, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ KEY = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-0000000000
 
 # Another value for every other variable, in two plans, because some exclude each other.
 CHANGED: dict[str, Any] = {
+    "account_concurrency": 1000,
     "alarm_emails": ["ops@example.com"],
     "allowed_private_cidrs": ["127.0.0.0/8"],
     "amount_limits": {"EUR": "10000.00"},

@@ -178,15 +178,20 @@ def test_a_dispute_that_comes_before_its_charge_is_written_down_is_sent_again(st
     assert len(stack.payment.disputes) == 1
 
 
-def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours(stack: StripeStack) -> None:
+def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours_and_is_seen(
+    stack: StripeStack, counted: list[str]
+) -> None:
     stack.pay("pm_card_visa")
     event = stack.fake.dispute(intent(stack))
     event["data"]["object"]["payment_intent"] = "pi_of_another_stack"
     assert stack.tell(event) == 503
     stack.wait(minutes=59)
     assert stack.tell(event) == 503
+    assert "Contradicted" not in counted
     stack.wait(minutes=2)
     assert stack.tell(event) == "not ours"
+    # Stripe has taken money back for it: a person finds out for which charge.
+    assert counted.count("Contradicted") == 1
 
 
 @pytest.mark.parametrize("told_of", [True, False])

@@ -638,3 +638,17 @@ def test_any_post_is_answered_and_changes_no_money(table: Table, event: Any, *, 
 def test_metadata_that_is_no_object_of_strings_is_refused(metadata: Any, kind: str) -> None:
     event = {"id": "evt_1", "type": kind, "data": {"object": {"id": "pi_1", "metadata": metadata}}}
     assert tell(event)["statusCode"] == 400
+
+
+def test_a_body_that_is_larger_than_any_event_is_not_read(
+    fake: FakeStripe, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can post one, and each secret would be tried on it."""
+    event = fake.finish(begin(fake, table, "pm_fake_requires_action"), "succeeded")
+    event["data"]["object"]["metadata"] |= {f"k{number}": "\u20ac" * 500 for number in range(48)}
+    event["data"]["object"]["evidence"] = {"uncategorized_text": "\u20ac" * 150_000}
+    assert came(tell(event)) == "settled"
+    monkeypatch.setattr(stripe_webhook, "verify", lambda *_: pytest.fail("the signature was looked at"))
+    answer = post("x" * (stripe_events.MAX_BODY + 1), "t=1,v1=x")
+    assert answer["statusCode"] == 413
+    assert json.loads(answer["body"])["type"] == "/problems/too-large"

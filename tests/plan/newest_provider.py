@@ -1,15 +1,15 @@
 """The arguments that the AWS provider's newest major version accepts, for the types that this repository uses.
 
-The registry publishes no schema as a file. The package ``cdktf-cdktf-provider-aws`` is generated from it, and names
-each argument in a link to the registry's documentation. For a new type or a new release, write the file again::
+The registry publishes no schema as a file. Two packages are generated from it. One names each argument in a link to the
+registry's documentation, the other marks what is deprecated. After a new type or a new release, write the file again::
 
-    pip download --no-deps cdktf-cdktf-provider-aws
-    python -m tests.plan.newest_provider cdktf_cdktf_provider_aws-*.whl
+    npm pack @cdktn/provider-aws
+    pip download --no-deps pulumi-aws
+    python -m tests.plan.newest_provider cdktn-provider-aws-*.tgz pulumi_aws-*.whl
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import sys
@@ -17,16 +17,26 @@ import tarfile
 import zipfile
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hcl2
 
 from local import ROOT
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FILE = Path(__file__).with_name("newest_provider.json")
 KINDS = {"resource": "resources", "data": "data-sources"}
 # Terraform's own arguments, allowed in any block.
 META = {"count", "depends_on", "for_each", "lifecycle", "provider"}
+# Where the second package has another name for a type.
+RENAMED = {
+    "aws_api_gateway_gateway_response": "pulumi_aws/apigateway/response.py",
+    "aws_codedeploy_app": "pulumi_aws/codedeploy/application.py",
+    "aws_sqs_queue_redrive_policy": "pulumi_aws/sqs/redrive_policy.py",
+}
+MARK = re.compile(r'@_utilities\.deprecated\(""".*?"""\)\s+def (\w+)\(', re.DOTALL)
 LINK = re.compile(rb"hashicorp/aws/([0-9.]+)/docs/(resources|data-sources)/([a-z0-9_]+)#([a-z0-9_]+)")
 
 
@@ -63,20 +73,63 @@ def _arguments(body: dict[str, Any]) -> set[str]:
     return found
 
 
-def main(wheel: str) -> None:
-    """Write the file from the package's wheel."""
-    with zipfile.ZipFile(wheel) as outer:
-        (inner,) = [name for name in outer.namelist() if name.endswith(".jsii.tgz")]
-        with tarfile.open(fileobj=io.BytesIO(outer.read(inner))) as package:
-            text = package.extractfile("package/.jsii")
-            links = LINK.findall(text.read()) if text else []
+def main(bindings: str, marks: str) -> None:
+    """Write the file from the two packages."""
+    with tarfile.open(bindings) as package:
+        text = package.extractfile("package/.jsii")
+        links = LINK.findall(text.read()) if text else []
     taken: dict[tuple[str, str], set[str]] = defaultdict(set)
     for _, kind, type_, argument in links:
         taken[kind.decode(), f"aws_{type_.decode()}"].add(argument.decode())
-    arguments = {name: sorted(taken[KINDS[name.split()[0]], name.split()[1]]) for name in sorted(used())}
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(found)}" for name, found in arguments.items())
-    FILE.write_text(f'{{\n  "version": "{links[0][0].decode()}",\n{lines}\n}}\n', encoding="utf-8")
+    names = sorted(used())
+    arguments = {name: sorted(taken[KINDS[name.split()[0]], name.split()[1]]) for name in names}
+    written = {
+        "version": links[0][0].decode(),
+        "arguments": arguments,
+        "deprecated": {name: found for name in names if (found := deprecated(Path(marks), name))},
+    }
+    FILE.write_text(_lines(written), encoding="utf-8")
+
+
+def deprecated(wheel: Path, name: str) -> list[str]:
+    """Return a type's deprecated arguments, and those of its blocks as CLASS.ARGUMENT."""
+    kind, type_ = name.split()
+    if kind == "data":
+        return []
+    wanted = type_.removeprefix("aws_")
+    with zipfile.ZipFile(wheel) as package:
+        files = [file for file in package.namelist() if file.endswith(".py") and file.count("/") == 2]
+        # API Gateway and Lambda are written apigateway and lambda_, and what is EC2's has no prefix in Terraform.
+        fitting = [file for file in files if _plain(file[11:-3]) == _plain(wanted)] or [f"pulumi_aws/ec2/{wanted}.py"]
+        fitting = [RENAMED.get(type_, file) for file in fitting]
+        source = package.read(fitting[0]).decode()
+        blocks = package.read(f"{fitting[0].rsplit('/', 1)[0]}/_inputs.py").decode()
+    (class_,) = re.findall(r"^class (\w+)\(pulumi\.CustomResource\)", source, re.MULTILINE)
+    own = [argument for of, argument in _marked(source) if of == class_]
+    return sorted(own + [f"{of}.{argument}" for of, argument in _marked(blocks) if of.startswith(class_)])
+
+
+def _plain(name: str) -> str:
+    return re.sub("[/_]", "", name)
+
+
+def _marked(source: str) -> Iterator[tuple[str, str]]:
+    """Yield the class (without Args) and the argument of each mark in a generated module."""
+    for body in re.split(r"^class ", source, flags=re.MULTILINE)[1:]:
+        of = re.split(r"\W", body, maxsplit=1)[0]
+        if of.endswith("Args") and not of.startswith("_"):
+            for argument in MARK.findall(body):
+                yield of.removesuffix("Args"), argument
+
+
+def _lines(written: dict[str, Any]) -> str:
+    """Return the JSON with one line for each type."""
+    parts = [f'  "version": {json.dumps(written["version"])}']
+    for part in ("arguments", "deprecated"):
+        inner = ",\n".join(f"    {json.dumps(name)}: {json.dumps(found)}" for name, found in written[part].items())
+        parts.append(f'  "{part}": {{\n{inner}\n  }}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

@@ -1,6 +1,8 @@
 # All options that are off by default, at once.
 environment_suffix = "options"
 
+account_concurrency = 1000
+
 backup = {
   cold_storage_after_days = 30
   copy_to_vault_arns      = ["arn:aws:backup:eu-west-1:000000000000:backup-vault:away"]
@@ -12,6 +14,10 @@ custom_domain = {
   certificate_arn = "arn:aws:acm:ap-southeast-1:000000000000:certificate/a"
   hosted_zone_id  = "Z00000000000000000000"
   truststore      = { uri = "s3://trusted/clients.pem", version = "1" }
+}
+
+functions = {
+  processor = { reserved_concurrency = 50, maximum_concurrency = 40 }
 }
 
 function_starts = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.plan import Cases, Plan, resources
+from tests.support.plan import Cases, Plan, resources, warnings
 
 pytestmark = pytest.mark.plan
 
@@ -98,3 +98,60 @@ def test_unreachable_services_are_refused_by_name(root_errors: Callable[..., str
     said = root_errors({"environment_suffix": "dev", "gateway": "stripe", "webhooks": hook})
     for need in ("processor calls internet", "stripe_webhook calls secretsmanager", "webhooks calls internet"):
         assert need in said
+
+
+def subnets(plan: Plan, case: str) -> dict[str, str]:
+    """Return the block of each private subnet of a case, by its zone."""
+    return {
+        subnet["values"]["availability_zone_id"]: subnet["values"]["cidr_block"]
+        for subnet in resources(plan, "aws_subnet")
+        if subnet["address"].startswith(f"module.{case}.aws_subnet.private")
+    }
+
+
+def test_zones_are_left_out_and_the_others_keep_their_blocks_by_their_place(
+    module_cases: Callable[[str, Cases], Plan],
+) -> None:
+    plan = module_cases(
+        "network",
+        {
+            "all": {"az_count": "3"},
+            "without_the_last": {"az_count": "3", "exclude_zone_ids": '["apse1-az3", "use1-az3"]'},
+            "without_the_first": {"az_count": "2", "exclude_zone_ids": '["apse1-az1"]'},
+            "pinned": {"az_count": "2", "availability_zone_ids": '["apse1-az2", "use1-az3"]'},
+        },
+    )
+    blocks = ["10.0.0.0/20", "10.0.16.0/20", "10.0.32.0/20"]
+    assert subnets(plan, "all") == dict(zip(["apse1-az1", "apse1-az2", "apse1-az3"], blocks, strict=True))
+    assert subnets(plan, "without_the_last") == dict(zip(["apse1-az1", "apse1-az2"], blocks[:2], strict=True))
+    assert subnets(plan, "without_the_first") == dict(zip(["apse1-az2", "apse1-az3"], blocks[:2], strict=True))
+    assert subnets(plan, "pinned") == dict(zip(["apse1-az2", "use1-az3"], blocks[:2], strict=True))
+    # Too few zones cause a warning, not a refusal.
+    (said,) = warnings(plan)
+    assert "az_count is 3, and ap-southeast-1 has 2 availability zones for the stack: apse1-az1, apse1-az2." in said
+
+
+def test_a_zone_without_nat_gateways_uses_another_zones(module_cases: Callable[[str, Cases], Plan]) -> None:
+    zones = {"availability_zone_ids": '["apne1-az3", "apne1-az1"]', "interface_endpoints": "[]"}
+    plan = module_cases(
+        "network", {mode: {"nat": f'{{ mode = "{mode}" }}', **zones} for mode in ("gateway", "gateway_per_az")}
+    )
+    gateways = {
+        gateway["address"].split(".", 2)[1:][0]: gateway["address"] for gateway in resources(plan, "aws_nat_gateway")
+    }
+    assert gateways == {
+        mode: f'module.{mode}.aws_nat_gateway.this["apne1-az1"]' for mode in ("gateway", "gateway_per_az")
+    }
+    assert len(resources(plan, "aws_route")) == 2 * 3
+
+
+def test_zones_that_lack_everything_are_refused(module_cases: Callable[[str, Cases], Plan]) -> None:
+    cases = {
+        "without_an_endpoint": {"availability_zone_ids": '["apse1-az8", "apse1-az9"]'},
+        "without_any": {"exclude_zone_ids": '["apse1-az1", "apse1-az2", "apse1-az3"]'},
+    }
+    with pytest.raises(pytest.fail.Exception) as raised:
+        module_cases("network", cases)
+    said = str(raised.value)
+    assert "sqs is in none of the stack's availability zones (apse1-az8, apse1-az9)" in said
+    assert "exclude_zone_ids leaves no availability zone of ap-southeast-1." in said

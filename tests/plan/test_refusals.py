@@ -165,6 +165,7 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
     ],
     "network": [
         ({"availability_zone_ids": '["a"]'}, "availability_zone_ids must be empty, or name az_count different zones"),
+        ({"exclude_zone_ids": '["us-east-1e"]'}, "exclude_zone_ids must be ids of availability zones"),
         ({"az_count": "7"}, "az_count must be from 1 to 6"),
         ({"cidr_block": '"10.0.0.0/8"'}, "cidr_block must be an IPv4 block from /16 to /24"),
         (

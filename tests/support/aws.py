@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,8 +40,13 @@ INDEX = "customer-index"
 OPEN_INDEX = "open-index"
 GATEWAY_INDEX = "gateway-index"
 CHARGED_INDEX = "charged-index"
-# The attributes of the indexes that only a stack with Stripe has.
-STRIPE_KEYS = ("gateway_reference", "charged_on")
+# The payments table's indexes, each with its keys.
+INDEXES = {
+    INDEX: ("customer_shard", "created_at"),
+    OPEN_INDEX: ("open_shard", "open_from"),
+    CHARGED_INDEX: ("charged_on", "transaction_id"),
+    GATEWAY_INDEX: ("gateway_reference",),
+}
 
 REQUEST = {
     "transaction_id": "order-1",
@@ -191,49 +197,33 @@ def log() -> Iterator[io.StringIO]:
         handler.setStream(stream)
 
 
+def _schema(*keys: str) -> list[dict[str, str]]:
+    return [{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)]
+
+
+def create_table(moto: Any, name: str, key: str, indexes: dict[str, tuple[str, ...]]) -> None:
+    attributes = {key, *chain.from_iterable(indexes.values())}
+    of_indexes = [
+        {"IndexName": index, "KeySchema": _schema(*keys), "Projection": {"ProjectionType": "KEYS_ONLY"}}
+        for index, keys in indexes.items()
+    ]
+    moto.create_table(
+        TableName=name,
+        KeySchema=_schema(key),
+        AttributeDefinitions=[{"AttributeName": one, "AttributeType": "S"} for one in sorted(attributes)],
+        BillingMode="PAY_PER_REQUEST",
+        **({"GlobalSecondaryIndexes": of_indexes} if of_indexes else {}),
+    )
+
+
 @pytest.fixture
 def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A DynamoDB with both tables, empty, behind the functions' client."""
     monkeypatch.setattr(client, "connect", lambda service: {"dynamodb": moto_client}[service])
     # The wait before a partly unprocessed batch is retried.
     monkeypatch.setattr(store, "_PAUSE_SECONDS", 0)
-    moto_client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"}
-            for name in ("transaction_id", "customer_shard", "created_at", "open_shard", "open_from", *STRIPE_KEYS)
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": name,
-                "KeySchema": [
-                    {"AttributeName": key, "KeyType": "HASH"},
-                    {"AttributeName": order, "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-            for name, key, order in (
-                (INDEX, "customer_shard", "created_at"),
-                (OPEN_INDEX, "open_shard", "open_from"),
-                (CHARGED_INDEX, "charged_on", "transaction_id"),
-            )
-        ]
-        + [
-            {
-                "IndexName": GATEWAY_INDEX,
-                "KeySchema": [{"AttributeName": "gateway_reference", "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    moto_client.create_table(
-        TableName=LEDGER,
-        KeySchema=[{"AttributeName": "idempotency_key", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "idempotency_key", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(moto_client, TABLE, "transaction_id", INDEXES)
+    create_table(moto_client, LEDGER, "idempotency_key", {})
     yield moto_client
     for name in (TABLE, LEDGER):
         moto_client.delete_table(TableName=name)

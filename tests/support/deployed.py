@@ -114,9 +114,12 @@ def role_of(stack: Stack, function: str) -> Callable[[str], Any]:
     return lambda service: session.client(service, endpoint_url=stack.endpoint, verify=stack.trusted)  # type: ignore[call-overload]
 
 
-def stranded(stack: Stack) -> Payment:
-    """Store a payment that nothing will ever finish: it was marked unknown, and its message is gone."""
-    moment = timestamp(datetime.now(UTC) - timedelta(minutes=20))
+def stranded(stack: Stack, since: timedelta = timedelta(minutes=20)) -> Payment:
+    """Store a payment that was marked unknown and has no message any more: neither the relay nor the processor sees it.
+
+    With the usual ``since``, it has been open for so long that the reconciler looks at it.
+    """
+    moment = timestamp(datetime.now(UTC) - since)
     payment = Payment(
         transaction_id=unique("test"),
         customer_id="stranded",

@@ -63,6 +63,12 @@ def statements(plan: Plan, type_: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield resource["address"], statement | lists
 
 
+def warnings(plan: Plan) -> list[str]:
+    """Return what the plan's checks warn of, each in one line."""
+    checks = [instance for check in plan.get("checks", []) for instance in check.get("instances", [])]
+    return [message_of(problem["message"]) for instance in checks for problem in instance.get("problems", [])]
+
+
 def listed(value: Any) -> list[Any]:
     """Return a policy's value, which may be one or a list of them, as a list."""
     return value if isinstance(value, list) else [value]

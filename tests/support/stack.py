@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from ops.client import Api, Keys
 from ops.dead_letters import QueueClient, StackQueue
+from ops.stack import Stack
 
 ARN = "arn:aws:sqs:ap-southeast-1:000000000000:payment-validator-dlq-dev"
 
@@ -48,6 +49,7 @@ class FakeStack:
             self.clients[service].exceptions.ClientError = ClientError
         return self.clients[service]
 
+    gateway = Stack.gateway
     dynamodb = property(lambda self: self.client("dynamodb"))
     functions = property(lambda self: self.client("lambda"))
     sns = property(lambda self: self.client("sns"))

@@ -312,13 +312,21 @@ class FakeStripe:
         params = call.params
         if params.get("confirm") != "true" or params.get("off_session") != "true":
             raise refused("this fake knows off-session charges that are confirmed at once")
-        amount, currency = self._amount(params)
         method = params["payment_method"]
         behaviour = method.removeprefix("pm_fake_") if method.startswith("pm_fake_") else ""
         if method not in SUCCEEDS | DECLINES.keys() | {"pm_usBankAccount"} and not behaviour:
             raise refused(f"No such PaymentMethod: '{method}'", code="resource_missing", param="payment_method")
-        refund_behaviour = behaviour.startswith("refund_")
-        self._disturb("" if refund_behaviour else behaviour, call, before=True)
+        if behaviour.startswith("refund_"):
+            # It is about the charge's refund.
+            behaviour = ""
+        amount, currency = self._amount(params)
+        self._disturb(behaviour, call, before=True)
+        intent = self._new_intent(params, amount, currency)
+        self._attempt(intent, method, behaviour)
+        self._disturb(behaviour, call, before=False, body=dict(intent))
+        return dict(intent)
+
+    def _new_intent(self, params: dict[str, Any], amount: int, currency: str) -> dict[str, Any]:
         with self._lock:
             intent = {
                 "id": self._id("pi"),
@@ -334,10 +342,14 @@ class FakeStripe:
                 "livemode": False,
                 "metadata": dict(params.get("metadata", {})),
                 "next_action": None,
-                "payment_method": method,
+                "payment_method": params["payment_method"],
                 "status": "requires_confirmation",
             }
             self.intents[intent["id"]] = intent
+            return intent
+
+    def _attempt(self, intent: dict[str, Any], method: str, behaviour: str) -> None:
+        """Try to charge a payment method, and say by an event what came of it. Raises StripeAnswer for a decline."""
         if method in DECLINES:
             error = _card_error(*DECLINES[method])
             intent |= {"status": "requires_payment_method", "last_payment_error": error, "payment_method": None}
@@ -353,11 +365,9 @@ class FakeStripe:
         elif behaviour == "requires_confirmation":
             pass
         else:
-            intent |= {"status": "succeeded", "amount_received": amount}
+            intent |= {"status": "succeeded", "amount_received": intent["amount"]}
             self._book("charge", self._charge_of(intent))
             self._event("payment_intent.succeeded", intent)
-        self._disturb("" if refund_behaviour else behaviour, call, before=False, body=dict(intent))
-        return dict(intent)
 
     def _cancel(self, name: str) -> dict[str, Any]:
         """Cancel a PaymentIntent, as https://docs.stripe.com/api/payment_intents/cancel describes.

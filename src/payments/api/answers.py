@@ -38,7 +38,7 @@ class PaymentAccepted(Struct, frozen=True):
 
     @classmethod
     def of(cls, payment: Payment) -> PaymentAccepted:
-        """Return the answer, from fields that never change."""
+        """Return the answer. It consists of fields that never change."""
         return cls(
             "Payment validated",
             payment.transaction_id,
@@ -63,7 +63,7 @@ class RefundAccepted(Struct, frozen=True):
 
     @classmethod
     def of(cls, payment: Payment, refund_id: str) -> RefundAccepted:
-        """Return the answer, from fields that never change."""
+        """Return the answer. It consists of fields that never change."""
         refund = payment.refunds[refund_id]
         return cls(
             "Refund validated",
@@ -148,14 +148,14 @@ class PaymentView(Struct, frozen=True, omit_defaults=True):
 
 
 class PaymentList(Struct, frozen=True, omit_defaults=True):
-    """A page of a customer's payments, newest first, and the token of the next page if there may be one."""
+    """A page of a customer's payments, newest first, and the token of the next page, if there may be one."""
 
     payments: list[PaymentView]
     next_token: str | None = None
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """An error (RFC 9457). ``type`` is stable, for programs to check. ``instance`` is the request's id."""
+    """A problem document (RFC 9457). ``type`` is stable: programs go by it. ``instance`` is the request's id."""
 
     type: str
     title: str

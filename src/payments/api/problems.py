@@ -119,26 +119,26 @@ def refusal(
     return problem(problem_type, detail, request_id, errors)
 
 
-def body_of(event: dict[str, Any], most: int | None = None) -> bytes:
+def body_of(event: dict[str, Any], most: int) -> bytes:
     """Return a request's body as it was sent.
 
     Raises NotJsonError if API Gateway's encoding of it is invalid, TooLargeError if it has more than ``most`` bytes.
     """
     body = str(event.get("body") or "")
     encoded = event.get("isBase64Encoded")
-    # A character has at least one byte, and four characters of Base64 are three bytes.
-    if most is not None and len(body) > (most // 3 * 4 + 4 if encoded else most):
+    # A character is a byte at least, and four characters of Base64 are three bytes.
+    if len(body) > (most // 3 * 4 + 4 if encoded else most):
         raise TooLargeError
     try:
         sent = base64.b64decode(body, validate=True) if encoded else body.encode()
     except ValueError as error:
         raise NotJsonError from error
-    if most is not None and len(sent) > most:
+    if len(sent) > most:
         raise TooLargeError
     return sent
 
 
 def header(event: dict[str, Any], name: str) -> str | None:
-    """Return a request's header by its name in any case."""
+    """Return a request's header, in any case of its name."""
     headers: dict[str, str] = event.get("headers") or {}
     return next((value for key, value in headers.items() if key.lower() == name.lower()), None)

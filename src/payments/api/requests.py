@@ -73,7 +73,7 @@ MAX_LIMIT = 100
 
 
 class BadRequestError(Exception):
-    """A request that cannot be accepted. ``errors`` lists the invalid fields, if the body could be read."""
+    """A request that cannot be accepted. ``errors`` holds what is wrong with its fields, if they could be read."""
 
     def __init__(self, errors: Iterable[FieldError] = ()) -> None:
         self.errors = sorted(errors, key=lambda error: error.pointer)
@@ -111,7 +111,7 @@ def pointer(*parts: str) -> str:
 
 
 class _InvalidError(ValueError):
-    """The error in a member's value, or in the values inside it."""
+    """A member's value, or a value inside it, is invalid."""
 
     def __init__(self, detail: str = "", inside: list[FieldError] | None = None) -> None:
         super().__init__(detail)
@@ -275,7 +275,7 @@ PAYMENT_FIELDS: dict[str, Field] = {
             "type": "string",
             "enum": sorted(EXPONENTS.keys() - WITHDRAWN),
             "x-exponents": {code: EXPONENTS[code] for code in sorted(EXPONENTS.keys() - WITHDRAWN)},
-            "description": "ISO 4217; without it, the deployment's default.",
+            "description": "ISO 4217. Default: the deployment's currency.",
         },
         _read_currency,
         required=False,
@@ -288,7 +288,7 @@ PAYMENT_FIELDS: dict[str, Field] = {
             "maxProperties": MAX_METADATA,
             "propertyNames": {"minLength": 1, "maxLength": MAX_METADATA_KEY, "pattern": f"^{_PLAIN}*$"},
             "additionalProperties": {"type": "string", "maxLength": MAX_TEXT, "pattern": f"^{_PLAIN}*$"},
-            "description": "The client's own data, as strings.",
+            "description": "The client's own notes, as strings.",
         },
         _read_metadata,
         required=False,
@@ -296,15 +296,15 @@ PAYMENT_FIELDS: dict[str, Field] = {
 }
 
 REFUND_FIELDS: dict[str, Field] = {
-    "refund_id": _matching(REFUND_ID, "The client's own id of the refund: its idempotency key within its payment."),
-    "amount": _amount("How much to refund; without it, the whole remainder.", required=False),
+    "refund_id": _matching(REFUND_ID, "The client's own name of the refund: its idempotency key in its payment."),
+    "amount": _amount("How much to refund. Default: the remainder.", required=False),
     "currency": msgspec.structs.replace(
         PAYMENT_FIELDS["currency"],
-        schema=PAYMENT_FIELDS["currency"].schema | {"description": "If sent, it must be the payment's currency."},
-        # New payments cannot use a withdrawn currency, but old ones can still be refunded.
+        schema=PAYMENT_FIELDS["currency"].schema | {"description": "The payment's currency, if you send it."},
+        # There are no new payments in a withdrawn currency, but old ones can still be refunded.
         read=_matching(CURRENCY, "").read,
     ),
-    "reason": _sentence("The reason for the refund."),
+    "reason": _sentence("Why the money is refunded."),
 }
 
 
@@ -356,7 +356,7 @@ def _same_key(name: str, values: dict[str, Any], key: str | None) -> list[FieldE
 def parse_payment(
     body: bytes, key: str | None, default_currency: str, limits: Mapping[str, int] | None = None
 ) -> PaymentRequest:
-    """Read the body of ``POST /payments``, and check it against the Idempotency-Key header.
+    """Read the body of ``POST /payments``, with the Idempotency-Key header.
 
     ``limits`` holds the largest amount by currency, in minor units. Raises NotJsonError if the body is not
     a JSON object, and RequestError, with every invalid field, if some are invalid.
@@ -386,7 +386,7 @@ def parse_payment(
 
 
 def parse_refund(body: bytes, key: str | None) -> RefundRequest:
-    """Read the body of ``POST /payments/{transaction_id}/refunds``, and check it against the Idempotency-Key header.
+    """Read the body of ``POST /payments/{transaction_id}/refunds``, with the Idempotency-Key header.
 
     Raises NotJsonError and RequestError as ``parse_payment`` does.
     """

@@ -1,8 +1,8 @@
 """Find card numbers (PANs): 13 to 19 digits, grouped or not, that pass the Luhn check (ISO/IEC 7812-1).
 
 Unicode's categories decide. A digit is a character of category Nd, in any script. A separator is a space, a dash, a
-connector, a mark, an invisible character, or a dot or a line by its name. A colon, a comma or a slash does not join
-groups, so times, lists and paths are not joined; the groups of a UUID are not joined either.
+connector, a mark, an invisible character, or a dot, a line or a blank by its name. A colon, a comma or a slash does not
+join groups, so times, lists and paths are not joined; the groups of a UUID are not joined either.
 
 Groups with one to three separators between them are read as one number, with any other numbers before or after them.
 Grouped as on a card, any number that passes the check counts; grouped otherwise, only one that a card scheme issues.
@@ -31,17 +31,20 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _GROUP = re.compile(r"[0-9]+")
 
 # The separators in ASCII; all others have been replaced by spaces by then.
-_CHAIN = re.compile(r"[0-9]+(?:[\x00-\x20\x7f._-]{1,3}[0-9]+)*+")
+_CHAIN = re.compile(r"[0-9]+(?:[\x00-\x20\x7f._~-]{1,3}[0-9]+)*+")
 
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 
-_SEPARATING = ("Z", "M", "Cc", "Cf", "Pd", "Pc")
+# All that is invisible is of category C, except what is called a blank or a filler.
+_SEPARATING = ("Z", "M", "C", "Pd", "Pc")
 
 # Punctuation and symbols that a word in their name identifies, since Unicode has no category for them.
-_NAMED_SEPARATING = re.compile(r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MINUS|ELLIPSIS|LEADER|HORIZONTAL)\b")
+_NAMED_SEPARATING = re.compile(
+    r"\b(?:FULL STOP|DOT|BULLET|HYPHEN|HYPHENATION|MINUS|DASH|TILDE|ELLIPSIS|LEADER|HORIZONTAL|SPACE)\b"
+)
 
-# These two are letters.
-_PROLONGED = "PROLONGED SOUND MARK"
+# Some of these are letters.
+_NAMED_OF_ANY_CATEGORY = re.compile(r"PROLONGED SOUND MARK|\b(?:BLANK|FILLER)\b")
 
 _LENGTHS = range(13, 20)
 
@@ -113,7 +116,7 @@ def _to_ascii(character: str) -> str:
     if category == "Nd":
         return str(unicodedata.decimal(character))
     name = unicodedata.name(character, "")
-    named = _PROLONGED in name or (category[0] in "PS" and _NAMED_SEPARATING.search(name))
+    named = _NAMED_OF_ANY_CATEGORY.search(name) or (category[0] in "PS" and _NAMED_SEPARATING.search(name))
     return " " if named or category.startswith(_SEPARATING) else "x"
 
 

@@ -52,12 +52,13 @@ class Task(Struct, frozen=True, kw_only=True):
     """The id of a payment or refund for the processor, and nothing else.
 
     The table decides how much to charge, and whether to charge at all. So anyone who can send to the queue can only
-    waste a read.
+    waste a read. ``redriven`` says that the reconciler has sent the payment again.
     """
 
     event: Work
     transaction_id: Id
     refund_id: Id | None = None
+    redriven: bool = False
 
     @classmethod
     def of(cls, message: Message) -> Task:
@@ -66,6 +67,7 @@ class Task(Struct, frozen=True, kw_only=True):
             event=cast("Work", message.event),
             transaction_id=message.payment.transaction_id,
             refund_id=message.refund_id,
+            redriven=message.payment.redrives > 0,
         )
 
     def log_fields(self) -> dict[str, Any]:

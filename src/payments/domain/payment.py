@@ -106,6 +106,12 @@ class Payment(Struct, frozen=True, omit_defaults=True):
         """The refunds that the gateway has not answered finally."""
         return [refund_id for refund_id, refund in self.refunds.items() if refund.status in OPEN]
 
+    def status_of(self, refund_id: str | None) -> Status | None:
+        """Return the status of the charge, or of one of its refunds; None if it has no such refund."""
+        if refund_id is None:
+            return self.status
+        return self.refunds[refund_id].status if refund_id in self.refunds else None
+
     @property
     def is_open(self) -> bool:
         """Whether the gateway has not answered finally on the charge or on a refund."""

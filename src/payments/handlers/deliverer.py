@@ -35,14 +35,14 @@ def wired() -> tuple[Deliverer, float]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Deliver a batch and return the records that must be retried."""
+    """Deliver a batch and return the records that must be delivered again."""
     deliverer, seconds = wired()
 
     def deliver(delivery: Delivery) -> None:
         deliverer.work(delivery.body, delivery.receipt_handle, delivery.receive_count, delivery.sent_at)
 
     def skip(delivery: Delivery) -> None:
-        """Do nothing: the message is delivered again after the queue's own visibility time-out."""
+        """Leave it as it is: it is delivered again after the queue's own visibility time-out."""
 
     worker = queue_batch.Worker(deliver, skip, log_fields)
     return queue_batch.work(event, context, worker, seconds=seconds + ASIDE_SECONDS)

@@ -27,7 +27,7 @@ def wired() -> Announcer:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Announce a batch, in one call if SNS accepts it, and return the records that must be retried."""
+    """Announce a batch, in one call if SNS takes it, and return the records that must be delivered again."""
     messages: dict[str, Message] = {}
     failures: dict[str, str] = {}
     for record in event["Records"]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from payments.domain.clock import now
 from payments.domain.errors import NotStoredError, PoisonError, RetryError
+from payments.domain.lifecycle import Status
 from payments.gateways import registry
 from payments.runtime import client, queue_batch, settings
 from payments.runtime.handler import function, wire_once
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from payments.runtime.queue_batch import Delivery
 
-# Ample for a charge's few calls. A slower charge may be cut off: it is then retried with the same key.
+# Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: its message is delivered again,
+# with the same key.
 CHARGE_SECONDS = 3.0
 
 
@@ -36,25 +38,29 @@ def wired() -> tuple[Charging, int]:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Charge a batch and return the records that must be retried."""
+    """Charge a batch and return the records that must be delivered again."""
     charging, most = wired()
     stored = charging.read(_named_in(event))
 
     def charge(delivery: Delivery) -> None:
         task = decode_task(delivery.body)
         last = is_last(delivery)
+        again = False
         try:
-            charging.work(stored.get(task.transaction_id), task.refund_id, last=last)
-        except RetryError:
-            raise
+            payment = stored.get(task.transaction_id)
+            # Its first message is a dead letter, and the reconciler tries again by itself: one letter is enough.
+            again = task.redriven and payment is not None and payment.status_of(task.refund_id) == Status.UNKNOWN
+            charging.work(payment, task.refund_id, last=last)
         except NotStoredError as error:
             logger.error("not stored", **task.log_fields(), reason=str(error))
             raise
         except Exception as error:
-            # An unforeseen error: after the last delivery the payment is at least recorded as unknown.
-            if last:
+            if last and not isinstance(error, RetryError):
+                # An error that nobody foresaw: after the last delivery the payment is at least recorded as unknown.
                 charging.give_up(task.transaction_id, task.refund_id, type(error).__name__)
-            raise
+            if not (last and again):
+                raise
+            logger.warning("no second dead letter", **task.log_fields(), error=type(error).__name__, reason=str(error))
 
     def skip(delivery: Delivery) -> None:
         if is_last(delivery):
@@ -68,7 +74,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _named_in(event: dict[str, Any]) -> Iterator[str]:
-    """Yield the ids of the payments that a batch names; an unreadable record fails later, alone."""
+    """Yield the ids of the payments that a batch names; a record that cannot be read fails later, by itself."""
     for record in event["Records"]:
         fields = _log_fields(str(record.get("body")))
         if fields:

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# A lookup may take four calls of 3 s. It reads the charge that the payment names, searches for others, cancels one that
-# must no longer charge, and reads it if the gateway refuses to cancel it. The rest is for the calls to the table.
+# A lookup may take four calls of 3 s: read the charge that the payment names, search for others, cancel one, and read
+# it if the gateway refuses to cancel it. The calls to the table take the rest.
 PAYMENT_SECONDS = 13.0
 LONGEST_SECONDS = 10**9
+# Which counts are metrics: ReconcilerSettled and so on.
+MEASURED = ("settled", "pending", "redriven", "unanswered", "failed", "left")
 
 
 @wire_once
@@ -51,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         in_time=lambda: context.get_remaining_time_in_millis() > PAYMENT_SECONDS * 1000,
         processed_refunds="transaction_ids" in event,
     )
-    for name in ("settled", "pending", "redriven", "unanswered", "failed", "left"):
+    for name in MEASURED:
         if counts[name]:
             measure(f"Reconciler{name.capitalize()}", counts[name])
     logger.info("reconciled", counts=dict(counts))

@@ -29,7 +29,7 @@ def wired() -> Relay:
 
 @function
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """Send a batch of stream records. Raises if anything was not sent, so that the batch is retried."""
+    """Send a batch of stream records. Raises if anything was not sent, so that the batch is delivered again."""
     sent = wired().send(changes(event["Records"]))
     measure("Relayed", sent)
     return {"batchItemFailures": []}

@@ -5,13 +5,23 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from payments.api.problems import INVALID, MALFORMED, UNAVAILABLE, Response, body_of, header, problem, response
-from payments.api.requests import NotJsonError
+from payments.api.problems import (
+    INVALID,
+    MALFORMED,
+    TOO_LARGE,
+    UNAVAILABLE,
+    Response,
+    body_of,
+    header,
+    problem,
+    response,
+)
+from payments.api.requests import NotJsonError, TooLargeError
 from payments.domain.clock import now
 from payments.domain.errors import UnavailableError
 from payments.gateways.port import ReportError
 from payments.gateways.stripe import secret
-from payments.gateways.stripe.events import SignatureError, event_of, report_of, signing_secrets, verify
+from payments.gateways.stripe.events import MAX_BODY, SignatureError, event_of, report_of, signing_secrets, verify
 from payments.runtime import client, settings
 from payments.runtime.handler import function, wire_once
 from payments.runtime.telemetry import logger, measure
@@ -43,10 +53,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
     request_id = event["requestContext"]["requestId"]
     hearing, secrets = wired()
     try:
-        body = body_of(event)
+        body = body_of(event, MAX_BODY)
         verify(body, header(event, "Stripe-Signature") or "", secrets.read(), time.time())
         reported = event_of(body)
         came = hearing.hear(report_of(reported))
+    except TooLargeError:
+        # Anybody can post it, so it is no error of ours.
+        logger.warning("the body is larger than any event")
+        return problem(TOO_LARGE, f"The body must have at most {MAX_BODY} bytes.", request_id)
     except SignatureError as error:
         measure("SignatureRefused")
         logger.warning("not signed by Stripe", reason=str(error))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Up to ten records are processed at once, each on its own connection.
+# Up to ten records are handled at once, each over a connection of its own.
 CONCURRENCY = 10
 
 # The errors of a service that is overloaded or has failed itself: nothing is wrong with the request.
@@ -44,7 +44,7 @@ MAX_ENTRIES = 10
 
 MAX_BYTES = 256 * 1024
 
-# The bytes in addition to a body: its id, its attributes, their names.
+# Bytes in addition to a body: its id, its attributes, their names.
 OVERHEAD = 512
 
 
@@ -66,7 +66,7 @@ def batches(bodies: list[str]) -> Iterator[list[str]]:
 def refused(answer: dict[str, Any], count: int) -> dict[int, str]:
     """Return which of a batch's ``count`` entries SQS or SNS refused, by number, and why.
 
-    Every entry that is not reported as accepted counts as refused: an answer that was cut off is read as an empty one.
+    Those are all that it does not say it took: an answer that was cut off is read as an empty one.
     """
     taken = {entry["Id"] for entry in answer.get("Successful", [])}
     why = {entry["Id"]: entry["Code"] for entry in answer.get("Failed", [])}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Undocumented(ModuleType):
-    """Replaces a module that writes documentation: every name in it is a class that does nothing."""
+    """Stands for a module that writes documentation: each of its attributes is a class that does nothing."""
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
@@ -73,7 +73,7 @@ def connect(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' 
     config = Config(
         connect_timeout=1,
         read_timeout=1,
-        # One retry is enough, since the caller retries too: a client by the contract, a message by its queue.
+        # One repeat: the caller retries by itself, a client by the contract, a message by its queue.
         retries={"mode": "standard", "total_max_attempts": 2},
         max_pool_connections=CONCURRENCY,
     )

@@ -58,7 +58,7 @@ def wire_once(wire: Callable[[], T]) -> Callable[[], T]:
     wired = cache(wire)
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         wired()
-        # Everything created so far stays, so later garbage collections need not search it.
+        # All objects so far stay: no later garbage collection looks through them.
         gc.freeze()
         gc.enable()
     return wired

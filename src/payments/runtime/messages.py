@@ -49,7 +49,7 @@ def encode(message: Message | Task) -> str:
 
 
 def decode_message(body: str) -> Message:
-    """Read a message; raises PoisonError if the body is not one."""
+    """Read a message; raises PoisonError if the body holds none."""
     try:
         form = msgspec.json.decode(body, type=_MessageForm)
     except _BROKEN as error:
@@ -63,10 +63,11 @@ def decode_message(body: str) -> Message:
 
 
 def decode_task(body: str) -> Task:
-    """Read a task in the current schema or the previous one; raises PoisonError if the body is not one."""
+    """Read a task, of today's schema or the one before; raises PoisonError if the body holds none."""
     try:
         form = msgspec.json.decode(body, type=_TaskForm | _OldTaskForm)
     except _BROKEN as error:
         raise PoisonError(f"not a task of ours: {error}") from error
-    transaction_id = form.transaction_id if isinstance(form, _TaskForm) else form.payment.transaction_id
-    return Task(event=form.event, transaction_id=transaction_id, refund_id=form.refund_id)
+    if isinstance(form, _TaskForm):
+        return Task(**asdict(form))
+    return Task(event=form.event, transaction_id=form.payment.transaction_id, refund_id=form.refund_id)

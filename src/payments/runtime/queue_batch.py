@@ -59,8 +59,8 @@ def work(event: dict[str, Any], context: LambdaContext, worker: Worker, *, secon
     """Handle every record and return the list of those that failed (ReportBatchItemFailures).
 
     ``seconds`` is the longest that one record should take: with less time left, a record is skipped. A record that
-    still takes too long does not hold up its neighbours: the function waits for it until it must answer, and then
-    skips it too.
+    takes too long anyway does not hold up its neighbours: the function waits for it until it must answer, and
+    then skips it too.
     """
     batch = _Batch(context, worker, seconds)
     pool = ThreadPoolExecutor(CONCURRENCY)
@@ -85,7 +85,7 @@ class _Batch:
         return self._context.get_remaining_time_in_millis() / 1000
 
     def handle(self, record: dict[str, Any]) -> bool:
-        """Handle a record, or skip it if too little time is left; return whether it is done."""
+        """Handle a record, or skip it if there is no time for it; say whether it is done."""
         try:
             delivery = Delivery.of(record)
             if self._seconds_left() < self._seconds:

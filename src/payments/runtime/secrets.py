@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Secret(Generic[T]):
-    """A secret, and its text as ``parse`` returns it. ``parse`` raises ValueError if the text is not usable."""
+    """A secret, and what ``parse`` makes of its text. ``parse`` raises ValueError if it cannot use the text."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Secret(Generic[T]):
         self._until = 0.0
 
     def read(self) -> T:
-        """Return the secret's parsed value. Raises UnavailableError if it cannot be read, or is not usable.
+        """Return what the secret holds. Raises UnavailableError if it cannot be read, or holds no valid value.
 
         While Secrets Manager does not answer, the last value that was read stays in use.
         """

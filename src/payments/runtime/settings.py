@@ -28,7 +28,7 @@ def text(name: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def count(name: str, environment: Mapping[str, str] = os.environ) -> int:
-    """Return a variable's value as a number from 1; raises SettingsError if it is missing or not such a number."""
+    """Return a variable's value as a number from 1; raises SettingsError if it is missing or not one."""
     value = text(name, environment)
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise SettingsError(f"the environment variable {name} must be a whole number from 1, not {value!r}")
@@ -44,7 +44,7 @@ def choice(name: str, choices: tuple[str, ...], environment: Mapping[str, str] =
 
 
 def currency(name: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return a variable's value; raises SettingsError if it is not a currency that a payment can have."""
+    """Return a variable's value; raises SettingsError if it is no currency that a payment can have."""
     value = text(name, environment)
     if value not in EXPONENTS or value in WITHDRAWN:
         raise SettingsError(f"the environment variable {name} must be the code of an ISO 4217 currency, not {value!r}")
@@ -52,9 +52,9 @@ def currency(name: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def amounts(name: str, environment: Mapping[str, str] = os.environ) -> dict[str, int]:
-    """Return the minor units of a JSON object of amounts by currency, such as {"EUR": "10000.00"}; none if not set.
+    """Return the minor units of a JSON object of amounts by currency, such as {"EUR": "10000.00"}; empty if not set.
 
-    Raises SettingsError if the value is not such an object.
+    Raises SettingsError if it is not such an object.
     """
     try:
         limits = json.loads(environment.get(name) or "{}")

@@ -16,8 +16,8 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 
 from payments.domain.cards import redact
 
-# The reasons of refusals that have their own metric: every value of a dimension is a metric, which costs money for a
-# month, and gateways invent their own codes. All other codes count as "other"; the log has the exact code.
+# Why a gateway refuses, as a metric may tell it apart: every value of a dimension is a metric, which costs money for a
+# month, and a gateway can return any text. A code that is not listed here counts as "other"; the log has the text.
 FAILURE_REASONS = frozenset(
     {
         "authentication_required",
@@ -37,12 +37,12 @@ FAILURE_REASONS = frozenset(
 
 
 def _serialize(entry: dict[str, Any]) -> str:
-    # Every line from every source passes here last.
+    # Every line passes here last, from any source.
     return json.dumps(_masked(entry), default=lambda value: redact(str(value)), ensure_ascii=False)
 
 
-def _masked(value: Any) -> Any:  # noqa: ANN401 - any logged value
-    """Return a value with every card number masked, also in names and in numbers."""
+def _masked(value: Any) -> Any:  # noqa: ANN401 - anything can be logged
+    """Return a value with every card number masked, in names too, and in numbers."""
     match value:
         case str():
             return redact(value)
@@ -66,8 +66,8 @@ logging.getLogger(logger.name).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "
 
 metrics = Metrics()
 
-# The measurements of a call, by dimension (a name and a value, both empty for none) and by metric. Powertools gets them
-# at the call's end, in one thread: if two threads started a metric at once, it would lose the second value.
+# The measurements of a call: by dimension (a name and a value, both empty for none) and by metric. Powertools
+# takes it at the call's end, in one thread: it counts the first of two that begin a metric at once, and not the second.
 _measured: dict[tuple[str, str], dict[str, list[float]]] = {}
 
 _measuring = threading.Lock()
@@ -93,7 +93,7 @@ def measure_failure(name: str, code: str | None) -> None:
 
 
 def measure_kind(name: str, kind: str) -> None:
-    """Count something, in total and by its kind. There must be few kinds."""
+    """Count something, and count it by its kind too. There are few kinds."""
     _add(("", ""), name, 1)
     _add(("kind", kind), name, 1)
 
@@ -130,7 +130,7 @@ def flush() -> None:
             chosen.flush_metrics()
 
 
-# X-Ray's format. SQS refuses a message with any other value, and the stream's batch would be retried endlessly.
+# As X-Ray writes it. SQS refuses a message with anything else, and so the whole batch, which is then retried each time.
 _TRACE = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?")
 
 
@@ -140,7 +140,7 @@ def is_trace(header: str) -> bool:
 
 
 def trace_header() -> str:
-    """Return this call's trace header, which Lambda's active tracing sets; empty if there is none.
+    """Return the trace header of this call, as Lambda's active tracing sets it; empty if there is none.
 
     Only the parts that identify the trace are kept: others (Lineage) concern only this call. A client may send its own
     trace header, which is stored with the payment, so a header in any other form counts as none.

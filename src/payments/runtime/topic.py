@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 # CloudEvents as JSON, each with the attributes that subscribers can filter by, keyed by the caller's names.
 Entries = dict[str, tuple[str, dict[str, str]]]
 
-# Ample for a call. A slower call may be cut off: the batch is then retried with the same ids.
+# Ample for a call. One that takes longer, on a bad day, may be cut off: the batch is delivered again, with the same
+# ids.
 PUBLISH_SECONDS = 2.0
 
 
@@ -53,7 +54,7 @@ class TopicPublisher:
         return failures
 
     def _publish(self, entries: Entries, in_time: Iterator[bool]) -> dict[str, str]:
-        """Publish in one call; if SNS refuses it, publish each entry alone, so that a bad one fails no other."""
+        """Publish in one call; if SNS refuses the call, publish each entry alone: a bad one fails no other."""
         try:
             return self._call(entries)
         except UnavailableError as error:

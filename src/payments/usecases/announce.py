@@ -83,7 +83,7 @@ def _without_none(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - what JSON 
 def _event_id(message: Message) -> str:
     """Return an announcement's id: every repeat has the same id, and no other announcement has it.
 
-    It consists of the payment's id and version and, if a version has several announcements, the subject of each.
+    It consists of the payment's id and version. If a version has several announcements, the subject of each follows.
     """
     version = f"{message.payment.transaction_id}.{message.payment.version}"
     if message.one_of_several and message.refund_id is not None:

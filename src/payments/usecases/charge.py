@@ -42,7 +42,7 @@ BLIND_CHARGE_WINDOW = timedelta(hours=23)
 
 
 def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:
-    """Return the request to the gateway; raises PoisonError if the payment lacks a required value."""
+    """Return the request to the gateway; raises PoisonError if the payment does not say enough."""
     key = idempotency_key(payment.transaction_id, refund_id)
     if refund_id is None:
         if not payment.payment_method:
@@ -72,18 +72,19 @@ class Charging(Settling):
         """Charge a payment as the table has it, or make one of its refunds, and record the outcome.
 
         ``last`` says that the next failure sends the message to the dead-letter queue: the payment is then marked
-        unknown. Raises RetryError, or UnavailableError if the table does not answer: the message must be retried.
-        Raises NotStoredError if the table does not have the payment or the refund.
+        unknown. Raises RetryError, or UnavailableError if the table does not answer: the message must be delivered
+        again; and NotStoredError if the table has no such payment, or no such refund of it.
         """
-        if payment is None or (refund_id is not None and refund_id not in payment.refunds):
-            raise NotStoredError("the table does not have this payment or refund")
-        if (payment.status if refund_id is None else payment.refunds[refund_id].status) not in OPEN:
+        status = payment and payment.status_of(refund_id)
+        if payment is None or status is None:
+            raise NotStoredError("the table has no such payment, or no such refund of it")
+        if status not in OPEN:
             logger.info("nothing left to do", transaction_id=payment.transaction_id, refund_id=refund_id)
             return
         request = request_of(payment, refund_id)
         match self._ask(request, blind=self._may_be_blind(payment, refund_id, request)):
             case Approved() | Declined() | Pending() as outcome:
-                # A pending payment needs no retry: the gateway reports its outcome, or the reconciler asks for it.
+                # A pending charge needs no retry: the gateway reports, or the reconciler asks it.
                 self.settle(payment, refund_id, outcome)
             case Unknown(reason) | NotSent(reason):
                 self._unresolved(payment, refund_id, reason, last=last)
@@ -91,13 +92,13 @@ class Charging(Settling):
                 self._unresolved(payment, refund_id, "the gateway limits the rate of calls", last=last)
 
     def give_up(self, transaction_id: str, refund_id: str | None, reason: str) -> None:
-        """Mark a payment or refund as unknown before its message goes to the dead-letter queue."""
+        """Mark a payment or a refund as unknown before its message goes to the dead-letter queue."""
         logger.warning("given up", transaction_id=transaction_id, refund_id=refund_id, reason=reason)
         if self._write(transaction_id, refund_id, "lose", GatewayResult(), self._clock()):
             measure("Unknown" if refund_id is None else "RefundUnknown")
 
     def lookup(self, payment: Payment, refund_id: str | None) -> Approved | Declined | Pending | None:
-        """Ask the gateway for the outcome of a charge or a refund. Raises UnavailableError if it does not answer."""
+        """Ask the gateway what became of a charge or a refund. Raises UnavailableError if it does not answer."""
         return self._gateway.lookup(request_of(payment, refund_id))
 
     def _may_be_blind(self, payment: Payment, refund_id: str | None, request: Charge | Refund) -> bool:
@@ -110,7 +111,7 @@ class Charging(Settling):
         return young and request.reference is None and not self._restored and not payment.restored_at
 
     def _ask(self, request: Charge | Refund, *, blind: bool) -> Outcome:
-        """Charge; but if the key may have expired at the gateway, look up an earlier charge first."""
+        """Charge. If the gateway may have forgotten the key, look for an earlier charge first."""
         try:
             known = None if blind else self._gateway.lookup(request)
             if known is not None:

@@ -1,8 +1,8 @@
 """Compare a day of a gateway's books with the table, both ways, and name each difference.
 
-Each entry of the books is looked up in the table. A payment that the table has as charged that day, but that is not in
-that day's books, is looked up at the gateway: around midnight the two may disagree about the day. Nothing is repaired
-here: a person decides what to do about a difference.
+Each entry of the books is looked up in the table. A payment that was charged that day by the table, and is not in that
+day's books, is looked up at the gateway: around midnight the two may disagree about the day. Nothing is corrected here:
+a person decides what to do about a difference.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments, PaymentsByCharge, PaymentsByDay
 
 
-# A recent charge may not be recorded yet: the reconciler asks for it after a quarter of an hour.
+# A charge of a moment ago may not be recorded yet: the reconciler asks after a quarter of an hour.
 _UNDER_WAY = timedelta(hours=1)
 
 _CHARGED = frozenset({Status.PROCESSED, Status.PARTIALLY_REFUNDED, Status.REFUNDED})
@@ -172,7 +172,7 @@ class Comparison:
         if payment.status in OPEN and self._under_way(entry):
             return None
         if (entry.status == "succeeded") != here:
-            # A failed attempt in addition to the charge is no difference.
+            # The payment names the attempt that was charged. This one failed.
             other = payment.gateway_reference not in {None, entry.reference}
             return (
                 None

@@ -1,9 +1,9 @@
-"""Apply a gateway's own reports to the table: outcomes of pending payments, and actions that someone took there.
+"""Apply a gateway's own reports to the table: a pending charge has ended, or someone did something at the gateway.
 
-A report may arrive twice, late, or before an older one, so it is only a hint. A final report settles the payment; any
-other makes the processor ask the gateway for the current state. A repeat changes nothing, no report reopens a final
-payment, and our clock is not compared with the gateway's to order reports. So the ids of reports need not be kept. The
-report of a dispute names no payment: the payment is found by the charge.
+A report may come twice, late, or before an older one. So it is a hint: an outcome that is final settles the payment,
+and any other makes the processor ask the gateway what is true now. A repeat changes nothing, and no report reopens a
+final payment. Our clock is not compared with the gateway's to find out which report came first, so the ids of reports
+need not be kept. The report of a dispute names no payment: the payment is found by the charge.
 """
 
 from __future__ import annotations
@@ -171,6 +171,8 @@ class Hearing:
         reference = report.charge_reference
         if reference and self._clock().timestamp() - report.created < DISPUTE_PATIENCE.total_seconds():
             raise UnavailableError("no payment has the disputed charge yet")
+        # The money is withdrawn, and no payment says so.
+        measure("Contradicted")
         logger.warning(
             "a dispute of a charge that was not made here", event_id=report.event_id, gateway_reference=reference
         )

@@ -24,9 +24,9 @@ class PaymentBatch(Protocol):
     """Payments that were read together."""
 
     def get(self, transaction_id: str) -> Payment | None:
-        """Return a payment of the batch, or None if the table does not have it.
+        """Return a payment of the batch, or None if the table has none.
 
-        Raises UnavailableError if it could not be read, and PoisonError if the stored item is not a payment.
+        Raises UnavailableError if it could not be read, and PoisonError if what is stored is no payment.
         """
 
 

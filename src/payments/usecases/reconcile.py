@@ -49,9 +49,10 @@ class Reconciler:
         ``processed_refunds`` asks the gateway about those too: a bank may have returned the money.
 
         The counts are ``settled`` and ``pending`` charges and refunds, and payments that were ``redriven``,
-        ``closed`` (final, but still in the open index), ``unanswered``, ``failed``, or ``left`` because there was no
-        time. The age of the oldest is measured, or zero if there is none, so every run shows that it ran. A payment
-        that is pending at the gateway counts for that only when even a bank should have finished.
+        ``closed`` (final, but still in the open index), ``unanswered``, ``failed``, ``missing`` (no such payment), or
+        ``left`` because no time was left. The age of the oldest is measured, or zero if none was found: a run always
+        says that it ran. A payment that is pending at the gateway counts there only when even a bank should have
+        finished.
         """
         counts: Counter[str] = Counter()
         self._ages = [0.0]
@@ -80,7 +81,7 @@ class Reconciler:
         payment = self._payments.get(transaction_id)
         counts: Counter[str] = Counter()
         if payment is None:
-            return counts
+            return Counter(missing=1)
         if self._payments.close(payment):
             logger.warning("closed", transaction_id=transaction_id)
             counts["closed"] += 1

@@ -92,5 +92,5 @@ def _amount(payment: Payment, request: RefundRequest) -> Money:
     remainder = payment.refundable
     money = request.money(payment)
     if not 0 < money.minor <= remainder.minor:
-        raise TooMuchError(f"Only {remainder} {remainder.currency} of this payment can still be refunded.")
+        raise TooMuchError(f"At most {remainder} {remainder.currency} of this payment can still be refunded.")
     return money

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class RelayError(Exception):
-    """Not everything was sent. The whole batch is retried; receivers recognise repeats."""
+    """Not everything was sent. The whole batch is delivered again; receivers drop repeats."""
 
 
 def messages_of(change: Change) -> list[Message]:
     """Return the messages for a change.
 
-    There is a message for each new status of the payment's charge or of a refund, for a new customer action, and for a
-    change of a dispute. A payment that is redriven, or put back over a damaged item, has messages too.
+    News is a new status of the charge or of a refund, a new action for the customer, and a change of a dispute. A
+    payment that is redriven, or restored over a damaged item, is news too.
     """
     new, old = change.new, change.old
     again = old is not None and (new.redrives > old.redrives or new.restored_at != old.restored_at)
@@ -100,7 +100,7 @@ class Relay:
         ignores it.
         """
         messages: list[Message] = []
-        # A stream waits for its oldest record: no retry fixes these, and all later ones would wait a day.
+        # A stream waits for its oldest record: no retry fixes these, and all behind them would wait for a day.
         letters: list[DeadLetter] = []
         for change in changes:
             if isinstance(change, Change):
@@ -128,6 +128,6 @@ class Relay:
 def _tell(message: Message) -> None:
     logger.info("relayed", **message.log_fields())
     if message.event == "payment.disputed":
-        # Counted here and not at the write: a failure here is retried, but the write is not repeated.
+        # Counted here and not by the writer: a failure here is retried, and the write is not repeated.
         measure("Disputed")
         logger.warning("a charge is disputed", **message.log_fields())

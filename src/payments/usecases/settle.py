@@ -105,12 +105,12 @@ def age(payment: Payment, refund_id: str | None, at: datetime) -> timedelta:
 
 
 def _measure(payment: Payment, refund_id: str | None, event: str, result: GatewayResult, at: datetime) -> None:
-    """Measure a recorded transition: each but ``wait`` is recorded only once, so nothing is counted twice."""
-    # Clocks differ: a recent acceptance may seem to be in the future.
+    """Measure a transition that was recorded: each but ``wait`` is recorded once, so nothing is counted twice."""
+    # Clocks differ: a payment of a moment ago may seem to lie ahead.
     seconds = max(age(payment, refund_id, at).total_seconds(), 0.0)
     match event, refund_id:
         case "wait", None:
-            # It was unknown already.
+            # It is no news if it was unknown already.
             if payment.status is Status.VALIDATED:
                 measure("Pending")
         case "wait", str():

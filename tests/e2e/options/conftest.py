@@ -21,6 +21,7 @@ from ops.client import Api, create_client
 from ops.display import Step
 from ops.fake_stripe import put_secrets
 from ops.inbox import Inbox
+from tests.support.checkout import copy_of_root
 from tests.support.deployed import SECRET_TTL_SECONDS, STRIPE_SECRET
 from tests.support.receiver import Receiver
 from tests.support.stripe_server import KEY as STRIPE_KEY
@@ -66,6 +67,7 @@ def stack(
     place = running.Place(tmp_path_factory.mktemp("options"))
     with EmbeddedAWS(place.folder) as embedded:
         terraform = running.terraform(place, embedded.url)
+        terraform.root = copy_of_root(place.folder / "root")
         webhooks = {
             name: spec | {"url": f"https://localhost:{receivers[name].port}/{name}", "timeout_seconds": 3}
             for name, spec in WEBHOOKS.items()

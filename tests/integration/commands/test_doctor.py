@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, NoCredentialsError
 
-from ops import target
+from local import ROOT
+from local.hcl import Module
+from ops import logs, target
 from ops.client import Api
 from ops.doctor import NEEDED, examine
 from tests.support.commands import Run
@@ -105,6 +110,12 @@ def test_the_doctor_finds_a_restored_table_whose_gateway_is_not_asked_first(
             "lambda",
             {"EventSourceMappings": [{"State": "Enabled", "LastProcessingResult": "PROBLEM: x"}]},
             "source of relay",
+            "fail",
+        ),
+        (
+            "lambda",
+            {"EventSourceMappings": [{"State": "Enabled", "LastProcessingResult": "FAILED"}]},
+            "source of processor",
             "fail",
         ),
         ("dynamodb", {"Count": 1}, "open payments", "warn"),
@@ -208,6 +219,196 @@ def test_an_output_that_is_missing_is_named(stack: FakeStack, monkeypatch: pytes
     api = sound(stack)
     del stack.outputs[name]
     assert findings(stack, api, monkeypatch)["outputs"] == "fail"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://sts"),
+        ConnectTimeoutError(endpoint_url="https://sts"),
+        NoCredentialsError(),
+        refused("ExpiredToken"),
+        refused("InvalidClientTokenId"),
+    ],
+)
+def test_the_doctor_stops_where_aws_cannot_be_reached(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    api = sound(stack)
+    stack.client("sts").get_caller_identity.side_effect = error
+    assert findings(stack, api, monkeypatch) == {"AWS": "fail"}
+    stack.dynamodb.describe_table.assert_not_called()
+    api.get.assert_not_called()
+
+
+def test_the_first_call_gives_up_soon(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default, an address that swallows packets is tried for minutes."""
+    api = sound(stack)
+    patience: list[dict[str, Any]] = []
+    client = stack.client
+
+    def noting(service: str, **config: Any) -> Any:
+        patience.extend([config] if service == "sts" else [])
+        return client(service)
+
+    monkeypatch.setattr(stack, "client", noting)
+    assert findings(stack, api, monkeypatch) == {}
+    (config,) = patience
+    assert config["connect_timeout"] * config["retries"]["total_max_attempts"] <= 15
+
+
+def logged(stack: FakeStack, function: str, *messages: object) -> None:
+    """Let a function's log have these lines, and all others none."""
+
+    def pages(logGroupName: str, **_rest: object) -> list[dict[str, Any]]:  # noqa: N803 - botocore's
+        if logGroupName != f"/aws/lambda/payment-{function}-dev":
+            raise refused("ResourceNotFoundException")
+        texts = [message if isinstance(message, str) else json.dumps(message) for message in messages]
+        return [{"events": [{"timestamp": 1767225600000 + at, "message": text} for at, text in enumerate(texts)]}]
+
+    stack.client("logs").get_paginator.return_value.paginate.side_effect = pages
+
+
+HANDLED = {"level": "ERROR", "message": "the call failed", "error": "KeyError"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "verdict", "told"),
+    [
+        # A gateway without its setting: the function never gets as far as its handler.
+        (
+            [{"level": "ERROR", "errorType": "SettingsError", "errorMessage": "GATEWAY is not set"}],
+            "fail",
+            "cannot start",
+        ),
+        (
+            ["Traceback (most recent call last):\n  File x\nModuleNotFoundError: No module named 'stripe'"],
+            "fail",
+            "'stripe'",
+        ),
+        (
+            [HANDLED, {"level": "ERROR", "errorType": "FunctionError", "errorMessage": "KeyError"}],
+            "warn",
+            "2 in the last",
+        ),
+        ([HANDLED], "warn", "KeyError: the call failed"),
+        ([{"type": "platform.report", "record": {"status": "timeout"}}], "warn", "timeout"),
+        # The emulator returns every line for a search in JSON, so lines that are no errors must not count.
+        (
+            [{"level": "WARNING", "message": "not done"}, {"level": "INFO"}, "START RequestId", [1], {"record": 1}],
+            "ok",
+            "none",
+        ),
+    ],
+)
+def test_the_doctor_looks_at_the_last_errors_of_every_function(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch, messages: list[object], verdict: str, told: str
+) -> None:
+    api = sound(stack)
+    monkeypatch.setattr("ops.doctor.Api", lambda *_: MagicMock(get=lambda _id: said(403, {})))
+    for function in (*OUTPUTS["function_names"], "webhook-shop"):
+        stack.outputs |= WITH_OPTIONS
+        logged(stack, function, *messages)
+        found = {one.check: one for one in examine(target.Target("dev", stack, api))}  # type: ignore[arg-type]
+        assert found[f"errors of {function}"].verdict == verdict
+        assert told in found[f"errors of {function}"].detail
+        others = {
+            one.verdict for check, one in found.items() if check.startswith("errors of") and check[10:] != function
+        }
+        assert others == {"ok"}
+
+
+def test_the_doctor_counts_the_errors_that_the_alarm_counts() -> None:
+    counted = ("resource", "aws_cloudwatch_log_metric_filter", "errors")
+    pattern = Module(ROOT / "modules" / "monitoring").attribute(*counted, name="pattern")
+    assert pattern.replace('\\"', '"') == logs.ERRORS
+
+
+def test_a_log_that_may_not_be_read_is_told(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = sound(stack)
+    stack.client("logs").get_paginator.return_value.paginate.side_effect = refused("AccessDeniedException")
+    found = findings(stack, api, monkeypatch)
+    assert found == {f"errors of {function}": "warn" for function in OUTPUTS["function_names"]}
+
+
+@pytest.mark.parametrize("output", ["stripe", "gateway"])
+def test_a_gateway_without_its_secret_is_found(stack: FakeStack, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+    api = sound(stack)
+    stack.outputs[output] = {"secret_names": {"key": "k", "webhook": "w"}}
+    set_return(stack, "secretsmanager", "describe_secret", {"VersionIdsToStages": {"v1": ["AWSCURRENT"]}})
+    assert findings(stack, api, monkeypatch) == {}
+    set_return(stack, "secretsmanager", "describe_secret", {})
+    assert findings(stack, api, monkeypatch) == {"gateway key": "fail", "gateway webhook": "fail"}
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("aliases", "seconds"),
+    [
+        ({"alias/payment-dynamodb-dev": 60, "alias/payment-sqs-dev": 290}, 240),
+        ({"alias/payment-dynamodb-dev": 300}, 0),
+        # Other stacks' and other people's.
+        ({"alias/payment-dynamodb-dev2": 1, "alias/payment-dynamodb-my-dev": 1, "alias/aws/sqs": 1, "alias/dev": 1}, 0),
+        ({}, 0),
+    ],
+)
+def test_an_alias_that_has_just_changed_is_waited_for(
+    payments: Run,
+    stack: FakeStack,
+    account: MagicMock,
+    monkeypatch: pytest.MonkeyPatch,
+    aliases: dict[str, int],
+    seconds: int,
+) -> None:
+    """Until then KMS may refuse what a permission by alias allows, and the doctor would report what heals by itself."""
+    monkeypatch.setattr("ops.doctor.Api", lambda *_: MagicMock(get=lambda _id: said(403, {})))
+    monkeypatch.setattr("ops.doctor.now", lambda: NOW)
+    waited: list[float] = []
+
+    def sleep(time: float) -> None:
+        waited.append(time)
+        account.get.return_value = said(404, {})
+
+    monkeypatch.setattr("ops.commands.health.time.sleep", sleep)
+    sound(stack)
+    account.get.return_value = said(500, {})
+    listed = [{"AliasName": name, "LastUpdatedDate": NOW - timedelta(seconds=age)} for name, age in aliases.items()]
+    stack.client("kms").get_paginator.return_value.paginate.return_value = [
+        {"Aliases": [*listed, {"AliasName": "alias/payment-dynamodb-dev"}]}
+    ]
+    told = payments("doctor", "--env", "dev")
+    assert waited == ([seconds] if seconds else [])
+    assert told.status == (0 if seconds else 3)
+    assert (f"Waiting {seconds} s" in told.err) == bool(seconds)
+    assert ("An alias of a key changed less than five minutes ago" in told.err) == bool(seconds)
+    # A sound deployment is not kept waiting.
+    waited.clear()
+    account.get.return_value = said(404, {})
+    assert payments("doctor", "--env", "dev").status == 0
+    assert waited == []
+
+
+def test_where_aws_cannot_be_reached_nothing_is_waited_for(payments: Run, stack: FakeStack, account: MagicMock) -> None:
+    sound(stack)
+    stack.client("sts").get_caller_identity.side_effect = EndpointConnectionError(endpoint_url="https://sts")
+    told = payments("doctor", "--env", "dev")
+    assert told.status == 3
+    assert "Nothing else was checked" in told.out
+    assert "kms" not in stack.clients
+
+
+def test_aliases_that_may_not_be_listed_are_told(
+    payments: Run, stack: FakeStack, account: MagicMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.doctor.Api", lambda *_: MagicMock(get=lambda _id: said(403, {})))
+    sound(stack)
+    account.get.return_value = said(500, {})
+    stack.client("kms").get_paginator.return_value.paginate.side_effect = refused("AccessDenied", "ListAliases")
+    told = payments("doctor", "--env", "dev")
+    assert told.status == 3
+    assert "not allowed: ListAliases" in told.err
 
 
 def test_the_doctors_status_is_its_verdict(

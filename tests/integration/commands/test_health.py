@@ -20,3 +20,10 @@ def test_reconciling_continues_while_it_makes_progress(payments: Run, stack: Fak
     assert (stuck.status, stuck.json) == (3, {"unanswered": 1, "left": 2})
     asked = stack.functions.invoke.call_args.kwargs
     assert (asked["Qualifier"], json.loads(asked["Payload"])) == ("live", {"older_than_seconds": 60})
+
+
+def test_an_id_of_no_payment_is_no_success(payments: Run, stack: FakeStack, account: MagicMock) -> None:
+    stack.functions.invoke.side_effect = lambda **_asked: {"Payload": io.BytesIO(b'{"settled": 1, "missing": 1}')}
+    came = payments("reconcile", "order-1", "nope", "--env", "dev", "--yes", "--json")
+    assert (came.status, came.json) == (1, {"settled": 1, "missing": 1})
+    assert came.err.splitlines()[-1] == "1 of 2 ids belong to no payment in dev: order-1, nope"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from typing import Any
@@ -9,9 +10,13 @@ from unittest.mock import MagicMock
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
 
 from ops import timeline
 from ops.client import retrying
+from ops.output import Output
 from tests.support.commands import Run
 from tests.support.stack import FakeStack, refused, said
 
@@ -114,3 +119,34 @@ def test_a_story_is_in_order_and_about_this_payment_only(stack: FakeStack) -> No
     known = timeline.of_payment(view | {"amount": "1.00", "currency": "EUR", "status": "failed", "failure_code": "x"})
     story = timeline.told(known + steps)
     assert [step.what for step in story] == ["validated", "recorded", "recorded", "recorded", "failed"]
+
+
+def test_a_story_has_the_webhooks_deliveries(stack: FakeStack) -> None:
+    stack.outputs["webhooks"] = {"shop": {"function_name": "payment-webhook-shop-dev"}}
+
+    def lines(logGroupName: str, **_rest: object) -> list[dict[str, Any]]:  # noqa: N803 - botocore's
+        line = {"message": "delivered", "status": 200, "webhook_id": "order-1.2", "transaction_id": "order-1"}
+        events = [{"timestamp": 1767225601000, "message": json.dumps(line)}] if "webhook-shop" in logGroupName else []
+        return [{"events": events}]
+
+    stack.client("logs").get_paginator.return_value.paginate.side_effect = lines
+    steps, unread = timeline.of_logs(stack, "order-1", "2026-01-01T00:00:00.000000Z")  # type: ignore[arg-type]
+    assert unread == []
+    assert [(step.where, step.what, step.detail) for step in steps] == [
+        ("webhook-shop", "delivered", "status: 200, webhook_id: order-1.2")
+    ]
+
+
+@given(
+    width=st.integers(10, 200),
+    ids=st.lists(st.text("abcdef-0123456789", min_size=1, max_size=64), min_size=1, max_size=5),
+    word=st.text("xyz ", max_size=60),
+)
+def test_a_table_never_cuts_an_id(width: int, ids: list[str], word: str) -> None:
+    printed = io.StringIO()
+    output = Output(console=Console(file=printed, force_terminal=True, width=width))
+    output.table(("transaction_id", "detail", "customer_id", "status"), [(one, word, one, "processed") for one in ids])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue()).splitlines()
+    assert "\u2026" not in printed.getvalue()
+    for one in ids:
+        assert any(line.startswith(one) and line.count(one) >= 2 for line in lines)

@@ -13,11 +13,12 @@ from tests.support.stack import FakeStack
 def test_an_endpoint_is_tried_by_the_way_of_announcements(payments: Run, stack: FakeStack, account: MagicMock) -> None:
     stack.outputs["webhooks"] = {"shop": {"queue_url": "https://sqs/shop", "function_name": "payment-webhook-shop-dev"}}
 
-    def lines(filterPattern: str, **_rest: object) -> dict[str, Any]:  # noqa: N803 - botocore's
+    def lines(filterPattern: str, **_rest: object) -> list[dict[str, Any]]:  # noqa: N803 - botocore's
         line = {"message": "delivered", "webhook_id": filterPattern.strip('"'), "status": 204}
-        return {"events": [{"message": "START"}, {"message": json.dumps(line)}]}
+        return [{"events": [{"timestamp": 1, "message": text} for text in ("START", json.dumps(line))]}]
 
-    stack.client("logs").filter_log_events.side_effect = lines
+    pages = stack.client("logs").get_paginator.return_value.paginate
+    pages.side_effect = lines
     tried = payments("webhooks", "test", "shop", "--env", "dev", "--yes", "--json")
     assert (tried.status, tried.json["delivered"], tried.json["status"]) == (0, True, 204)
     sent = stack.client("sqs").send_message.call_args.kwargs
@@ -27,7 +28,7 @@ def test_an_endpoint_is_tried_by_the_way_of_announcements(payments: Run, stack: 
         "payment.test",
         tried.json["webhook_id"],
     )
-    stack.client("logs").filter_log_events.side_effect = lambda **_rest: {"events": []}
+    pages.side_effect = lambda **_rest: []
     late = payments("webhooks", "test", "shop", "--env", "dev", "--yes", "--timeout", "0")
     assert late.status == 3
     assert "Delivery is retried" in late.out

@@ -94,6 +94,10 @@ def test_one_wrong_digit_is_no_card(card: str) -> None:
 DIGITS: dict[int, list[str]] = {}
 # The separators by the rule: those of some categories, and a sample of the others.
 SEPARATORS = [*"\u30fc\uff70\u2212\u00b7\u2027\u2022\u2024\u2026\u2500\u22c5\u3002\u30fb\uff0e\uff65."]
+# Tildes, as Japanese writes ranges; a dash that Unicode does not list as one; and what looks like a space or nothing.
+NAMED = "~\uff5e\u223c\u02dc\u2053\u2800\u2422\u3164\uffa0\u115f\u1160\u303f"
+# Unassigned and private characters are rare; these stand for all 900 000.
+SEPARATORS += [*NAMED, "\u2065", "\ufff0", "\ue000", "\uffff", "\U000e1000"]
 for code in range(sys.maxunicode + 1):
     category = unicodedata.category(chr(code))
     if category == "Nd":
@@ -115,6 +119,16 @@ def written_cards(draw: st.DrawFn) -> str:
         (draw(separators) if place in cuts else "") + draw(st.sampled_from(DIGITS[int(digit)]))
         for place, digit in enumerate(number)
     )
+
+
+@pytest.mark.parametrize("separator", [*NAMED, "\u2065", "\ufff0", "\ue000", "\uffff"])
+def test_what_looks_like_a_separator_or_like_nothing_is_one(separator: str) -> None:
+    assert redact(f"({separator.join(['4242'] * 4)})") == f"({MASK})"
+
+
+@pytest.mark.parametrize("mark", [*"/:,;|+=x\u00d7\u2044"])
+def test_what_joins_no_groups_is_no_separator(mark: str) -> None:
+    assert not has_card(mark.join(["4242"] * 4))
 
 
 @given(before=WORDS, card=written_cards(), after=WORDS)

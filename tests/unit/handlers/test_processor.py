@@ -8,6 +8,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import MagicMock
 
 import msgspec
 import pytest
@@ -27,7 +28,9 @@ from payments.gateways.simulator import Simulator
 from payments.handlers import processor
 from payments.runtime import client, queue_batch
 from payments.runtime.messages import decode_task, encode
+from payments.runtime.queues import _body
 from payments.table import store
+from payments.table.items import to_item
 from payments.usecases.charge import Charging
 from payments.usecases.settle import Settling
 from tests.support.aws import LEDGER, TABLE, Context, payment, queue_event
@@ -250,6 +253,70 @@ def test_the_last_delivery_is_still_reported_so_that_it_reaches_the_dead_letter_
     result = processor.handler(queue_event([message], 3), Context())  # type: ignore[arg-type]
     assert result == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert statuses(dynamodb) == {"order-0": "unknown"}
+
+
+def letters_after(dynamodb: Any, table: Table, message: str) -> int:
+    """Deliver a message as often as it may come; return how many dead letters come of it."""
+    for delivery in (1, 2, 3):
+        result = processor.handler(queue_event([message], delivery), Context())  # type: ignore[arg-type]
+        if not result["batchItemFailures"]:
+            return 0
+    return 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UnavailableError("no answer"), ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")],
+)
+@pytest.mark.parametrize("refund_id", [None, "r1"])
+def test_a_payment_has_one_dead_letter_however_often_the_reconciler_sends_it_again(
+    dynamodb: Any, table: Table, monkeypatch: pytest.MonkeyPatch, error: Exception, refund_id: str | None
+) -> None:
+    moment = timestamp(datetime.now(UTC))
+    if refund_id:
+        record = RefundRecord(500, Status.VALIDATED, moment, moment, "f")
+        paid = {"status": "processed", "gateway_reference": "ref", "refunds": {refund_id: record}}
+        event = "refund.validated"
+    else:
+        paid, event = {}, "payment.validated"
+    dynamodb.put_item(TableName=TABLE, Item=to_item(payment(created_at=moment, updated_at=moment, **paid)))
+    work, _ = processor.wired()
+    for call in ("charge", "refund", "lookup"):
+        monkeypatch.setattr(work._gateway, call, MagicMock(side_effect=error))  # noqa: SLF001
+
+    def sent() -> str:
+        """The message that the relay makes of the payment as it is."""
+        return _body(Message(event, state(table), refund_id))
+
+    first = sent()
+    letters = [letters_after(dynamodb, table, first)]
+    for _ in range(3):
+        assert table.redrive(state(table), datetime.now(UTC))
+        letters.append(letters_after(dynamodb, table, sent()))
+    assert letters == [1, 0, 0, 0]
+    assert state(table).status_of(refund_id) == "unknown"
+    # An operator sends the dead letter back, and the cause is still there: it is a dead letter again, not gone.
+    assert letters_after(dynamodb, table, first) == 1
+
+
+def test_a_payment_whose_first_message_was_lost_has_its_dead_letter(dynamodb: Any, table: Table) -> None:
+    live(table, "pm_sim_unavailable")
+    (item,) = [found for found in [table.get("order-0")] if found]
+    assert table.redrive(item, datetime.now(UTC))
+    found = table.get("order-0")
+    assert found
+    assert letters_after(dynamodb, table, _body(Message("payment.validated", found))) == 1
+
+
+def test_a_task_of_the_version_before_is_read_and_the_version_before_reads_ours() -> None:
+    old = '{"schema":2,"event":"payment.validated","transaction_id":"order-1"}'
+    assert decode_task(old) == Task(event="payment.validated", transaction_id="order-1")
+    assert encode(decode_task(old)) == old
+    new = encode(Task(event="payment.validated", transaction_id="order-1", redriven=True))
+    assert json.loads(new) == json.loads(old) | {"redriven": True}
+    assert decode_task(new).redriven
+    # A member that a version does not know does not keep it from reading the others.
+    assert decode_task(new.replace("redriven", "unheard_of")) == decode_task(old)
 
 
 def test_with_too_little_time_nothing_is_started(dynamodb: Any, table: Table) -> None:

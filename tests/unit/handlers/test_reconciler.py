@@ -16,6 +16,7 @@ from payments.handlers import reconciler
 from payments.runtime.handler import FunctionError
 from payments.table.indexes import OpenIndex
 from payments.table.items import open_key
+from payments.usecases import reconcile
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
 from tests.support.aws import OPEN_INDEX, TABLE, Context, item, payment
@@ -93,6 +94,24 @@ def test_the_young_and_the_final_are_left_alone(dynamodb: Any, table: Table) -> 
     for status in ("processed", "failed", "partially_refunded", "refunded"):
         table.accept(payment(transaction_id=status, status=status))
     assert run(dynamodb, table, {}) == {}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_processed_refund_is_asked_about_where_its_payment_is_named(
+    table: Table, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """It is not open, so its age says nothing of how long payments stay open."""
+    ages: list[float] = []
+    monkeypatch.setattr(reconcile, "measure_seconds", lambda _, seconds: ages.append(seconds))
+    moment = "2026-01-01T00:00:01.000000Z"
+    refund = RefundRecord(250, Status.PROCESSED, moment, moment, "f", gateway_reference="re_1")
+    table.accept(payment(status="partially_refunded", gateway_reference="charge", refunds={"r1": refund}))
+    charging = Charging(table, Answering({"order-1": Declined("sent_back", "re_1")}), lambda: NOW)
+    counts = Reconciler(table, charging, lambda: NOW).run(["order-1"], in_time=lambda: True, processed_refunds=named)
+    assert (dict(counts), ages) == ({"settled": 1} if named else {}, [0.0])
+    found = table.get("order-1")
+    assert found
+    assert found.status == ("processed" if named else "partially_refunded")
 
 
 def test_an_open_refund_is_settled_too(dynamodb: Any, table: Table) -> None:
@@ -221,6 +240,13 @@ def test_with_no_time_left_nothing_more_is_begun(dynamodb: Any, table: Table) ->
     assert dict(counts) == {"left": 1}
 
 
+def test_an_id_of_no_payment_is_counted(table: Table) -> None:
+    table.accept(payment(status="unknown"))
+    charging = Charging(table, Answering({"order-1": Approved("ref")}), lambda: NOW)
+    counts = Reconciler(table, charging, lambda: NOW).run(["order-1", "nope"], in_time=lambda: True)
+    assert dict(counts) == {"settled": 1, "missing": 1}
+
+
 class TestTheHandler:
     @pytest.fixture(autouse=True)
     def _fresh(self, dynamodb: Any) -> Iterator[None]:
@@ -235,7 +261,7 @@ class TestTheHandler:
         context: Any = Context()
         assert reconciler.handler({}, context) == {"redriven": 1}
         assert reconciler.handler({"older_than_seconds": 0}, context) == {"redriven": 1}
-        assert reconciler.handler({"transaction_ids": ["old", "nobody"]}, context) == {"redriven": 1}
+        assert reconciler.handler({"transaction_ids": ["old", "nobody"]}, context) == {"redriven": 1, "missing": 1}
 
     @pytest.mark.parametrize(
         "event",

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from payments.gateways.port import Report
 
 
+# Bytes of an event's body. The largest is a dispute's: 150 000 characters of evidence
+# (https://docs.stripe.com/api/disputes/evidence_object) and 27 000 of metadata are 1.1 MB, if each is an escape of six
+# bytes. An event's previous values take little more.
+MAX_BODY = 2 * 1024 * 1024
+
 # The greatest age of a signature, as Stripe recommends: an event cannot be replayed later.
 TOLERANCE_SECONDS = 300
 

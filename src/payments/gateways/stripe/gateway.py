@@ -321,7 +321,7 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if charge.reference is None:
                 raise
-            # Some accounts have no search. The PaymentIntent that the payment names is still known.
+            # Some accounts have no search. The PaymentIntent that the payment names is known anyway.
             logger.warning("no search", transaction_id=charge.transaction_id, reason=_reason(error))
             return []
         # Stripe's search does not distinguish order-1 from Order-1, but we do.
