@@ -44,7 +44,7 @@ def test_every_card_number_is_found(card: str, separator: str) -> None:
     "text",
     ["order 123 {}", "{} 12/27", "{}-123", "1.{}", "{} {}", "\uff14" + "{}"[:0] + "{}"],
 )
-def test_other_numbers_beside_it_do_not_hide_it(text: str) -> None:
+def test_other_numbers_around_a_card_do_not_hide_it(text: str) -> None:
     card = "4242424242424242"
     written = text.format(card, card) if "\uff14" not in text else card.replace("4", "\uff14")
     assert has_card(written)
@@ -156,7 +156,7 @@ def test_a_card_is_found_in_any_script_with_any_separators_at_any_place(before: 
         "\u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662",
     ],
 )
-def test_what_was_missed_once(text: str) -> None:
+def test_cards_that_were_once_missed_are_found(text: str) -> None:
     assert has_card(text)
     assert redact(f"a {text} b") == f"a {MASK} b"
 
