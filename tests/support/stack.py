@@ -24,6 +24,7 @@ OUTPUTS: dict[str, Any] = {
     "api_gateway_url": "https://abc123.execute-api.ap-southeast-1.amazonaws.com/prod",
     "api_stage_name": "prod",
     "dynamodb_table_name": "payment-transactions-dev",
+    "gateway": {"name": "simulator", "secret_names": {}},
     "function_names": {name: f"payment-{name}-dev" for name in ("relay", "processor", "notifier", "reconciler")},
     "processor_dlq_url": "https://sqs/payment-processor-dlq-dev",
     "processor_queue_url": "https://sqs/payment-processor-to-notifier-dev",
