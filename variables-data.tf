@@ -2,9 +2,9 @@
 
 variable "backup" {
   description = <<-EOT
-    Backups of the payments table by AWS Backup, in addition to point-in-time recovery: the schedule, the retention, when
-    they move to cold storage, vaults of other regions or accounts that get a copy, and a lock that lets nobody delete one
-    early. Null for none. See modules/backup.
+    Backups of the payments table by AWS Backup, in addition to point-in-time recovery: the schedule, the retention, and
+    when they move to cold storage. Vaults of other regions or accounts can get a copy, and a lock can keep everyone from
+    deleting one early. Null for none. See modules/backup.
   EOT
   type = object({
     cold_storage_after_days = optional(number)

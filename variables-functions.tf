@@ -3,8 +3,8 @@
 variable "account_concurrency" {
   description = <<-EOT
     How many calls Lambda runs at once for the whole account, in the stack's region: `aws lambda get-account-settings
-    --query AccountLimit.ConcurrentExecutions`. A new account has as few as 10. Null if you have not looked: then no
-    function reserves any, whatever reserved_concurrency says, except 0, which closes a function.
+    --query AccountLimit.ConcurrentExecutions`. A new account has as few as 10. Null if you have not looked. Then
+    reserved_concurrency has no effect, except 0, which closes a function.
   EOT
   type        = number
   default     = null

@@ -2,9 +2,9 @@
 
 variable "network" {
   description = <<-EOT
-    The VPC: its CIDR block, the number of availability zones (availability_zone_ids pins them, exclude_zone_ids leaves
-    some out), the way to the internet (nat.mode: none, instance, gateway, gateway_per_az), and the AWS services that
-    get an interface endpoint.
+    The VPC: its CIDR block, the number of availability zones, the way to the internet (nat.mode: none, instance, gateway,
+    gateway_per_az), and the AWS services that get an interface endpoint. availability_zone_ids pins the zones, and
+    exclude_zone_ids leaves some out.
     A function reaches the services that it calls by their endpoints. Only one that calls something without an endpoint
     reaches the internet, by NAT. DynamoDB has a gateway endpoint, which is free.
   EOT

@@ -1,5 +1,5 @@
 locals {
-  # Compromised code can then neither send data to another account nor use another account's credentials.
+  # With it, compromised code can neither send data to another account nor use another account's credentials.
   endpoint_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

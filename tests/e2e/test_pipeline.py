@@ -98,7 +98,7 @@ def slow(stack: Stack, api: Api, inbox: Inbox) -> Slow:
     return started
 
 
-def test_the_first_payment_is_shown_and_a_shell_can_go_on(stack: Stack, api: Api, tmp_path: Path) -> None:
+def test_the_first_payment_is_shown_and_a_shell_can_call_the_stack(stack: Stack, api: Api, tmp_path: Path) -> None:
     said = shown(stack, api, tmp_path)
     steps = ("validated  POST /payments answered 202", "processed  GET /payments/", "announced  payment.processed")
     assert [step for step in steps if step not in said] == []
@@ -205,7 +205,7 @@ def test_the_amount_charged_is_the_amount_sent(api: Api, stack: Stack, amount: s
 
 
 @pytest.mark.parametrize("body", ["{not json", "[]", '"text"', "", "\x00"])
-def test_what_is_no_json_object_is_malformed(api: Api, body: str) -> None:
+def test_a_body_that_is_not_a_json_object_is_malformed(api: Api, body: str) -> None:
     assert_problem(api.request("POST", "/payments", body), 400, "malformed-request")
 
 
@@ -328,7 +328,9 @@ def test_a_charge_whose_answer_was_lost_is_made_once(api: Api, stack: Stack, slo
     assert event["type"] == "payment.processed"
 
 
-def test_what_cannot_be_done_ends_in_the_dead_letter_queue(api: Api, stack: Stack, slow: Slow, inbox: Inbox) -> None:
+def test_a_message_that_cannot_be_processed_ends_in_the_dead_letter_queue(
+    api: Api, stack: Stack, slow: Slow, inbox: Inbox
+) -> None:
     """The poison message, and the payment that the gateway never answered, which is announced as unknown."""
     unanswered = slow.never_answered["transaction_id"]
     dead: set[str] = set()

@@ -130,7 +130,7 @@ def test_a_refund_that_is_declined_leaves_the_payment_refundable(api: Api, inbox
     assert api.refund(transaction_id, {"refund_id": "r2", "amount": "12.50"}).status_code == 202
 
 
-def test_what_cannot_be_refunded(api: Api) -> None:
+def test_a_refund_that_is_not_possible_is_refused(api: Api) -> None:
     assert_problem(api.refund(unique("test"), {"refund_id": "r"}), 404, "not-found")
     declined = a_payment(payment_method="pm_sim_declined_stolen_card")
     api.post(declined)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 
-def test_a_payments_story_is_told_by_the_functions_logs(api: Api, stack: Stack) -> None:
+def test_the_functions_logs_tell_a_payments_story(api: Api, stack: Stack) -> None:
     payment = a_payment()
     assert api.post(payment).status_code == 202
     deadline = time.monotonic() + SOON

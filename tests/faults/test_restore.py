@@ -98,7 +98,7 @@ def test_a_payment_that_is_put_back_from_before_its_charge_is_not_charged_twice(
     assert item["status"] == {"S": "processed"}
 
 
-def test_what_is_put_back_and_final_is_not_announced_again(world: World) -> None:
+def test_a_final_payment_that_is_put_back_is_not_announced_again(world: World) -> None:
     (charged,) = lose_it_all(world)
     told = {(event["id"], event["type"]) for event in world.announced}
     world.lose(charged)

@@ -71,7 +71,7 @@ def get(dynamodb: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("length", [0, 1, len(ANSWER) // 2, len(ANSWER) - 1])
-def test_a_payment_in_an_answer_that_was_cut_is_not_taken_for_no_payment(
+def test_an_answer_that_was_cut_off_does_not_mean_that_there_is_no_payment(
     serve: Callable[..., Any], length: int
 ) -> None:
     with pytest.raises(UnavailableError, match="ChecksumMismatch"):

@@ -129,7 +129,7 @@ workers[0].wait()
 """
 
 
-def test_what_the_functions_use_is_told_apart_by_function() -> None:
+def test_the_usage_is_reported_by_function() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, start_new_session=True, text=True
     ) as server:

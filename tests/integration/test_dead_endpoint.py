@@ -246,7 +246,7 @@ def test_an_endpoint_that_hangs_does_not_let_messages_expire_unseen(monkeypatch:
 
 
 @pytest.mark.parametrize("death", [REFUSED, ASKS], ids=["refused", "asks for an hour"])
-def test_what_was_received_late_is_not_hidden_until_it_expires(monkeypatch: pytest.MonkeyPatch, death: Death) -> None:
+def test_a_message_received_late_is_not_hidden_until_it_expires(monkeypatch: pytest.MonkeyPatch, death: Death) -> None:
     """The mapping was disabled for most of the retention."""
     simulation = Simulation(monkeypatch, death, 0.001)
     simulation.sqs.clock = 0.9 * RETENTION

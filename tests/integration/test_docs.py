@@ -16,7 +16,7 @@ MONITORING = Module(ROOT / "modules/monitoring")
 
 
 @pytest.mark.parametrize("script", ["docs/openapi.py", "docs/picture.py", "docs/tables.py"])
-def test_what_is_generated_is_fresh(script: str) -> None:
+def test_generated_files_are_fresh(script: str) -> None:
     checked = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, check=False, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 
@@ -96,7 +96,7 @@ def _defaults(module: Module, variable: str) -> dict[str, float]:
     return {name: float(module.default(variable, name)) for name in module.optional(variable)}
 
 
-def test_every_metric_is_told_of() -> None:
+def test_every_metric_is_documented() -> None:
     names = metrics((ROOT / "src/payments").rglob("*.py"))
     names |= {f"Reconciler{name.capitalize()}" for name in reconciler.MEASURED}
     page = (ROOT / "docs/observability.md").read_text()

@@ -119,7 +119,7 @@ def test_a_request_is_accepted_or_refused_and_a_refused_one_writes_nothing(
     name=st.text(min_size=1, max_size=40),
     query=st.none() | st.dictionaries(st.sampled_from(["limit", "next_token", "x"]), st.text(max_size=60), max_size=3),
 )
-def test_a_reader_answers_whatever_it_is_asked(resource: str, name: str, query: dict[str, str] | None) -> None:
+def test_the_reader_answers_any_request(resource: str, name: str, query: dict[str, str] | None) -> None:
     path = {"transaction_id": name, "refund_id": name, "customer_id": name}
     answer = reader.handler(api_event(resource=resource, path=path, query=query), CONTEXT)
     assert answer["statusCode"] in {200, 400, 404}
@@ -128,7 +128,7 @@ def test_a_reader_answers_whatever_it_is_asked(resource: str, name: str, query: 
 
 @FUZZ
 @given(others=st.lists(messages, max_size=4), place=st.integers(0, 4))
-def test_what_is_no_message_fails_alone_at_the_processor_and_at_the_notifier(
+def test_an_invalid_message_fails_alone_at_the_processor_and_at_the_notifier(
     dynamodb: Any, monkeypatch: pytest.MonkeyPatch, others: list[str], place: int
 ) -> None:
     good = encode(Task(event="payment.validated", transaction_id="good"))
@@ -183,7 +183,7 @@ IMAGE = to_item(payment())
     kind=st.sampled_from(["INSERT", "MODIFY", "REMOVE"]),
     old=st.booleans(),
 )
-def test_any_record_is_relayed_or_put_aside_and_its_neighbour_goes_on(
+def test_any_record_is_relayed_or_set_aside_and_its_neighbour_is_relayed(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], gone: set[str], kind: str, old: bool
 ) -> None:
     sent: dict[str, list[str]] = {}

@@ -89,20 +89,20 @@ NO_FAULTS = "it has no payment methods that fail in these ways"
 NOT_FOUND = "its 404 has neither a code nor a parameter; Stripe's says which object does not exist"
 DIFFERENCES: dict[str, dict[str, str]] = {
     "localstripe": {
-        "test_a_charge_is_made_once_however_often_it_is_asked_for": NO_KEYS,
-        "test_a_charge_is_made_once_though_it_is_asked_for_at_once": NO_KEYS,
+        "test_a_charge_is_made_once_however_often_it_is_requested": NO_KEYS,
+        "test_a_charge_is_made_once_for_simultaneous_requests": NO_KEYS,
         "test_a_decline_is_final_and_says_why": "it charges a card that must be declined",
         "test_a_payment_method_that_is_not_there_is_a_decline": NOT_FOUND,
-        "test_a_lost_answer_is_unknown_and_is_had_by_asking": NO_FAULTS,
-        "test_a_lost_question_is_unknown_and_is_asked_again": NO_FAULTS,
-        "test_too_many_calls_are_told_apart": NO_FAULTS,
+        "test_a_lost_answer_is_unknown_and_a_lookup_finds_it": NO_FAULTS,
+        "test_a_lost_request_is_unknown_and_is_repeated": NO_FAULTS,
+        "test_too_many_calls_have_their_own_outcome": NO_FAULTS,
         "test_a_gateway_that_never_answers_never_declines": NO_FAULTS,
         "test_a_key_that_was_used_for_another_amount_is_neither_a_charge_nor_a_decline": NO_KEYS,
-        "test_what_was_never_asked_for_is_not_found": NO_SEARCH,
-        "test_a_refund_is_given_once_however_often_it_is_asked_for": NO_KEYS,
-        "test_refunds_end_where_the_charge_does": "it refunds more than was charged",
+        "test_a_charge_that_was_never_requested_is_not_found": NO_SEARCH,
+        "test_a_refund_is_made_once_however_often_it_is_requested": NO_KEYS,
+        "test_refunds_never_exceed_the_charge": "it refunds more than was charged",
         "test_a_refund_of_no_charge_is_declined": NOT_FOUND,
-        "test_a_refund_that_got_lost_is_given_once": NO_FAULTS,
+        "test_a_lost_refund_is_made_once": NO_FAULTS,
     }
 }
 # How a test fails because of one of them.
@@ -139,7 +139,7 @@ def approved(bench: GatewayUnderTest, behaviour: str = "approved") -> str:
     return outcome.reference
 
 
-def test_a_charge_is_made_once_however_often_it_is_asked_for(bench: GatewayUnderTest) -> None:
+def test_a_charge_is_made_once_however_often_it_is_requested(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "approved")
     first = bench.gateway.charge(charge)
     assert isinstance(first, Approved)
@@ -148,7 +148,7 @@ def test_a_charge_is_made_once_however_often_it_is_asked_for(bench: GatewayUnder
     assert bench.charged() == 1000
 
 
-def test_a_charge_is_made_once_though_it_is_asked_for_at_once(bench: GatewayUnderTest) -> None:
+def test_a_charge_is_made_once_for_simultaneous_requests(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "approved")
     with ThreadPoolExecutor(10) as pool:
         outcomes = set(pool.map(bench.gateway.charge, [charge] * 10))
@@ -172,7 +172,7 @@ def test_a_payment_method_that_is_not_there_is_a_decline(bench: GatewayUnderTest
     assert bench.charged() == 0
 
 
-def test_a_lost_answer_is_unknown_and_is_had_by_asking(bench: GatewayUnderTest) -> None:
+def test_a_lost_answer_is_unknown_and_a_lookup_finds_it(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "timeout_after_charge")
     assert isinstance(bench.gateway.charge(charge), Unknown)
     found = bench.gateway.lookup(charge)
@@ -181,7 +181,7 @@ def test_a_lost_answer_is_unknown_and_is_had_by_asking(bench: GatewayUnderTest) 
     assert bench.charged() == 1000
 
 
-def test_a_lost_question_is_unknown_and_is_asked_again(bench: GatewayUnderTest) -> None:
+def test_a_lost_request_is_unknown_and_is_repeated(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "timeout_before_charge")
     assert isinstance(bench.gateway.charge(charge), Unknown)
     assert bench.gateway.lookup(charge) is None
@@ -189,7 +189,7 @@ def test_a_lost_question_is_unknown_and_is_asked_again(bench: GatewayUnderTest) 
     assert bench.charged() == 1000
 
 
-def test_too_many_calls_are_told_apart(bench: GatewayUnderTest) -> None:
+def test_too_many_calls_have_their_own_outcome(bench: GatewayUnderTest) -> None:
     charge = charge_of(bench, "rate_limited")
     assert bench.gateway.charge(charge) == RateLimited()
     assert bench.gateway.lookup(charge) is None
@@ -210,12 +210,12 @@ def test_a_key_that_was_used_for_another_amount_is_neither_a_charge_nor_a_declin
     assert bench.charged() == 1000
 
 
-def test_what_was_never_asked_for_is_not_found(bench: GatewayUnderTest) -> None:
+def test_a_charge_that_was_never_requested_is_not_found(bench: GatewayUnderTest) -> None:
     assert bench.gateway.lookup(charge_of(bench, "approved")) is None
     assert bench.gateway.lookup(refund_of(approved(bench))) is None
 
 
-def test_a_refund_is_given_once_however_often_it_is_asked_for(bench: GatewayUnderTest) -> None:
+def test_a_refund_is_made_once_however_often_it_is_requested(bench: GatewayUnderTest) -> None:
     refund = refund_of(approved(bench), money=Money(400, "EUR"))
     first = bench.gateway.refund(refund)
     assert isinstance(first, Approved)
@@ -223,7 +223,7 @@ def test_a_refund_is_given_once_however_often_it_is_asked_for(bench: GatewayUnde
     assert bench.given_back() == 400
 
 
-def test_refunds_end_where_the_charge_does(bench: GatewayUnderTest) -> None:
+def test_refunds_never_exceed_the_charge(bench: GatewayUnderTest) -> None:
     reference = approved(bench)
     several = [refund_of(reference, f"r{number}", Money(300, "EUR")) for number in range(4)]
     outcomes = [bench.gateway.refund(refund) for refund in several]
@@ -245,9 +245,7 @@ def test_a_refund_of_no_charge_is_declined(bench: GatewayUnderTest) -> None:
         ("rate_limited", RateLimited, None),
     ],
 )
-def test_a_refund_that_got_lost_is_given_once(
-    bench: GatewayUnderTest, behaviour: str, first: type, found: type | None
-) -> None:
+def test_a_lost_refund_is_made_once(bench: GatewayUnderTest, behaviour: str, first: type, found: type | None) -> None:
     refund = refund_of(approved(bench, f"refund_{behaviour}"))
     assert isinstance(bench.gateway.refund(refund), first)
     known = bench.gateway.lookup(refund)

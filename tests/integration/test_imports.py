@@ -78,7 +78,7 @@ def test_nothing_new_is_imported(function: str, places: coldstart.Places) -> Non
         "pydantic",
     ],
 )
-def test_what_was_taken_out_stays_out(unwanted: str, places: coldstart.Places) -> None:
+def test_removed_imports_stay_removed(unwanted: str, places: coldstart.Places) -> None:
     assert unwanted not in coldstart.modules("processor", places)
 
 

@@ -53,7 +53,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_zip_is_the_same_whatever_the_machine_does(source: Path) -> None:
+def test_the_zip_does_not_depend_on_the_machine(source: Path) -> None:
     before = packed(source, "**/__pycache__/**", "**/*.pyc")
     for path in source.rglob("*"):
         path.chmod(0o700)
@@ -89,7 +89,7 @@ def test_a_mirror_is_named_by_the_variable(tmp_path: Path, monkeypatch: pytest.M
     assert f'exclude = ["{mirror.AWS}", "{mirror.ARCHIVE}"]' in text
 
 
-def test_without_a_mirror_the_message_says_where_it_was_looked_for(
+def test_without_a_mirror_the_message_names_the_folders_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(mirror.VARIABLE, str(tmp_path / "nowhere"))

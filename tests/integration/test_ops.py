@@ -186,7 +186,7 @@ class _Recorder:
 
 
 @pytest.mark.parametrize("keys", [Keys("AKID", "secret"), None])
-def test_a_request_is_signed_where_there_are_keys(keys: Keys | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_is_signed_if_there_are_keys(keys: Keys | None, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = _Recorder()
     monkeypatch.setattr("ops.client.requests", recorder)
     Api("https://127.0.0.1:4566/x", "ap-southeast-1", keys).post({"amount": "1"}, {"Idempotency-Key": "a"})
@@ -220,19 +220,19 @@ def test_nothing_left_is_nothing_to_recover_from(place: running.Place) -> None:
     assert running.remains(place) is None
 
 
-def test_a_run_that_was_cut_off_is_begun_anew(place: running.Place) -> None:
+def test_an_interrupted_run_starts_over(place: running.Place) -> None:
     write_state(place)
     write_record(place, a_dead_pid())
     place.applying.write_text("1")
     assert running.remains(place) == "an earlier run was interrupted while it deployed"
 
 
-def test_a_state_without_a_server_is_begun_anew(place: running.Place) -> None:
+def test_a_state_without_a_server_starts_over(place: running.Place) -> None:
     write_state(place)
     assert running.remains(place) == "an earlier run left a state without a server"
 
 
-def test_a_server_that_died_without_saving_is_begun_anew(place: running.Place) -> None:
+def test_a_server_that_died_without_saving_starts_over(place: running.Place) -> None:
     write_state(place)
     write_record(place, a_dead_pid())
     assert running.remains(place) == "the embedded AWS ended without saving its state"
@@ -245,7 +245,7 @@ def test_a_server_that_saved_its_state_is_used_again(place: running.Place) -> No
     assert running.remains(place) is None
 
 
-def test_another_programs_process_is_not_taken_for_the_server(
+def test_another_programs_process_is_not_mistaken_for_the_server(
     place: running.Place, a_process: subprocess.Popen[bytes]
 ) -> None:
     """The system reuses process ids: `down` must not stop another program's process."""
@@ -509,7 +509,7 @@ def test_a_deployment_that_nobody_confirms_is_refused_before_it_begins(
     assert commands_in(deployment) == []
 
 
-def test_what_was_shown_is_what_is_applied(deployment: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_that_was_shown_is_the_one_applied(deployment: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stack.deploy("dev", yes=True)
     assert commands_in(deployment) == ["init", "plan", "show", "apply"]
     _, plan, show, apply = deployment.read_text().splitlines()

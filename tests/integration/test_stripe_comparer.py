@@ -123,7 +123,7 @@ def only(topic: RecordingTopic, kind: str) -> dict[str, Any]:
     return came["differences"][0]  # type: ignore[no-any-return]
 
 
-def test_where_nothing_differs_nothing_is_said(
+def test_no_difference_is_reported_if_there_is_none(
     fake: FakeStripe, table: Table, topic: RecordingTopic, log: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(5):
@@ -181,7 +181,7 @@ def test_what_the_bank_has_yet_to_decide_is_no_difference_where_both_say_so(
     assert compare()["differences"] == []
 
 
-def test_what_is_final_here_and_pending_at_stripe_differs(
+def test_a_payment_final_here_and_pending_at_stripe_is_a_difference(
     fake: FakeStripe, table: Table, topic: RecordingTopic
 ) -> None:
     charge(fake, table)
@@ -211,7 +211,7 @@ def test_a_second_charge_of_the_same_payment(fake: FakeStripe, table: Table, top
     assert (found["gateway_reference"], found["in_table"]) == ("pi_second", first)
 
 
-def test_a_failed_attempt_beside_the_charge_is_no_difference(fake: FakeStripe, table: Table) -> None:
+def test_a_failed_attempt_in_addition_to_the_charge_is_no_difference(fake: FakeStripe, table: Table) -> None:
     charge(fake, table)
     source = fake.balance[0]["source"] | {"id": "ch_2", "payment_intent": "pi_second", "status": "failed"}
     fake.balance.append(fake.balance[0] | {"id": "txn_2", "source": source})
@@ -320,7 +320,7 @@ def test_yesterday_is_compared_unless_a_day_is_said(fake: FakeStripe) -> None:
 
 
 @pytest.mark.parametrize("day", ["yesterday", "2026-13-01", 5, "9999-01-01", None])
-def test_what_is_no_day_is_refused(day: Any) -> None:
+def test_an_invalid_day_is_refused(day: Any) -> None:
     with pytest.raises(FunctionError):
         stripe_comparer.handler({"day": day}, Context())  # type: ignore[arg-type]
 

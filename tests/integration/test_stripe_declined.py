@@ -63,9 +63,7 @@ def states(fake: FakeStripe) -> set[str]:
     return {intent["status"] for intent in fake.intents.values()}
 
 
-def test_what_can_still_be_paid_is_reported_first_and_canceled_when_told_to(
-    fake: FakeStripe, table: Table, cancel: Run
-) -> None:
+def test_a_payable_intent_is_only_reported_unless_apply_is_given(fake: FakeStripe, table: Table, cancel: Run) -> None:
     left = {name: declined_before(fake, table, name, known=name != "order-1") for name in NAMES}
     table.accept(payment(transaction_id="open"))
     reported = cancel()
@@ -82,14 +80,14 @@ def test_what_can_still_be_paid_is_reported_first_and_canceled_when_told_to(
     assert all(found.status == "failed" for name in NAMES if (found := table.get(name)))
 
 
-def test_whatever_state_it_is_in_it_is_canceled(fake: FakeStripe, table: Table, cancel: Run) -> None:
+def test_it_is_canceled_in_any_open_state(fake: FakeStripe, table: Table, cancel: Run) -> None:
     """The customer has chosen another card, and has not confirmed it."""
     fake.finish(declined_before(fake, table, "order-0"), "requires_confirmation")
     assert cancel("--apply", "--yes").json["counts"] == {"canceled": 1}
     assert states(fake) == {"canceled"}
 
 
-def test_what_was_paid_after_all_is_a_persons(fake: FakeStripe, table: Table, cancel: Run) -> None:
+def test_a_charge_that_was_paid_after_all_is_left_to_a_person(fake: FakeStripe, table: Table, cancel: Run) -> None:
     paid = declined_before(fake, table, "order-0")
     fake.finish(paid, "succeeded")
     # A second PaymentIntent must not be paid too.
@@ -105,14 +103,14 @@ def test_what_was_paid_after_all_is_a_persons(fake: FakeStripe, table: Table, ca
     assert found.status == "failed"
 
 
-def test_one_that_is_with_a_bank_is_told_and_left(fake: FakeStripe, table: Table, cancel: Run) -> None:
+def test_one_that_is_at_the_bank_is_reported_and_left(fake: FakeStripe, table: Table, cancel: Run) -> None:
     waiting = declined_before(fake, table, "order-0")
     fake.intents[waiting]["status"] = "processing"
     came = cancel("--apply", "--yes")
     assert (came.status, came.json["counts"]) == (3, {"still with the bank, or not canceled": 1})
 
 
-def test_a_run_that_stopped_goes_on_where_it_was(fake: FakeStripe, table: Table, cancel: Run) -> None:
+def test_a_stopped_run_continues_where_it_was(fake: FakeStripe, table: Table, cancel: Run) -> None:
     for name in NAMES:
         declined_before(fake, table, name)
     everyone = [one["transaction_id"] for one in cancel().json["payments"]]

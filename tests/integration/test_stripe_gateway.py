@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +15,8 @@ import pytest
 import stripe
 from botocore.exceptions import ClientError
 
+from local import ROOT
+from local.server import free_port, start_process, wait_until_up
 from payments.domain.currencies import EXPONENTS
 from payments.domain.errors import UnavailableError
 from payments.domain.money import Money
@@ -108,7 +113,7 @@ def test_two_stacks_that_share_an_account_do_not_meet(fake: FakeStripe) -> None:
         ("pm_nowhere", "resource_missing"),
     ],
 )
-def test_a_refusal_is_told_by_stripes_most_exact_word(fake: FakeStripe, method: str, code: str) -> None:
+def test_a_refusal_has_stripes_most_exact_code(fake: FakeStripe, method: str, code: str) -> None:
     assert charge(fake, payment_method=method) == Declined(code)
 
 
@@ -191,7 +196,7 @@ def test_a_fault_of_ours_is_no_decline(fake: FakeStripe, monkeypatch: pytest.Mon
     assert isinstance(charge(fake), Unknown)
 
 
-def test_a_charge_under_way_is_no_decline(fake: FakeStripe) -> None:
+def test_a_charge_in_progress_is_no_decline(fake: FakeStripe) -> None:
     charge(fake)
     params = fake.calls[0].params
     fake.keys["test.payment-order-1"] = Entry(json.dumps(["/v1/payment_intents", params], sort_keys=True), fake.now())
@@ -213,7 +218,7 @@ def test_a_charge_under_way_is_no_decline(fake: FakeStripe) -> None:
     ],
 )
 @pytest.mark.parametrize("by_reference", [False, True])
-def test_what_is_pending_comes_to_its_end(
+def test_a_pending_charge_becomes_final(
     fake: FakeStripe, method: str, action: str, end: str, outcome: Outcome, *, by_reference: bool
 ) -> None:
     gateway = gateway_to(fake)
@@ -229,7 +234,7 @@ def test_what_is_pending_comes_to_its_end(
     assert gateway.charge(begun) == pending
 
 
-def test_a_pending_refund_comes_to_its_end(fake: FakeStripe) -> None:
+def test_a_pending_refund_becomes_final(fake: FakeStripe) -> None:
     gateway = gateway_to(fake)
     made = charge(fake, payment_method="pm_fake_refund_pending")
     assert isinstance(made, Approved)
@@ -260,7 +265,7 @@ def test_a_refund_that_has_a_name_is_found_by_it(fake: FakeStripe) -> None:
     ["requires_confirmation", "requires_payment_method", "requires_capture", "processing", "a_state_of_tomorrow"],
 )
 @pytest.mark.parametrize("by_reference", [False, True])
-def test_whatever_is_not_final_is_pending(fake: FakeStripe, status: str, *, by_reference: bool) -> None:
+def test_every_status_that_is_not_final_is_pending(fake: FakeStripe, status: str, *, by_reference: bool) -> None:
     """It can still charge, under any status. If the lookup returned None, a second PaymentIntent would be created."""
     gateway = gateway_to(fake)
     begun = msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_action")
@@ -311,7 +316,7 @@ def superfluous(fake: FakeStripe) -> tuple[Approved, str]:
 
 
 @pytest.mark.parametrize("status", ["requires_action", "requires_confirmation", "requires_payment_method"])
-def test_what_could_charge_a_second_time_is_canceled(fake: FakeStripe, status: str) -> None:
+def test_an_intent_that_could_charge_a_second_time_is_canceled(fake: FakeStripe, status: str) -> None:
     first, second = superfluous(fake)
     fake.finish(second, status)
     assert gateway_to(fake).lookup(CHARGE) == first
@@ -404,7 +409,7 @@ def test_a_cancellation_without_an_answer_is_no_decline_and_is_made_again(
 
 
 @pytest.mark.parametrize("by_reference", [False, True])
-def test_who_asks_cancels_what_has_failed(fake: FakeStripe, *, by_reference: bool) -> None:
+def test_a_lookup_cancels_a_failed_charge(fake: FakeStripe, *, by_reference: bool) -> None:
     gateway = gateway_to(fake)
     begun = msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_action")
     pending = gateway.charge(begun)
@@ -436,7 +441,7 @@ def test_the_comparison_reads_and_cancels_nothing(fake: FakeStripe) -> None:
     assert [call.method for call in fake.calls] == ["POST", "GET", "GET"]
 
 
-def test_another_amount_under_our_name_is_not_taken_for_ours(fake: FakeStripe) -> None:
+def test_another_amount_under_our_name_does_not_count_as_ours(fake: FakeStripe) -> None:
     gateway = gateway_to(fake)
     gateway.charge(CHARGE)
     with pytest.raises(UnavailableError, match="another amount"):
@@ -490,7 +495,7 @@ def test_the_special_cases(amount: str, currency: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(("amount", "currency"), [("5.124", "KWD"), ("5.20", "MGA"), ("0.001", "BHD")])
-def test_what_would_have_to_be_rounded_is_refused(fake: FakeStripe, amount: str, currency: str) -> None:
+def test_an_amount_that_would_need_rounding_is_refused(fake: FakeStripe, amount: str, currency: str) -> None:
     money = Money.parse(amount, currency)
     assert charge(fake, money=money) == Declined("amount_not_representable")
     refund = Refund("refund-order-1.r1", money, "pi_1", "order-1", "r1")
@@ -499,7 +504,7 @@ def test_what_would_have_to_be_rounded_is_refused(fake: FakeStripe, amount: str,
 
 
 @pytest.mark.parametrize(("amount", "currency"), [(501, "isk"), (501, "ugx"), (1, "clf")])
-def test_what_is_no_amount_of_stripes_is_not_read_as_one(amount: int, currency: str) -> None:
+def test_an_invalid_stripe_amount_is_refused(amount: int, currency: str) -> None:
     with pytest.raises(AmountError):
         from_stripe(amount, currency)
 
@@ -545,7 +550,7 @@ def test_a_secret_without_a_value_sends_nothing(fake: FakeStripe) -> None:
     assert fake.calls == []
 
 
-def test_a_key_that_was_rolled_is_read_anew_at_the_first_refusal(fake: FakeStripe) -> None:
+def test_a_rolled_key_is_read_again_at_the_first_refusal(fake: FakeStripe) -> None:
     vault = Vault(KEY)
     gateway = gateway_to(fake, vault=vault)
     fake.key = vault.text = "sk_test_rolled"
@@ -591,3 +596,24 @@ def test_the_settings_choose_stripe(fake: FakeStripe, monkeypatch: pytest.Monkey
         monkeypatch.setenv(name, value)
     assert isinstance(registry.chosen(None).charge(CHARGE), Approved)
     assert fake.calls[0].headers["idempotency-key"] == "prod.payment-order-1"
+
+
+def test_the_fake_serves_by_itself_all_that_it_serves_in_a_test(tmp_path: Path) -> None:
+    """A local stack runs it as a process of its own. Its search failed there, so no payment was found by its name."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.support.stripe_server", str(port), str(tmp_path / "listener")]
+    process = start_process(command, tmp_path / "log", cwd=ROOT)
+    try:
+        wait_until_up(process, lambda: answers(port), 20, "it did not start")
+        served = StripeGateway(Secret(Vault(KEY), "s", str.strip, 300), "test", 5.0, f"http://127.0.0.1:{port}")
+        made = served.charge(CHARGE)
+        assert isinstance(made, Approved)
+        assert served.lookup(CHARGE) == made
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -139,9 +139,7 @@ def test_what_the_customer_must_do_next_is_announced_in_the_second_in_which_it_i
     assert len(stack.announced) == told
 
 
-def test_a_dispute_is_counted_from_the_stream_whatever_becomes_of_who_wrote_it(
-    stack: StripeStack, counted: list[str]
-) -> None:
+def test_a_dispute_is_counted_from_the_stream_even_if_its_writer_fails(stack: StripeStack, counted: list[str]) -> None:
     stack.pay("pm_card_visa")
     event = stack.fake.dispute(intent(stack))
     stack.lose_replies = 1
@@ -197,7 +195,7 @@ def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours_and_is_seen(
 
 
 @pytest.mark.parametrize("told_of", [True, False])
-def test_a_charge_that_was_paid_beside_the_one_that_is_waited_for_is_the_payments(
+def test_another_charge_that_is_paid_first_becomes_the_payments_charge(
     stack: StripeStack, counted: list[str], told_of: bool
 ) -> None:
     """The search was a day behind, so a second PaymentIntent was created. The customer has paid the first one."""
@@ -326,7 +324,7 @@ def test_a_refunds_failure_whose_write_is_not_answered_is_written_once(stack: St
     assert [one["type"] for one in stack.announced].count("payment.refund_failed") == 1
 
 
-def test_a_refunds_failure_that_no_event_told_of_is_learnt_by_asking(stack: StripeStack, counted: list[str]) -> None:
+def test_a_lookup_finds_a_refunds_failure_that_no_event_reported(stack: StripeStack, counted: list[str]) -> None:
     """The comparison of the day has found it, and an operator has the reconciler ask Stripe about the payment."""
     stack.pay("pm_card_visa")
     stack.refund("r1", "2.50")

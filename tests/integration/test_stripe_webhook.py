@@ -208,7 +208,7 @@ def test_another_charge_that_succeeds_before_the_payments_is_the_payments(
 
 
 @pytest.mark.parametrize("end", ["failed", "canceled", "requires_action"])
-def test_a_charge_that_is_under_way_tells_by_its_answer(fake: FakeStripe, table: Table, end: str) -> None:
+def test_a_charge_in_progress_is_settled_by_its_own_answer(fake: FakeStripe, table: Table, end: str) -> None:
     begin(fake, table, "pm_fake_requires_action")
     table._client.delete_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})  # noqa: SLF001
     table.accept(payment())
@@ -229,7 +229,7 @@ def test_what_the_customer_must_do_comes_by_an_event_too(fake: FakeStripe, table
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 1])
-def test_no_clock_tells_what_is_late(fake: FakeStripe, table: Table, seconds: int) -> None:
+def test_lateness_does_not_depend_on_a_clock(fake: FakeStripe, table: Table, seconds: int) -> None:
     """Stripe's clock is a second behind ours or ahead of it: the customer's next action is announced anyway."""
     reference = begin(fake, table, "pm_usBankAccount")
     event = fake.finish(reference, "requires_action")
@@ -244,7 +244,7 @@ def test_no_clock_tells_what_is_late(fake: FakeStripe, table: Table, seconds: in
     assert state(table) == told
 
 
-def test_what_was_waited_for_and_is_done_is_not_waited_for_again(fake: FakeStripe, table: Table) -> None:
+def test_a_completed_action_is_not_expected_again(fake: FakeStripe, table: Table) -> None:
     """The customer has acted, and the request to act arrives again. Stripe is asked, and says that it is processing."""
     reference = begin(fake, table, "pm_fake_requires_action")
     asked = fake.events[-1]
@@ -422,7 +422,7 @@ def test_a_dispute_and_its_end_in_order_are_two_announcements(fake: FakeStripe, 
 @pytest.mark.parametrize(
     ("intent", "age", "status"), [("pi_other", 3590, 503), ("pi_other", 3610, 200), (None, 0, 200)]
 )
-def test_a_dispute_of_a_charge_that_is_not_known_comes_again_for_an_hour(
+def test_a_dispute_of_an_unknown_charge_is_retried_for_an_hour(
     fake: FakeStripe, table: Table, intent: str | None, age: int, status: int
 ) -> None:
     """Its charge may not be recorded yet. After an hour, it counts as another stack's."""
@@ -507,13 +507,13 @@ def test_what_stripe_has_not_signed_changes_nothing(
     assert NEW not in log.getvalue() + answer["body"]
 
 
-def test_a_stranger_is_refused(table: Table, waiting: dict[str, Any]) -> None:
+def test_an_event_with_another_secrets_signature_is_refused(table: Table, waiting: dict[str, Any]) -> None:
     assert tell(waiting, "whsec_of_a_stranger_to_us")["statusCode"] == 400
     untouched(table)
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"id": 1}', "[" * 10_000])
-def test_what_is_signed_and_no_event_is_refused(body: str) -> None:
+def test_a_signed_body_that_is_not_an_event_is_refused(body: str) -> None:
     header = stripe.WebhookSignature.generate_signature_header(body, NEW)
     assert post(body, header)["statusCode"] == 400
 
@@ -560,7 +560,7 @@ def test_a_new_secret_needs_no_deployment(
     assert came(tell(waiting, "whsec_the_one_of_tomorrow")) == "settled"
 
 
-def test_a_table_that_does_not_answer_is_told_to_stripe(
+def test_stripe_is_asked_to_retry_if_the_table_does_not_answer(
     dynamodb: Any, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(**_: Any) -> None:
@@ -619,7 +619,7 @@ events = st.one_of(
     },
     is_signed=True,
 )
-def test_whatever_is_posted_is_answered_and_changes_no_money(table: Table, event: Any, *, is_signed: bool) -> None:
+def test_any_post_is_answered_and_changes_no_money(table: Table, event: Any, *, is_signed: bool) -> None:
     """No signed event may cause a failure on our side: 503 is only for disputes that may be too early."""
     refund = {"amount_minor": 500, "status": "unknown", "created_at": "2026-01-01T00:00:00.000000Z"}
     refund |= {"updated_at": refund["created_at"], "fingerprint": "f"}

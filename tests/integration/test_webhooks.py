@@ -142,7 +142,7 @@ def test_nor_by_its_form_in_ipv6(address: ipaddress.IPv4Address) -> None:
 
 
 @given(st.ip_addresses().filter(lambda address: not any(address in block for block in PRIVATE)))
-def test_what_is_reached_is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_every_address_that_is_reached_is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     if not is_refused(str(address)):
         assert address.is_global
 
@@ -278,7 +278,7 @@ def test_a_webhook_is_the_cloud_event_signed_by_the_scheme(world: WebhookWorld) 
 @pytest.mark.parametrize(
     ("header", "value"), [("webhook-id", "order-1.3"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,AAAA")]
 )
-def test_what_was_tampered_with_is_not_verified(world: WebhookWorld, header: str, value: str) -> None:
+def test_a_changed_webhook_fails_verification(world: WebhookWorld, header: str, value: str) -> None:
     received = world.deliver()
     with pytest.raises(WebhookVerificationError):
         Webhook(a_secret()).verify(received.body, received.headers | {header: value})
@@ -350,7 +350,7 @@ def test_a_secret_that_is_none_is_refused_and_not_repeated(text: str) -> None:
     assert "whsec_x" not in str(raised.value)
 
 
-def test_a_wrong_secret_is_left_out_and_told_of(log: io.StringIO) -> None:
+def test_an_invalid_secret_is_left_out_and_logged(log: io.StringIO) -> None:
     (signer,) = signers(json.dumps({"secrets": ["whsec_wrong", a_secret()]}))
     assert signer.sign("a.1", datetime.now(UTC), "b") == Webhook(a_secret()).sign("a.1", datetime.now(UTC), "b")
     (line,) = map(json.loads, log.getvalue().splitlines())
@@ -386,7 +386,7 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
 
 
-def test_a_secret_without_a_value_is_told_of(manager: Any, log: io.StringIO) -> None:
+def test_a_secret_without_a_value_is_logged(manager: Any, log: io.StringIO) -> None:
     with pytest.raises(SecretError, match="no value yet"):
         EndpointSecret(manager, NAME, 60).read()
     assert '"ERROR"' in log.getvalue()
@@ -427,7 +427,7 @@ def test_2xx_is_delivered(world: WebhookWorld, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
-def test_anything_else_comes_again_later(world: WebhookWorld, status: int) -> None:
+def test_any_other_status_is_retried_later(world: WebhookWorld, status: int) -> None:
     answering(world, Answer(status))
     with pytest.raises(DeliveryError, match=str(status)):
         world.deliver()
@@ -481,7 +481,7 @@ def test_what_the_alarms_watch_is_counted(
     assert watched == {"WebhookFailed", "WebhookSwitchedOff"}
 
 
-def test_410_is_told_of_where_the_switch_cannot_be_set(
+def test_410_is_logged_if_the_switch_cannot_be_set(
     world: WebhookWorld, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
     answering(world, Answer(410))
@@ -752,14 +752,14 @@ def test_an_endpoint_that_asks_for_time_gets_it(world: WebhookWorld, dated: bool
 
 
 @pytest.mark.parametrize("asked", ["soon", "-5", "", "Mon, 99 Jan"])
-def test_what_is_no_time_is_not_heeded(world: WebhookWorld, asked: str) -> None:
+def test_an_invalid_retry_after_is_ignored(world: WebhookWorld, asked: str) -> None:
     answering(world, Answer(503, {"retry-after": asked}))
     with pytest.raises(DeliveryError):
         world.deliver()
     assert world.hidden["r"] <= 30
 
 
-def test_a_message_that_cannot_be_postponed_comes_again_by_itself(
+def test_a_message_that_cannot_be_postponed_is_still_delivered_again(
     world: WebhookWorld, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
     def refuse(**_: Any) -> None:
@@ -800,7 +800,7 @@ def test_a_difference_between_the_books_is_delivered_too(
     assert world.receiver.received[0].headers["webhook-id"] == event["id"]
 
 
-def test_one_that_fails_comes_again_alone(world: WebhookWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_message_is_retried_alone(world: WebhookWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     world.receiver.answer = lambda request: Answer(500 if b"order-1." in request.body else 204)
     assert handle(world, monkeypatch, [a_body(number) for number in range(3)]) == ["m1"]
     assert set(world.hidden) == {"r1"}
@@ -843,7 +843,7 @@ def test_none_is_started_that_could_not_be_finished(world: WebhookWorld, monkeyp
     ),
     place=st.integers(0, 4),
 )
-def test_what_is_no_announcement_is_never_posted_and_holds_up_nothing(
+def test_a_message_that_is_no_announcement_is_never_posted_and_holds_up_nothing(
     world: WebhookWorld, monkeypatch: pytest.MonkeyPatch, others: list[str], place: int
 ) -> None:
     world.receiver.received.clear()

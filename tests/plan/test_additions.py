@@ -137,7 +137,7 @@ def test_a_gateway_is_called_by_its_name_with_its_key(plan: Plan) -> None:
     assert not [name for name in environments(plan) if name.startswith("stripe")]
 
 
-def test_what_is_packed_has_both_and_no_other_gateway(copy: Path, plan: Plan) -> None:
+def test_the_zip_has_both_and_no_other_gateway(copy: Path, plan: Plan) -> None:
     (file,) = {resource["values"]["filename"] for resource in resources(plan, "aws_lambda_function")}
     with ZipFile(copy / file) as packed:
         names = set(packed.namelist())

@@ -63,7 +63,7 @@ def test_no_alarm_is_raised_by_an_idle_system(alarms: dict[str, dict[str, Any]])
         assert bool(alarm["insufficient_data_actions"] or []) == (name == "open-payments"), name
 
 
-def test_an_expression_of_an_idle_system_is_nought(alarms: dict[str, dict[str, Any]]) -> None:
+def test_an_expression_of_an_idle_system_is_zero(alarms: dict[str, dict[str, Any]]) -> None:
     """Each missing metric is filled with zero, and nothing is divided by zero if nothing happened."""
     expressions = {name: queries(alarm) for name, alarm in alarms.items() if alarm["metric_query"]}
     assert len(expressions) == 10
@@ -117,7 +117,7 @@ def test_an_objective_burns_in_two_windows(
     }
 
 
-def test_the_flow_alarm_is_made_of_all_that_says_so(composites: dict[str, dict[str, Any]]) -> None:
+def test_the_flow_alarm_combines_every_alarm_on_stuck_payments(composites: dict[str, dict[str, Any]]) -> None:
     parts = re.findall(r'ALARM\("payment-([a-z-]+)-prod"\)', composites["flow"]["alarm_rule"])
     assert {"standstill", "open-payments", "relay-iterator-age", "relay-dead-letters"} <= set(parts)
     assert len([part for part in parts if part.endswith("-dead-letters")]) >= 3

@@ -29,7 +29,7 @@ INTERNET = {
 
 
 @pytest.mark.parametrize("environment", sorted(INTERNET))
-def test_who_needs_the_internet_has_it_and_nobody_else(root_plan: Callable[[str], Plan], environment: str) -> None:
+def test_only_the_functions_that_need_the_internet_reach_it(root_plan: Callable[[str], Plan], environment: str) -> None:
     plan = root_plan(environment)
     outside = plan["planned_values"]["outputs"]["internet_functions"]["value"]
     assert set(outside) == INTERNET[environment]
@@ -87,7 +87,7 @@ def test_both_groups_reach_the_endpoints_and_one_the_internet(
     assert rules == {"inside": endpoints, "by_service": endpoints | internet, "by_need": endpoints | internet}
 
 
-def test_what_cannot_be_reached_is_refused_by_name(root_errors: Callable[..., str]) -> None:
+def test_unreachable_services_are_refused_by_name(root_errors: Callable[..., str]) -> None:
     """The message names the functions and the services, for each kind of need."""
     bare: dict[str, list[str]] = {"gateway_endpoints": [], "interface_endpoints": []}
     said = root_errors({"environment_suffix": "dev", "network": bare})
@@ -126,7 +126,7 @@ def test_zones_are_left_out_and_the_others_keep_their_blocks_by_their_place(
     assert subnets(plan, "without_the_last") == dict(zip(["apse1-az1", "apse1-az2"], blocks[:2], strict=True))
     assert subnets(plan, "without_the_first") == dict(zip(["apse1-az2", "apse1-az3"], blocks[:2], strict=True))
     assert subnets(plan, "pinned") == dict(zip(["apse1-az2", "use1-az3"], blocks[:2], strict=True))
-    # Too few zones are told, and are no reason to refuse.
+    # Too few zones cause a warning, not a refusal.
     (said,) = warnings(plan)
     assert "az_count is 3, and ap-southeast-1 has 2 availability zones for the stack: apse1-az1, apse1-az2." in said
 

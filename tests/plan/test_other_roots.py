@@ -115,7 +115,7 @@ def test_the_state_moves_into_the_bucket_in_one_step(terraform_environment: dict
     assert "No changes" in terraform(main, "plan", "-input=false", "-no-color")
 
 
-def test_the_repository_asks_for_no_backend() -> None:
+def test_the_repository_needs_no_backend() -> None:
     written = [file for file in ROOT.glob("*.tf") if 'backend "' in file.read_text(encoding="utf-8")]
     assert [file.name for file in written if file.name != "backend.tf"] == []
     assert "/backend.tf" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()

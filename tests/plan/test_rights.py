@@ -60,31 +60,31 @@ EXTRA = [
 ]
 
 
-def test_each_extra_action_is_told(root_plan: RootPlan) -> None:
+def test_each_extra_action_is_reported(root_plan: RootPlan) -> None:
     told = planted(root_plan("dev"), VALIDATOR, lambda found: found["OwnAccept"]["Action"].extend(EXTRA))
     assert told == [f"+ {ROLE}: statement work/OwnAccept, allow {action}, {TABLE}" for action in EXTRA]
 
 
-def test_a_missing_action_is_told(root_plan: RootPlan) -> None:
+def test_a_missing_action_is_reported(root_plan: RootPlan) -> None:
     told = planted(root_plan("dev"), VALIDATOR, lambda found: found["Logs"]["Action"].remove("logs:PutLogEvents"))
     logs = "resources arn:aws:logs:{region}:{account}:log-group:/aws/lambda/payment-validator-{suffix}:*"
     assert told == [f"- {ROLE}: statement work/Logs, allow logs:PutLogEvents, {logs}"]
 
 
-def test_a_widened_resource_is_told(root_plan: RootPlan) -> None:
+def test_a_widened_resource_is_reported(root_plan: RootPlan) -> None:
     told = planted(root_plan("dev"), VALIDATOR, lambda found: found["OwnAccept"].update(Resource="*"))
     right = f"{ROLE}: statement work/OwnAccept, allow dynamodb:PutItem"
     assert told == [f"+ {right}, resources *", f"- {right}, {TABLE}"]
 
 
-def test_a_dropped_condition_is_told(root_plan: RootPlan) -> None:
+def test_a_dropped_condition_is_reported(root_plan: RootPlan) -> None:
     told = planted(root_plan("dev"), VALIDATOR, lambda found: found["OwnKey"]["Condition"].pop("StringEquals"))
     assert len(told) == 8, "each of four actions without the condition, and none with it"
     assert {line for line in told if line[0] == "-" and '"StringEquals kms:ViaService"' not in line} == set()
     assert {line for line in told if line[0] == "+" and '"StringEquals kms:ViaService"' in line} == set()
 
 
-def test_another_effect_is_told(root_plan: RootPlan) -> None:
+def test_another_effect_is_reported(root_plan: RootPlan) -> None:
     told = planted(root_plan("dev"), VALIDATOR, lambda found: found["NetworkNotByCode"].update(Effect="Allow"))
     assert len([line for line in told if line.startswith("+") and "allow ec2:" in line]) == 6
     assert len([line for line in told if line.startswith("-") and "deny ec2:" in line]) == 6
@@ -99,13 +99,13 @@ def test_another_effect_is_told(root_plan: RootPlan) -> None:
         ("module.alarms.aws_sns_topic_policy.this", "policy", "PublisherAlarms"),
     ],
 )
-def test_another_principal_is_told(root_plan: RootPlan, address: str, name: str, sid: str) -> None:
+def test_another_principal_is_reported(root_plan: RootPlan, address: str, name: str, sid: str) -> None:
     stranger = {"AWS": "arn:aws:iam::111122223333:root"}
     told = planted(root_plan("dev"), address, lambda found: found[sid].update(Principal=stranger), name)
     assert [line for line in told if line.startswith("+") and "111122223333" in line]
 
 
-def test_what_is_known_after_the_apply_only_is_told(root_plan: RootPlan) -> None:
+def test_a_policy_known_only_after_the_apply_is_reported(root_plan: RootPlan) -> None:
     plan = copy.deepcopy(root_plan("dev"))
     (resource,) = [one for one in plan["resource_changes"] if one["address"] == VALIDATOR]
     del resource["change"]["after"]["policy"]
@@ -121,7 +121,7 @@ def added(plan: Plan, type_: str, values: dict[str, Any]) -> Plan:
     return plan | {"resource_changes": [*plan["resource_changes"], more]}
 
 
-def test_whatever_else_grants_is_told(root_plan: RootPlan) -> None:
+def test_every_other_kind_of_grant_is_reported(root_plan: RootPlan) -> None:
     """A second policy, a managed policy, a permission, a policy on a resource that had none: they all grant rights."""
     plan, expected = root_plan("dev"), expected_rights("dev")
     allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}
@@ -144,14 +144,14 @@ def test_whatever_else_grants_is_told(root_plan: RootPlan) -> None:
 
 
 @pytest.mark.parametrize("address", ['module.keys.aws_kms_key.this["sqs"]', VALIDATOR])
-def test_a_policy_that_is_taken_away_is_told(root_plan: RootPlan, address: str) -> None:
+def test_a_removed_policy_is_reported(root_plan: RootPlan, address: str) -> None:
     plan = copy.deepcopy(root_plan("dev"))
     (resource,) = [one for one in plan["resource_changes"] if one["address"] == address]
     resource["change"]["after"]["policy"] = None
     assert [line[0] for line in differences(expected_rights("dev"), rights(plan))].count("+") == 1
 
 
-def test_a_permissions_boundary_is_told(root_plan: RootPlan) -> None:
+def test_a_permissions_boundary_is_reported(root_plan: RootPlan) -> None:
     """A boundary grants nothing, and takes rights away that the inventory says a role has."""
     plan = copy.deepcopy(root_plan("dev"))
     (role,) = [
@@ -162,7 +162,7 @@ def test_a_permissions_boundary_is_told(root_plan: RootPlan) -> None:
     assert told == [f"+ {ROLE}: statement permissions boundary, policy arn:aws:iam::aws:policy/ReadOnlyAccess"]
 
 
-def test_a_role_that_is_gone_is_told(root_plan: RootPlan) -> None:
+def test_a_missing_role_is_reported(root_plan: RootPlan) -> None:
     plan = root_plan("dev")
     kept = [one for one in plan["resource_changes"] if 'module.function["reader"].aws_iam' not in one["address"]]
     told = differences(expected_rights("dev"), rights(plan | {"resource_changes": kept}))

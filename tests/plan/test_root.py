@@ -218,7 +218,7 @@ WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem"}
 
 
 @pytest.mark.parametrize("case", [*ENVIRONMENTS, "stripe", "webhooks"])
-def test_who_only_reads_a_table_cannot_encrypt_with_its_key(root_plan: Any, case: str) -> None:
+def test_a_function_that_only_reads_a_table_cannot_encrypt_with_its_key(root_plan: Any, case: str) -> None:
     rights: dict[str, set[str]] = {}
     for address, statement in statements(root_plan(case), "aws_iam_role_policy"):
         if "module.backup" not in address:
@@ -360,7 +360,7 @@ def test_outputs(root: Plan) -> None:
     )
 
 
-def test_what_is_off_unless_it_is_asked_for(root_plan: Any) -> None:
+def test_options_are_off_by_default(root_plan: Any) -> None:
     off, on = ({r["type"] for r in resources(root_plan(environment))} for environment in ("prod", "options"))
     assert on - off >= {
         "aws_api_gateway_domain_name",
@@ -452,7 +452,7 @@ _BESIDES = {
 }
 
 
-def test_each_way_to_be_wrong_is_told(root_errors: Any) -> None:
+def test_each_way_to_be_wrong_is_reported(root_errors: Any) -> None:
     said = " ".join(root_errors({name: value for name, (value, _) in BAD_OTHERWISE.items()}).split())
     expected = {message for _, message in BAD_OTHERWISE.values()} | _BESIDES
     assert {message for message in expected if message not in said} == set()

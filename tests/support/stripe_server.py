@@ -7,7 +7,7 @@ with ``pm_fake_``; ``fail_next`` breaks the next call of any kind.
 
 ``python -m tests.support.stripe_server PORT LISTENER`` serves it alone, and sends its events to the listener that the
 JSON file LISTENER names, once that exists: ``url``, ``secret``, ``trusted``. Act as a bank or a customer with
-``POST /fake/PAYMENT_INTENT/succeeded``, or ``failed``, ``canceled``, ``disputed``.
+``POST /fake/PAYMENT_INTENT/succeeded``, or ``failed``, ``canceled``, ``disputed``, and ``POST /fake/REFUND/failed``.
 
 It is stricter than Stripe where that finds our mistakes: it refuses a POST without an idempotency key, and a call
 without the API version.
@@ -232,6 +232,8 @@ class FakeStripe:
         return status, body, replayed
 
     def _happen(self, intent_id: str, what: str) -> dict[str, Any]:
+        if intent_id in self.refunds and what in {"succeeded", "failed"}:
+            return self.finish_refund(intent_id, what, "expired_or_canceled_card" if what == "failed" else None)
         if intent_id not in self.intents or what not in {"succeeded", "failed", "canceled", "disputed"}:
             raise refused("there is no such PaymentIntent, or that does not happen", status=404)
         return self.dispute(intent_id) if what == "disputed" else self.finish(intent_id, what)
@@ -640,6 +642,10 @@ def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def _lower(metadata: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value.lower() for name, value in metadata.items()}
+
+
 def _tell(listener: Path, events: SimpleQueue[dict[str, Any]]) -> None:
     """Post each event until it is accepted: at once, then after growing delays, as Stripe does."""
     while True:
@@ -671,7 +677,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-def _lower(metadata: dict[str, str]) -> dict[str, str]:
-    return {name.lower(): value.lower() for name, value in metadata.items()}

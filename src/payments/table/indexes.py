@@ -22,9 +22,7 @@ from payments.table.items import (
     OPEN_SHARDS,
     customer_key,
 )
-from payments.table.store import (
-    _get_batch,
-)
+from payments.table.store import read_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,7 +147,7 @@ class CustomerIndex:
         yield from sorted(tied, reverse=True)
 
     def _get_all(self, ids: list[str]) -> dict[str, Payment]:
-        batch = _get_batch(self._client, self._table, ids)
+        batch = read_batch(self._client, self._table, ids)
         return {transaction_id: payment for transaction_id in ids if (payment := batch.get(transaction_id))}
 
     def _seal(self, position: bytes, customer_id: str) -> bytes:

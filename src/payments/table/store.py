@@ -99,7 +99,7 @@ class Table:
 
     def get_batch(self, transaction_ids: Iterable[str]) -> Batch:
         """Read up to 100 payments as they are now, in one call; those that DynamoDB leaves out are requested again."""
-        return _get_batch(self._client, self._name, transaction_ids)
+        return read_batch(self._client, self._name, transaction_ids)
 
     def record(
         self,
@@ -297,7 +297,8 @@ class _Update:
         }
 
 
-def _get_batch(client: Any, table: str, transaction_ids: Iterable[str]) -> Batch:  # noqa: ANN401 - botocore's
+def read_batch(client: Any, table: str, transaction_ids: Iterable[str]) -> Batch:  # noqa: ANN401 - botocore's
+    """Read payments as they are now, up to 100; what DynamoDB leaves out is requested again."""
     items: dict[str, dict[str, Any]] = {}
     # DynamoDB refuses a call that names a key twice.
     left = list(dict.fromkeys(transaction_ids))

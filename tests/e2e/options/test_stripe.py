@@ -69,7 +69,7 @@ def lost(shop: Shop) -> str:
     return shop.pay(payment_method="pm_fake_timeout_after_charge")
 
 
-def test_a_payment_is_charged_and_given_back_at_stripe(shop: Shop) -> None:
+def test_a_payment_is_charged_and_refunded_at_stripe(shop: Shop) -> None:
     transaction_id = shop.pay(payment_method="pm_card_visa", amount="12.50", currency="EUR")
     found = shop.wait(transaction_id, lambda payment: payment["status"] == "processed")
     intent = shop.fake.intents[found["gateway_reference"]]
@@ -98,7 +98,7 @@ def test_a_decline_says_why(shop: Shop) -> None:
     assert found["failure_code"] == "insufficient_funds"
 
 
-def test_an_event_ends_what_waits_for_the_customer_and_a_stranger_ends_nothing(shop: Shop) -> None:
+def test_an_event_settles_a_payment_that_waits_for_the_customer_and_a_forged_one_does_not(shop: Shop) -> None:
     transaction_id = shop.pay(payment_method="pm_fake_requires_action")
     found = shop.wait(transaction_id, lambda payment: payment["status"] == "unknown")
     event = shop.fake.finish(found["gateway_reference"], "succeeded")
@@ -149,7 +149,7 @@ def test_the_books_are_compared_and_a_difference_is_announced(shop: Shop, inbox:
 @pytest.mark.parametrize(
     ("function", "own", "others"), [("stripe_webhook", "webhook", "key"), ("stripe_comparer", "key", "webhook")]
 )
-def test_who_takes_events_cannot_charge_and_who_compares_cannot_write(
+def test_the_webhook_function_cannot_charge_and_the_comparer_cannot_write(
     shop: Shop, function: str, own: str, others: str
 ) -> None:
     """Each function's role and keys can read its own secret and not the other's."""

@@ -91,7 +91,7 @@ def pay(api: Api, **changes: Any) -> str:
     return str(payment["transaction_id"])
 
 
-def test_a_receiver_is_told_and_can_verify_it(api: Api, hooks: Hooks, inbox: Inbox) -> None:
+def test_a_receiver_gets_a_webhook_and_can_verify_it(api: Api, hooks: Hooks, inbox: Inbox) -> None:
     hooks.receivers["shop"].answer = lambda _: Answer(204)
     transaction_id = pay(api)
     received = hooks.wait("shop", transaction_id)
@@ -224,7 +224,7 @@ def test_an_operator_tries_an_endpoint(payments: Run, hooks: Hooks) -> None:
     assert (event["type"], event["id"]) == ("payment.test", tried.json["webhook_id"])
 
 
-def test_what_was_given_up_is_seen_and_sent_again(payments: Run, api: Api, hooks: Hooks) -> None:
+def test_a_given_up_webhook_is_listed_and_sent_again(payments: Run, api: Api, hooks: Hooks) -> None:
     hooks.receivers["slow"].answer = lambda _: Answer(500)
     transaction_id = pay(api)
     given_up: dict[str, str] = {}

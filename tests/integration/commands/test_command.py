@@ -130,7 +130,7 @@ def test_completion_completes(payments: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert payments().out.split() == ["redrive"]
 
 
-def test_the_command_lies_beside_its_python_and_runs_from_anywhere(tmp_path: Path) -> None:
+def test_the_command_is_next_to_its_python_and_runs_from_anywhere(tmp_path: Path) -> None:
     folder = tmp_path / "a checkout" / ".venv" / "bin"
     folder.mkdir(parents=True)
     (folder / "python").symlink_to(sys.executable)
@@ -167,7 +167,7 @@ def test_an_endpoint_that_is_away_is_named() -> None:
     assert "https://sqs" in explain(EndpointConnectionError(endpoint_url="https://sqs"))
 
 
-def test_a_problem_is_told_in_full() -> None:
+def test_a_problem_is_shown_in_full() -> None:
     problem = {
         "title": "Invalid request",
         "detail": "Two fields are wrong.",

@@ -87,7 +87,7 @@ def test_an_action_is_no_link(page: TestClient) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
-def test_what_is_no_json_object_is_refused(page: TestClient, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(page: TestClient, body: bytes) -> None:
     answer = page.post("/pay", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json().keys()) == (400, {"error"})
 
@@ -112,7 +112,7 @@ def test_every_answer_keeps_other_sites_out(page: TestClient, console: Console) 
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_what_the_api_refuses_is_told(page: TestClient, console: Console) -> None:
+def test_a_refusal_of_the_api_is_shown(page: TestClient, console: Console) -> None:
     post = console.there.api.post
     post.return_value = said(400, {"title": "Invalid request"})  # type: ignore[attr-defined]
     answer = page.post("/pay", json=PAYMENT)
@@ -175,7 +175,7 @@ def test_the_server_says_nothing_of_itself(url: str) -> None:
     assert "server" not in requests.get(url, timeout=5).headers
 
 
-def test_a_browser_is_told_what_happens_and_the_server_ends_all_the_same(console: Console, stack: FakeStack) -> None:
+def test_a_browser_gets_events_and_does_not_keep_the_server_running(console: Console, stack: FakeStack) -> None:
     stack.dynamodb.describe_table.return_value = {"Table": {}}
     with serve(console.there, 0) as (url, _wait):
         events = requests.get(f"{url}/events", stream=True, timeout=5)

@@ -150,7 +150,7 @@ def test_exactly_the_records_that_were_lost_are_read(stack: FakeStack) -> None:
     assert [record["dynamodb"]["SequenceNumber"] for record in found] == ["10", "11", "12"]
 
 
-def test_records_of_which_the_last_is_not_there_are_not_taken_for_all(stack: FakeStack) -> None:
+def test_records_without_the_last_one_do_not_count_as_complete(stack: FakeStack) -> None:
     streams = stack.client("dynamodbstreams")
     streams.get_records.side_effect = [{"Records": records(10), "NextShardIterator": None}]
     with pytest.raises(TrimmedError):
@@ -224,7 +224,7 @@ DISPUTE = {
         ({"version": 1767225600, "restored_at": "2026-01-01T00:00:00.000000Z"}, ["payment.validated"]),
     ],
 )
-def test_of_what_the_stream_has_forgotten_the_last_change_is_told(
+def test_the_last_change_is_relayed_if_the_stream_no_longer_has_the_records(
     stack: FakeStack, changes: dict[str, Any], events: list[str]
 ) -> None:
     """Only the last one: its event id comes from the version, and the item still has that one only."""
@@ -261,7 +261,7 @@ def test_a_letter_whose_records_the_relay_refuses_stays(stack: FakeStack) -> Non
 
 
 @pytest.mark.parametrize("refused_again", [False, True])
-def test_a_message_that_its_queue_refused_goes_on_or_says_why_not(stack: FakeStack, refused_again: bool) -> None:
+def test_a_message_that_its_queue_refused_is_sent_again_or_says_why_not(stack: FakeStack, refused_again: bool) -> None:
     body = {"transaction_id": "order-1", "sequence_number": "", "event": "payment.processed", "stream": ""}
     letter = message(1, json.dumps(body | {"reason": "InvalidMessageContents"}))
     sqs = FakeQueue([letter])

@@ -204,9 +204,7 @@ def test_an_endpoint_that_is_on_again_is_sound(stack: FakeStack, monkeypatch: py
     assert findings(stack, api, monkeypatch) == {}
 
 
-def test_a_check_that_is_forbidden_fails_and_the_others_go_on(
-    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_forbidden_check_fails_and_the_others_still_run(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     api = sound(stack)
     stack.client("cloudwatch").get_paginator.return_value.paginate.side_effect = refused(
         "AccessDenied", "DescribeAlarms"
@@ -295,7 +293,7 @@ HANDLED = {"level": "ERROR", "message": "the call failed", "error": "KeyError"}
         ),
         ([HANDLED], "warn", "KeyError: the call failed"),
         ([{"type": "platform.report", "record": {"status": "timeout"}}], "warn", "timeout"),
-        # The emulator gives every line to a search in JSON. Other lines are no errors here either.
+        # The emulator returns every line to a search in JSON, so the doctor itself leaves out lines without an error.
         (
             [{"level": "WARNING", "message": "not done"}, {"level": "INFO"}, "START RequestId", [1], {"record": 1}],
             "ok",

@@ -10,7 +10,7 @@ from tests.support.commands import Run
 from tests.support.stack import FakeStack
 
 
-def test_reconciling_goes_on_while_it_gets_on(payments: Run, stack: FakeStack, account: MagicMock) -> None:
+def test_reconciling_continues_while_it_makes_progress(payments: Run, stack: FakeStack, account: MagicMock) -> None:
     answers = [{"settled": 3, "left": 2}, {"redriven": 2}]
     stack.functions.invoke.side_effect = lambda **_asked: {"Payload": io.BytesIO(json.dumps(answers.pop(0)).encode())}
     came = payments("reconcile", "--env", "dev", "--yes", "--json")

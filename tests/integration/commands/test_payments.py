@@ -72,7 +72,7 @@ def test_a_refusal_for_good_is_not_to_be_repeated(payments: Run, account: MagicM
     assert (refused.status, "--id" in refused.err) == (1, False)
 
 
-def test_a_call_that_comes_at_a_bad_moment_is_repeated_as_it_is_told() -> None:
+def test_a_call_that_the_api_cannot_serve_is_repeated_after_the_time_it_asks_for() -> None:
     answers = [said(503, {}, {"Retry-After": "3"}), said(429, {}), said(202, {})]
     waited: list[float] = []
     assert retrying(lambda: answers.pop(0), 60, waited.append).status_code == 202
@@ -96,7 +96,7 @@ def test_an_id_cannot_lead_to_another_path(payments: Run, account: MagicMock) ->
     assert account.request.call_args.args == ("GET", "/payments/..%2Fcustomers%2Fada")
 
 
-def test_a_story_is_told_in_order_and_of_this_payment_only(stack: FakeStack) -> None:
+def test_a_story_is_in_order_and_about_this_payment_only(stack: FakeStack) -> None:
     pages = stack.client("logs").get_paginator.return_value.paginate
 
     def lines(logGroupName: str, filterPattern: str, **_rest: object) -> list[dict[str, Any]]:  # noqa: N803 - botocore's

@@ -14,7 +14,7 @@ from tests.support.aws import payment
 from tests.support.stack import FakeStack, records, refused
 
 
-def test_a_feed_goes_on_after_its_last_record_and_reads_new_shards_whole(
+def test_a_feed_continues_after_its_last_record_and_reads_new_shards_whole(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops.stream._LOOK_FOR_SHARDS_SECONDS", -1)
@@ -52,7 +52,7 @@ def test_a_table_without_a_stream_is_named(stack: FakeStack) -> None:
         Feed(stack).poll()  # type: ignore[arg-type]
 
 
-def test_what_is_shown_of_a_change_holds_no_means_to_pay() -> None:
+def test_a_shown_change_holds_no_payment_method() -> None:
     view = view_of({"dynamodb": {"NewImage": to_item(payment())}})
     assert view is not None
     assert not {"payment_method", "fingerprint"} & view.keys()

@@ -60,7 +60,7 @@ def test_sqs_asks_for_data_keys_by_its_own_formula(made: cost.Inventory) -> None
 
 
 @pytest.mark.parametrize("name", ["API Gateway", "Lambda", "DynamoDB requests", "SQS", "SNS", "logs"])
-def test_what_is_used_grows_with_the_volume(name: str, made: cost.Inventory) -> None:
+def test_usage_grows_with_the_volume(name: str, made: cost.Inventory) -> None:
     price = cost.prices(REGION)
     one, three = (cost.used(made, cost.our_payment(made), volume, price)[name] for volume in (1000, 3000))
     assert three == pytest.approx(3 * one)
@@ -96,7 +96,7 @@ def test_every_price_has_a_source_and_every_region_every_price() -> None:
 
 
 @pytest.mark.parametrize(("environment", "region"), [("nowhere", REGION), ("prod", "nowhere-1")])
-def test_what_is_not_known_is_named(environment: str, region: str) -> None:
+def test_an_unknown_environment_or_region_is_named(environment: str, region: str) -> None:
     with pytest.raises(LocalError, match="nowhere"):
         cost.compare(environment, region, 1)
 

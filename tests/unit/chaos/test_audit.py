@@ -75,7 +75,7 @@ def found(told: Facts) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def test_nothing_is_found_where_nothing_is_wrong() -> None:
+def test_nothing_is_found_if_nothing_is_wrong() -> None:
     assert found(facts()) == {}
 
 
@@ -252,11 +252,11 @@ def test_a_planted_mistake_is_found(plant: Callable[[Facts], None], kind: str) -
     assert zeros(report | found(told)) == {kind: 1}
 
 
-def test_what_is_left_in_the_queues_is_not_nothing() -> None:
+def test_messages_that_remain_in_the_queues_are_reported() -> None:
     assert zeros(audit(**facts()).counts() | {"left_in_queues": 2}) == {"left_in_queues": 2}
 
 
-def test_what_was_never_acknowledged_may_be_missing_but_not_left_half_done() -> None:
+def test_an_unacknowledged_payment_may_be_missing_but_not_half_done() -> None:
     told = facts()
     never_answered(told)
     told["table"].append(

@@ -44,7 +44,7 @@ def test_every_card_number_is_found(card: str, separator: str) -> None:
     "text",
     ["order 123 {}", "{} 12/27", "{}-123", "1.{}", "{} {}", "\uff14" + "{}"[:0] + "{}"],
 )
-def test_other_numbers_beside_it_do_not_hide_it(text: str) -> None:
+def test_other_numbers_around_a_card_do_not_hide_it(text: str) -> None:
     card = "4242424242424242"
     written = text.format(card, card) if "\uff14" not in text else card.replace("4", "\uff14")
     assert has_card(written)
@@ -96,7 +96,7 @@ DIGITS: dict[int, list[str]] = {}
 SEPARATORS = [*"\u30fc\uff70\u2212\u00b7\u2027\u2022\u2024\u2026\u2500\u22c5\u3002\u30fb\uff0e\uff65."]
 # Tildes, as Japanese writes ranges; a dash that Unicode does not list as one; and what looks like a space or nothing.
 NAMED = "~\uff5e\u223c\u02dc\u2053\u2800\u2422\u3164\uffa0\u115f\u1160\u303f"
-# What is not assigned, or privately, is seldom seen; these stand for the 900 000 of them.
+# Unassigned and private characters are rare: these stand for all 900 000 of them.
 SEPARATORS += [*NAMED, "\u2065", "\ufff0", "\ue000", "\uffff", "\U000e1000"]
 for code in range(sys.maxunicode + 1):
     category = unicodedata.category(chr(code))
@@ -156,7 +156,7 @@ def test_a_card_is_found_in_any_script_with_any_separators_at_any_place(before: 
         "\u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662 \u0664\u0662\u0664\u0662",
     ],
 )
-def test_what_was_missed_once(text: str) -> None:
+def test_cards_that_were_once_missed_are_found(text: str) -> None:
     assert has_card(text)
     assert redact(f"a {text} b") == f"a {MASK} b"
 

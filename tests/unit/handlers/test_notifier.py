@@ -95,7 +95,7 @@ def test_repeats_have_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {json.loads(entry["Message"])["id"] for entry in topic.published} == {"order-1.2"}
 
 
-def test_what_is_not_taken_and_what_is_poison_comes_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_and_unreadable_messages_are_retried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     topic = FakeTopic(refuse={1})
     assert sorted(announce(monkeypatch, topic, [body(), body(transaction_id="b"), "poison"])) == ["m1", "m2"]
     assert len(topic.published) == 1
@@ -117,7 +117,7 @@ def test_a_busy_topic_brings_all_back_and_is_left_alone(monkeypatch: pytest.Monk
     assert topic.calls == 1
 
 
-def test_what_is_not_said_to_be_published_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_not_reported_as_published_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     topic = FakeTopic()
     monkeypatch.setattr(topic, "publish_batch", lambda **_: {})
     assert announce(monkeypatch, topic, [body(), body(transaction_id="b")]) == ["m0", "m1"]

@@ -68,7 +68,7 @@ def test_the_reconciler_learns_the_end(table: Table, dynamodb: Any, known: Any, 
     assert "next_action" not in cloud_event(message, "/test")["data"]
 
 
-def test_what_is_still_pending_is_asked_for_ever_less_often_and_never_sent_again(table: Table, dynamodb: Any) -> None:
+def test_a_pending_payment_is_looked_up_ever_less_often_and_never_redriven(table: Table, dynamodb: Any) -> None:
     table.accept(payment())
     charge(table, WAIT)
     last, asked = NOW, 0
@@ -135,7 +135,7 @@ def test_a_pending_refund_stays_open_too(table: Table, dynamodb: Any) -> None:
     assert state(table).status == "partially_refunded"
 
 
-def test_an_earlier_reference_is_told_to_the_gateway(table: Table) -> None:
+def test_an_earlier_reference_is_passed_to_the_gateway(table: Table) -> None:
     assert request_of(payment(gateway_reference="pi_1"), None).reference == "pi_1"
 
 

@@ -132,7 +132,7 @@ def test_no_answer_is_never_a_failure(table: Table, outcome: Outcome, *, last: b
     assert state(table).status == ("unknown" if last else "validated")
 
 
-def test_what_was_unknown_is_mended_by_a_redrive(table: Table) -> None:
+def test_a_redrive_settles_an_unknown_payment(table: Table) -> None:
     table.accept(payment(status="unknown"))
     charging(table, Scripted(Approved("ref"))).work(payment(), last=False)
     assert state(table).status == "processed"
@@ -147,7 +147,7 @@ def test_a_final_payment_is_never_charged_again(table: Table, status: str) -> No
     assert gateway.charges == []
 
 
-def test_what_has_a_name_at_the_gateway_is_asked_about_first(table: Table) -> None:
+def test_a_payment_with_a_reference_is_looked_up_first(table: Table) -> None:
     """Its key would only repeat the first answer, which may not be the final one."""
     pending = payment(status="unknown", gateway_reference="ref")
     table.accept(pending)
@@ -341,7 +341,7 @@ def test_a_gateway_that_cannot_be_reached_leaves_the_payment_unknown(table: Tabl
         assert state(table).status == "unknown"
 
 
-def test_what_is_not_in_the_table_is_neither_charged_nor_refunded(table: Table) -> None:
+def test_a_payment_that_the_table_lacks_is_neither_charged_nor_refunded(table: Table) -> None:
     gateway = Scripted()
     for stored, refund_id in ((table.get("order-1"), None), (payment(status="processed"), "r1")):
         with pytest.raises(NotStoredError):
@@ -434,7 +434,7 @@ def test_a_gateway_that_contradicts_the_table_is_an_error_in_the_log(table: Tabl
     assert (line["level"], line["transaction_id"]) == ("ERROR", "order-1")
 
 
-def test_a_batch_is_worked_on_at_once() -> None:
+def test_the_records_of_a_batch_are_processed_at_once() -> None:
     """Ten records that wait for each other can end only if all ten are started."""
     started: list[str] = []
 
@@ -534,9 +534,7 @@ def test_a_message_of_a_refund_that_the_payment_does_not_have_refunds_nothing(dy
     assert table.get("order-0") == stored
 
 
-def test_what_is_final_is_not_sent_to_the_gateway_again_at_the_first_delivery_either(
-    dynamodb: Any, table: Table
-) -> None:
+def test_a_final_payment_is_not_sent_to_the_gateway_again_even_at_a_first_delivery(dynamodb: Any, table: Table) -> None:
     """Two messages for one payment, as after a redrive: the second is a first delivery too."""
     (message,) = live(table, "pm_sim_approved")
     assert run(message) == set()
@@ -592,7 +590,7 @@ def test_a_read_names_no_payment_twice(reads: Reads, table: Table) -> None:
     assert reads.keys == [["order-0", "order-1"]]
 
 
-def test_what_could_not_be_read_fails_alone(dynamodb: Any, reads: Reads, table: Table) -> None:
+def test_a_payment_that_could_not_be_read_fails_alone(dynamodb: Any, reads: Reads, table: Table) -> None:
     messages = live(table, "pm_sim_approved", "pm_sim_approved")
     reads.unprocessed = "order-1"
     assert run(*messages) == {"m1"}
@@ -605,7 +603,7 @@ def test_what_could_not_be_read_fails_alone(dynamodb: Any, reads: Reads, table: 
 
 
 @pytest.mark.parametrize("deliveries", [2, 3])
-def test_a_batch_that_could_not_be_read_comes_again_and_is_unknown_at_the_last_delivery(
+def test_an_unread_batch_is_retried_and_unknown_at_the_last_delivery(
     dynamodb: Any, reads: Reads, table: Table, deliveries: int
 ) -> None:
     messages = live(table, "pm_sim_approved")
@@ -669,7 +667,7 @@ def test_the_gateway_is_called_without_a_question_only_where_its_key_surely_hold
 
 
 @pytest.mark.parametrize("setting", ["false", "true"])
-def test_the_processor_is_told_of_a_restore(
+def test_the_processor_knows_of_a_restore(
     dynamodb: Any, table: Table, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     monkeypatch.setenv("RESTORED", setting)

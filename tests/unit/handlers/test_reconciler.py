@@ -170,7 +170,7 @@ def two_refunds(table: Table) -> Payment:
     return stored
 
 
-def test_what_became_final_meanwhile_is_not_sent_on_its_way_again(dynamodb: Any, table: Table) -> None:
+def test_a_payment_that_became_final_meanwhile_is_not_redriven(dynamodb: Any, table: Table) -> None:
     """It settles one of two refunds and does not find the other, which the processor settles at that moment."""
 
     class Overtaken(Answering):
@@ -189,7 +189,7 @@ def test_what_became_final_meanwhile_is_not_sent_on_its_way_again(dynamodb: Any,
     assert item(dynamodb)["redrives"] == {"N": "0"}
 
 
-def test_what_is_final_cannot_be_redriven(dynamodb: Any, table: Table) -> None:
+def test_a_final_payment_cannot_be_redriven(dynamodb: Any, table: Table) -> None:
     table.accept(payment(status="processed"))
     stored = table.get("order-1")
     assert stored
@@ -210,7 +210,7 @@ def leaked(dynamodb: Any, table: Table, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("status", ["processed", "failed", "partially_refunded", "refunded"])
-def test_what_is_final_is_taken_out_of_the_open_index(dynamodb: Any, table: Table, status: str) -> None:
+def test_a_final_payment_is_removed_from_the_open_index(dynamodb: Any, table: Table, status: str) -> None:
     leaked(dynamodb, table, status=status)
     before = item(dynamodb)
     assert run(dynamodb, table, {}) == {"closed": 1}
@@ -219,7 +219,7 @@ def test_what_is_final_is_taken_out_of_the_open_index(dynamodb: Any, table: Tabl
     assert run(dynamodb, table, {}) == {}
 
 
-def test_what_was_opened_again_meanwhile_stays_in_the_open_index(dynamodb: Any, table: Table) -> None:
+def test_a_payment_that_was_opened_again_stays_in_the_open_index(dynamodb: Any, table: Table) -> None:
     leaked(dynamodb, table, status="processed", gateway_reference="charge")
     final = table.get("order-1")
     assert final

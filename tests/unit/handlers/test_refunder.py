@@ -67,7 +67,7 @@ def test_a_part_is_accepted(dynamodb: Any, table: Table) -> None:
 
 
 @pytest.mark.usefixtures("charged")
-def test_no_amount_is_all_that_is_left() -> None:
+def test_no_amount_means_the_remainder() -> None:
     assert ask({"refund_id": "r1", "amount": 10})[2]["amount"] == "10.00"
     assert ask({"refund_id": "r2"})[2]["amount"] == "2.50"
     status, _, body = ask({"refund_id": "r3"})
@@ -97,7 +97,7 @@ def test_another_body_under_the_same_id(dynamodb: Any, change: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {"processed", "partially_refunded"}))
-def test_only_what_was_charged_is_given_back(table: Table, dynamodb: Any, status: str) -> None:
+def test_only_a_charged_payment_is_refunded(table: Table, dynamodb: Any, status: str) -> None:
     table.accept(payment(status=status))
     before = item(dynamodb)
     code, _, body = ask({"refund_id": "r1"})
@@ -165,7 +165,7 @@ def test_a_payment_takes_so_many_refunds_and_no_more(table: Table) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(amounts=st.lists(st.one_of(st.none(), st.integers(1, 1300)), max_size=8))
-def test_what_is_accepted_never_exceeds_the_charge(table: Table, amounts: list[int | None]) -> None:
+def test_accepted_refunds_never_exceed_the_charge(table: Table, amounts: list[int | None]) -> None:
     name = f"order-{uuid.uuid4()}"
     table.accept(payment(transaction_id=name, status="processed", gateway_reference="charge"))
     left = 1250

@@ -71,7 +71,7 @@ def test_each_news_goes_to_its_queue() -> None:
     assert "pm_sim_approved" not in "".join(queue.sent["n"])
 
 
-def test_what_is_not_taken_brings_the_batch_back() -> None:
+def test_a_refused_message_fails_the_batch() -> None:
     with pytest.raises(RelayError, match="InternalError"):
         send(FakeQueues(refuse=1), [stream_record(payment(transaction_id=name)) for name in "abc"])
 
@@ -174,7 +174,7 @@ def test_an_entry_that_is_refused_for_its_content_goes_to_the_dead_letter_queue(
     ("code", "sender"),
     [("InternalError", False), ("KmsThrottled", True), ("KMS.DisabledException", True), ("RequestThrottled", True)],
 )
-def test_an_entry_that_is_refused_for_anything_else_comes_again(code: str, sender: bool) -> None:
+def test_an_entry_refused_for_any_other_reason_is_retried(code: str, sender: bool) -> None:
     """A throttle or a disabled key refuses every message: none of them is at fault."""
     queues = Faulting(code, sender=sender)
     with pytest.raises(RelayError, match=code):
@@ -182,7 +182,7 @@ def test_an_entry_that_is_refused_for_anything_else_comes_again(code: str, sende
     assert "dead" not in queues.sent
 
 
-def test_a_refused_message_that_the_dead_letter_queue_does_not_take_comes_again() -> None:
+def test_a_refused_message_is_retried_if_the_dead_letter_queue_refuses_it_too() -> None:
     queues = RefusingQueues(refusal("InvalidMessageContents"), text='"order-1"')
     with pytest.raises(RelayError, match="InvalidMessageContents"):
         send(queues, [stream_record(payment())])
@@ -207,7 +207,9 @@ def test_a_queue_that_takes_nothing_does_not_hold_up_the_other(code: str) -> Non
         (False, "processed", []),
     ],
 )
-def test_what_replaces_a_damaged_item_goes_on_at_once(readable: bool, status: str, events: list[str]) -> None:
+def test_a_payment_that_replaces_a_damaged_item_is_relayed_at_once(
+    readable: bool, status: str, events: list[str]
+) -> None:
     """`payments restore --replace` overwrites an existing item, readable or not."""
     before = payment(version=3)
     record = stream_record(payment(status=status, restored_at=MOMENT, version=4), before)
@@ -217,7 +219,7 @@ def test_what_replaces_a_damaged_item_goes_on_at_once(readable: bool, status: st
     assert [message.event for message in messages_of(record)] == events
 
 
-def test_what_is_not_said_to_be_taken_is_relayed_again() -> None:
+def test_a_message_not_reported_as_accepted_is_relayed_again() -> None:
     with pytest.raises(RelayError, match=r"^1 records were not relayed: \['NoAnswer'\]$"):
         send(Cut(), [stream_record(payment())])
 
@@ -249,7 +251,7 @@ def ids(messages: list[Message]) -> list[str]:
     return [cloud_event(message, "/test")["id"] for message in messages if message.event not in WORK]
 
 
-def test_an_item_that_is_mended_goes_on_its_way() -> None:
+def test_a_repaired_item_is_relayed() -> None:
     queue = FakeQueues()
     assert send(queue, [mended(payment(version=2)), stream_record(payment())]) == 2
     assert len(queue.sent["p"]) == 2
@@ -266,7 +268,7 @@ def test_announcements_of_one_record_have_an_id_each() -> None:
     assert ids([decode_message(encode(message)) for message in messages_of(mended(LIVED))]) == ids(told)
 
 
-def test_what_is_put_back_goes_to_the_processor_where_it_is_open_and_is_announced_no_more() -> None:
+def test_a_payment_put_back_is_processed_if_open_and_not_announced_again() -> None:
     put_back = msgspec.structs.replace(LIVED, restored_at=MOMENT)
     (message,) = messages_of(stream_record(put_back))
     assert (message.event, message.refund_id) == ("refund.validated", "r3")

@@ -173,7 +173,7 @@ def test_the_idempotency_key_header_must_be_the_id(dynamodb: Any) -> None:
     assert post(REQUEST, {"Idempotency-Key": "order-1"})[0] == 202
 
 
-def test_the_key_is_checked_beside_the_fields(dynamodb: Any) -> None:
+def test_the_key_is_checked_together_with_the_fields(dynamodb: Any) -> None:
     _, _, body = post(REQUEST | {"amount": "0"}, {"Idempotency-Key": "other"})
     assert [error["pointer"] for error in body["errors"]] == ["/amount", "/transaction_id"]
 
@@ -251,7 +251,7 @@ def test_aws_says_slow_down(dynamodb: Any, monkeypatch: pytest.MonkeyPatch, erro
     assert json.loads(log.getvalue())["transaction_id"] == REQUEST["transaction_id"]
 
 
-def test_a_refusal_is_not_taken_for_a_busy_table(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_does_not_count_as_a_busy_table(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutItem")
 

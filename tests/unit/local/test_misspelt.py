@@ -39,7 +39,7 @@ PATHS = st.sampled_from(list(paths(SHAPE)))
 
 
 @given(path=PATHS, at=st.integers(0, 60), letter=st.sampled_from("aeiostz_"))
-def test_a_misspelt_name_is_told_with_the_nearest_known_one(path: tuple[str, ...], at: int, letter: str) -> None:
+def test_a_misspelt_name_is_reported_with_the_nearest_known_one(path: tuple[str, ...], at: int, letter: str) -> None:
     right = path[-1]
     at %= len(right) + 1
     wrong = right[:at] + letter + right[at:]

@@ -101,7 +101,7 @@ def test_an_item_that_changes_meanwhile_is_not_replaced(
     assert from_item(item(dynamodb)).version == 2
 
 
-def test_what_is_no_payment_in_the_backup_is_not_put_back(dynamodb: Any, restore: Run) -> None:
+def test_an_item_that_is_not_a_payment_is_not_put_back(dynamodb: Any, restore: Run) -> None:
     dynamodb.put_item(TableName=RESTORED, Item={"transaction_id": {"S": "order-1"}})
     assert restore("order-1", "--yes", "--json").json["payments"] == {"order-1": "no payment in the backup"}
     assert dynamodb.scan(TableName=TABLE)["Items"] == []
@@ -112,7 +112,7 @@ def test_the_table_in_service_is_no_backup(stack: FakeStack) -> None:
         Backup(stack, TABLE)  # type: ignore[arg-type]
 
 
-def test_another_refusal_is_not_taken_for_an_item_that_is_there(
+def test_another_refusal_does_not_count_as_an_existing_item(
     dynamodb: Any, restore: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def denied(**_: object) -> None:

@@ -15,7 +15,7 @@ def test_a_count_is_a_whole_number_from_1(value: str) -> None:
         count("NAME", {"NAME": value})
 
 
-def test_what_is_set_is_read() -> None:
+def test_a_setting_is_read() -> None:
     assert (text("N", {"N": "x"}), count("N", {"N": "3"}), choice("N", ("a",), {"N": "a"})) == ("x", 3, "a")
 
 

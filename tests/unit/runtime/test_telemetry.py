@@ -281,21 +281,21 @@ def test_a_declined_refund(table: Table, printed: Callable[[], Printed]) -> None
     }
 
 
-def test_what_is_recorded_already_is_not_measured_again(table: Table, printed: Callable[[], Printed]) -> None:
+def test_a_recorded_transition_is_not_measured_again(table: Table, printed: Callable[[], Printed]) -> None:
     work(table, payment(), Approved("ref"))
     printed()
     Charging(table, FixedGateway(Approved("ref")), lambda: NOW).settle(payment(), None, Approved("ref"))
     assert printed() == {}
 
 
-def test_clocks_that_differ_make_no_time_below_nought(table: Table, printed: Callable[[], Printed]) -> None:
+def test_differing_clocks_give_no_negative_time(table: Table, printed: Callable[[], Printed]) -> None:
     accepted = table.accept(payment())
     charging = Charging(table, FixedGateway(Approved("ref")), lambda: NOW - timedelta(minutes=5))
     charging.settle(accepted, None, Approved("ref"))
     assert printed()["SecondsToFinal", ()] == [0]
 
 
-def test_a_run_of_the_reconciler_says_how_old_the_oldest_is_even_where_there_is_none(
+def test_a_run_of_the_reconciler_reports_the_oldest_age_even_if_there_is_none(
     table: Table, printed: Callable[[], Printed]
 ) -> None:
     charging = Charging(table, FixedGateway(Approved("ref")), lambda: NOW)
@@ -401,6 +401,6 @@ def test_a_refund_has_its_own_requests_trace(services: Services) -> None:
 
 
 @pytest.mark.parametrize("broken", ["Root=1", "anything", TRACE + ";Self=1-2-3"])
-def test_what_is_no_trace_header_is_not_sent(services: Services, broken: str) -> None:
+def test_an_invalid_trace_header_is_not_sent(services: Services, broken: str) -> None:
     relay.handler({"Records": [stream_record(payment(trace=broken))]}, Context())  # type: ignore[arg-type]
     assert headers(services) == [None]

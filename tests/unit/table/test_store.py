@@ -80,7 +80,7 @@ def test_no_two_charges_or_refunds_share_a_key(one: str, refund: str | None, oth
     assert idempotency_key(one, "r0") != idempotency_key(one, "r1")
 
 
-def test_two_refunds_of_one_payment_are_both_given_back(dynamodb: Any, table: Table) -> None:
+def test_two_refunds_of_one_payment_are_both_made(dynamodb: Any, table: Table) -> None:
     """With the same amount: under one key, the gateway would treat the second as a repeat of the first."""
     simulator = Simulator(dynamodb, LEDGER, lambda: NOW)
     charged = simulator.charge(Charge(idempotency_key("order-1"), payment().money, "pm_sim_approved", "order-1"))
@@ -173,7 +173,7 @@ class Knowing:
         return Approved("earlier")
 
 
-def test_a_refund_is_as_old_as_its_acceptance_whatever_has_changed_it_since(table: Table) -> None:
+def test_a_refunds_age_counts_from_its_acceptance(table: Table) -> None:
     """It was marked unknown an hour ago, but its key is a day old: another call may refund it again."""
     with_refunds(table, 250, at=NOW - timedelta(hours=24))
     assert table.record_refund("order-1", "r0", "lose", NOW - timedelta(hours=1))

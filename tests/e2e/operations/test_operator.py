@@ -81,7 +81,7 @@ def send(stack: Stack, name: str, body: str) -> None:
 # Payments
 
 
-def test_a_payment_is_made_shown_listed_and_given_back(payments: Run) -> None:
+def test_a_payment_is_made_shown_listed_and_refunded(payments: Run) -> None:
     name, customer = unique("op"), unique("customer")
     made = payments("pay", "12.50", "EUR", "--id", name, "--customer", customer, "-m", "order=7", "--json")
     assert (made.status, made.json["status"]) == (0, "processed")
@@ -189,7 +189,7 @@ def test_nothing_is_sent_dry_or_unasked(payments: Run, stack: Stack) -> None:
     assert waiting(stack, "processor") == 1
 
 
-def test_an_announcement_is_sent_on_its_way_again(payments: Run, stack: Stack, inbox: Inbox) -> None:
+def test_an_announcement_is_redriven(payments: Run, stack: Stack, inbox: Inbox) -> None:
     names = [unique("dead") for _ in range(12)]
     for name in names:
         send(stack, "processor", announcement(name))
@@ -201,7 +201,7 @@ def test_an_announcement_is_sent_on_its_way_again(payments: Run, stack: Stack, i
     assert waiting(stack, "processor") == 0
 
 
-def test_a_charge_is_sent_on_its_way_again_and_made_once(payments: Run, stack: Stack, api: Api) -> None:
+def test_a_charge_is_redriven_and_made_once(payments: Run, stack: Stack, api: Api) -> None:
     payment = stranded(stack)
     send(stack, "validator", encode(Message("payment.validated", payment)))
     assert payments("dlq", "redrive", "validator", "--yes").status == 0
@@ -211,7 +211,7 @@ def test_a_charge_is_sent_on_its_way_again_and_made_once(payments: Run, stack: S
     assert entry["attempts"] == {"N": "1"}
 
 
-def test_what_can_never_be_read_is_kept_in_a_file_and_deleted(payments: Run, stack: Stack, tmp_path: Path) -> None:
+def test_an_unreadable_message_is_saved_to_a_file_and_deleted(payments: Run, stack: Stack, tmp_path: Path) -> None:
     send(stack, "validator", "{")
     send(stack, "validator", announcement("stays"))
     letters = payments("dlq", "peek", "validator", "--json").json
@@ -276,7 +276,7 @@ def test_what_the_relay_gave_up_is_relayed_again(
     assert announced(inbox, name, 2) == first * 2
 
 
-def test_an_item_that_is_no_payment_is_kept_until_it_is_mended(
+def test_the_letter_of_an_unreadable_item_stays_until_the_item_is_repaired(
     payments: Run, stack: Stack, api: Api, inbox: Inbox
 ) -> None:
     payment = stranded(stack)
@@ -303,7 +303,7 @@ def test_an_item_that_is_no_payment_is_kept_until_it_is_mended(
 # Health
 
 
-def test_what_is_stranded_is_reconciled(payments: Run, stack: Stack, api: Api) -> None:
+def test_a_stranded_payment_is_reconciled(payments: Run, stack: Stack, api: Api) -> None:
     payment = stranded(stack)
     found = payments("doctor", "--json").json["findings"]
     (late,) = [one for one in found if one["check"] == "open payments"]

@@ -79,7 +79,7 @@ def said_id(page: Page) -> str:
     return found.group(1)
 
 
-def test_a_payment_is_made_seen_through_and_given_back_by_keyboard(page: Page, api: Api) -> None:
+def test_a_payment_is_made_followed_and_refunded_by_keyboard(page: Page, api: Api) -> None:
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
     for _ in range(5):
