@@ -3,7 +3,8 @@
 ENV ?= local
 PORT ?=
 GATEWAY ?=
-YES ?=
+# Only the command line sets it: a variable of a shell must not deploy unasked.
+YES =
 PAYMENTS ?= 1000
 SEED ?= 7
 SIZES ?= 1000,10000

@@ -35,6 +35,7 @@ NEEDED = (
     "api_gateway_url",
     "dynamodb_table_name",
     "function_names",
+    "gateway",
     "processor_dlq_url",
     "processor_queue_url",
     "reconciler_function_name",

@@ -16,7 +16,9 @@ def copy_of_root(folder: Path) -> Path:
     folder.mkdir()
     for file in ROOT.glob("*.tf"):
         (folder / file.name).symlink_to(file)
-    (folder / "modules").symlink_to(ROOT / "modules")
+    # The routes are in docs/openapi.json.
+    for name in ("docs", "modules"):
+        (folder / name).symlink_to(ROOT / name)
     # archive_file does not follow a link to the folder that it packs.
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for layer in BUILD.glob("layer*/"):

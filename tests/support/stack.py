@@ -26,6 +26,7 @@ OUTPUTS: dict[str, Any] = {
     "dynamodb_table_name": "payment-transactions-dev",
     "gateway": {"name": "simulator", "secret_names": {}},
     "function_names": {name: f"payment-{name}-dev" for name in ("relay", "processor", "notifier", "reconciler")},
+    "gateway": {"name": "simulator", "comparer_function_name": None, "secret_names": {}, "webhook_url": None},
     "processor_dlq_url": "https://sqs/payment-processor-dlq-dev",
     "processor_queue_url": "https://sqs/payment-processor-to-notifier-dev",
     "reconciler_function_name": "payment-reconciler-dev",
