@@ -16,7 +16,7 @@ variable "alarm_topic_arn" {
 }
 
 variable "allowed_private_cidrs" {
-  description = "Private IPv4 networks that endpoints may be in: for tests with a receiver on the same machine or in the same network. Each lies within 10.0.0.0/8, 127.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
+  description = "Private networks that endpoints may be in: for tests with a receiver on the same machine or in the same network. Each lies within 10.0.0.0/8, 127.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, or is ::1/128."
   type        = list(string)
   default     = []
   nullable    = false
@@ -28,10 +28,10 @@ variable "allowed_private_cidrs" {
 
   validation {
     condition = alltrue([for block in var.allowed_private_cidrs : anytrue([
-      for private in ["10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] :
+      for private in ["10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128"] :
       try(tonumber(split("/", block)[1]) >= tonumber(split("/", private)[1]) && cidrhost("${split("/", block)[0]}/${split("/", private)[1]}", 0) == cidrhost(private, 0), !can(cidrhost(block, 0)))
     ])])
-    error_message = "allowed_private_cidrs must lie within 10.0.0.0/8, 127.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16. Anything wider would let a webhook's URL reach other addresses of the network, such as those that hold credentials (169.254.0.0/16)."
+    error_message = "allowed_private_cidrs must lie within 10.0.0.0/8, 127.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, or be ::1/128. Anything wider would let a webhook's URL reach other addresses of the network, such as those that hold credentials (169.254.0.0/16, fd00:ec2::/32)."
   }
 }
 
