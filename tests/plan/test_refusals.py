@@ -211,7 +211,6 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
                 "::ffff:169.254.169.254/128",
                 "169.254.169.254/32",
                 "172.0.0.0/8",
-                "fd00:ec2::254/128",
             )
         ),
         ({"endpoints": '{ the-dlq = { url = "https://a.example/" } }'}, "a name is 2 to 20 lower-case letters"),
