@@ -67,7 +67,7 @@ def tell(event: dict[str, Any], *secrets: str) -> dict[str, Any]:
 
 def came(answer: dict[str, Any]) -> str:
     assert answer["statusCode"] == 200
-    return str(json.loads(answer["body"])["came"])
+    return str(json.loads(answer["body"])["result"])
 
 
 def begin(fake: FakeStripe, table: Table, method: str) -> str:
@@ -201,7 +201,7 @@ def test_a_charge_in_progress_is_settled_by_its_own_answer(fake: FakeStripe, tab
     table._client.delete_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})  # noqa: SLF001
     table.accept(payment())
     (intent,) = fake.intents.values()
-    assert came(tell(fake.finish(intent["id"], end))) == "under way"
+    assert came(tell(fake.finish(intent["id"], end))) == "in progress"
     assert state(table) == payment()
 
 
