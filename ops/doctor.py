@@ -44,7 +44,7 @@ NEEDED = (
     "validator_dlq_url",
     "validator_queue_url",
 )
-# Longer than a payment takes through every retry, and the reconciler's own default.
+# Longer than all retries of a payment take, and longer than the reconciler's default.
 OPEN_TOO_LONG = timedelta(minutes=20)
 MANY = 1000
 OPEN_INDEX = "open-index"
@@ -262,7 +262,7 @@ def _errors(there: Target) -> Iterator[Finding]:
 
 def _gateway(there: Target) -> Iterator[Finding]:
     """Look for a secret of the gateway that has no value: the gateway cannot be called without it."""
-    # A stack that an earlier version deployed says it by the name of its gateway.
+    # Earlier versions named this output after the gateway.
     gateway = there.stack.outputs.get("gateway") or there.stack.outputs.get("stripe") or {}
     for use, name in sorted((gateway.get("secret_names") or {}).items()):
         if _current(there, name) is None:

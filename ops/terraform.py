@@ -207,7 +207,7 @@ class Terraform:
         def interrupt() -> None:
             _signal_group(process.pid, signal.SIGINT)
 
-        # After a hangup there is no terminal to write to, and Terraform must be stopped nevertheless.
+        # After a hangup there is no terminal to write to, but Terraform must still be stopped.
         with suppress(OSError):
             sys.stderr.write("\nStopping: Terraform finishes what is in progress and saves its state.\n")
             sys.stderr.flush()
@@ -236,7 +236,7 @@ class _Told:
         self._left: Counter[str] = Counter()
 
     def read(self, line: str) -> None:
-        """Take in one line."""
+        """Read one line."""
         try:
             message = json.loads(line)
         except json.JSONDecodeError:

@@ -86,7 +86,7 @@ def pay(
 
 
 def _payer(there: target.Target, customer: str | None, method: str | None) -> tuple[str, str]:
-    """Return who pays and by what. The local stack has defaults."""
+    """Return the customer and the payment method. The local stack has defaults."""
     if there.is_local:
         customer, method = customer or "ada", method or next(iter(methods_of(there.stack)))
     if customer is None or method is None:

@@ -37,12 +37,12 @@ app = typer.Typer(no_args_is_help=True, help="Stripe: cancel declined charges th
 _PAGE = 200
 _SECONDS = 20.0
 _SECRET_TTL_SECONDS = 300
-# What stands before the environment's suffix in the name of the secret.
+# The start of the secret's name; the environment's suffix follows.
 _SECRET_PREFIX = "payment-stripe-key-"  # noqa: S105 - a name
 
 
 class Verdict(StrEnum):
-    """What a failed payment is at Stripe."""
+    """The state of a failed payment at Stripe."""
 
     NOTHING_LEFT = "nothing left to pay"
     PAYABLE = "can still be paid"

@@ -50,7 +50,7 @@ def test_bootstrap(small_root: Callable[[str], tftest.TerraformTest]) -> None:
 def test_bootstrap_owns_the_role_of_api_gateways_logs(
     small_root: Callable[[str], tftest.TerraformTest], root_plan: Callable[[str], Plan]
 ) -> None:
-    """It is one setting for all APIs of an account in a region: no environment may take it along."""
+    """It is one setting for all APIs of an account in a region: destroying an environment must not remove it."""
     plan = small_root("bootstrap").plan(output=True)._raw  # noqa: SLF001 - the whole of it
     role = one(plan, "aws_iam_role")
     (trust,) = json.loads(role["assume_role_policy"])["Statement"]

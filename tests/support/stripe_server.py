@@ -351,7 +351,7 @@ class FakeStripe:
             return intent
 
     def _attempt(self, intent: dict[str, Any], method: str, behaviour: str) -> None:
-        """Try to charge a payment method, and say by an event what came of it. Raises StripeAnswer for a decline."""
+        """Try to charge a payment method, and report the result by an event. Raises StripeAnswer for a decline."""
         if method in DECLINES:
             error = _card_error(*DECLINES[method])
             intent |= {"status": "requires_payment_method", "last_payment_error": error, "payment_method": None}
