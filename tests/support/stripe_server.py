@@ -157,7 +157,7 @@ class FakeStripe:
         """Return the sum of all charges, in Stripe's unit."""
         return sum(intent["amount_received"] for intent in self.intents.values())
 
-    def given_back(self) -> int:
+    def refunded(self) -> int:
         return sum(refund["amount"] for refund in self.refunds.values() if refund["status"] == "succeeded")
 
     def finish(self, intent_id: str, status: str, code: str = "card_declined") -> dict[str, Any]:

@@ -65,8 +65,8 @@ def test_every_event_of_a_refund_in_every_state(
         return
     assert after.refunds["r1"] == refund(reached, updated_at=WRITTEN, gateway_reference="ref")
     assert after.version == 4
-    given_back = {"processed": {1000: "refunded"}.get(earlier, "partially_refunded")}.get(reached, payments)
-    assert after.status == given_back
+    refunded = {"processed": {1000: "refunded"}.get(earlier, "partially_refunded")}.get(reached, payments)
+    assert after.status == refunded
     assert after.gateway_reference == "charge"
 
 
