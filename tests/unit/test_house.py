@@ -16,7 +16,7 @@ from local import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-FOLDERS = ("src", "ops", "local", "bench", "chaos", "docs", "modules", "tests")
+FOLDERS = ("src", "ops", "local", "bench", "chaos", "docs", "examples", "modules", "tests")
 MAX_LINES = 40
 MAX_COLUMNS = 125
 
