@@ -76,7 +76,8 @@ def test_the_root_lists_its_variables_and_outputs_by_the_alphabet() -> None:
     for file, document in documents().items():
         if "/" not in file:
             for kind in ("variable", "output"):
-                names = [block.name_labels[0] for block in document.blocks(kind)]
+                blocks: list[Any] = [*document.blocks(kind)]
+                names = [block.name_labels[0] for block in blocks]
                 assert names == sorted(names), file
 
 
