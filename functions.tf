@@ -12,14 +12,21 @@ locals {
           try(var.function_defaults[setting], null),
         ), null)
       },
-      { reserved_concurrency = var.account_concurrency == null && local.reserves[function] > 0 ? -1 : local.reserves[function] },
+      {
+        reserved_concurrency = (
+          var.account_concurrency == null && local.reserves[function] > 0 ? -1 : local.reserves[function]
+        )
+      },
     )
   }
 
   # What each function is to reserve: -1 reserves nothing, and 0 lets nobody call it.
   reserves = {
     for function in keys(local.function_names) :
-    function => coalesce(try(var.functions[function].reserved_concurrency, null), var.function_defaults.reserved_concurrency)
+    function => coalesce(
+      try(var.functions[function].reserved_concurrency, null),
+      var.function_defaults.reserved_concurrency,
+    )
   }
   reserved_in_all = sum([for reserve in values(local.reserves) : max(0, reserve)])
 
@@ -175,7 +182,8 @@ check "reserved_concurrency" {
   assert {
     condition     = var.account_concurrency != null || local.reserved_in_all == 0
     error_message = <<-EOT
-      account_concurrency is not set, so the ${local.reserved_in_all} concurrent executions are not reserved. Set it to what this prints:
+      account_concurrency is not set, so the ${local.reserved_in_all} concurrent executions are not reserved. Set it to
+      what this prints:
       aws lambda get-account-settings --query AccountLimit.ConcurrentExecutions
     EOT
   }

@@ -1,5 +1,6 @@
-# Every name and every ARN is built here, once. ARNs that are built from names are known at plan, so tests and scanners
-# can read whole policies, triggers and dashboards in the plan. It also keeps modules from depending on each other.
+# Every name and every ARN is built here, once. Only modules/monitoring and modules/webhooks add names: of each alarm, and
+# of each endpoint's parts. ARNs that are built from names are known at plan, so tests and scanners can read whole
+# policies, triggers and dashboards in the plan. It also keeps modules from depending on each other.
 
 data "aws_caller_identity" "current" {}
 

@@ -47,8 +47,8 @@ output "function_names" {
 
 output "gateway" {
   description = <<-EOT
-    The payment gateway's name; the names of its secrets, by their use, which want a value; the address to give to it for
-    its events; and the function that compares its books. Null is what it does not have.
+    The payment gateway: its name, the names of the secrets that need a value, by use, the address for its events, and
+    the function that compares its records with the table. A gateway without one of these has null.
   EOT
   value = {
     comparer_function_name = try(local.function_names[local.gateway.roles.comparing], null)

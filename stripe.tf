@@ -37,7 +37,7 @@ locals {
 
   stripe_functions = {
     stripe_webhook = {
-      description = "Takes Stripe's signed events to the payments that they are about."
+      description = "Applies Stripe's signed events to their payments."
       environment = merge(local.gateway_secret_environments.webhook, {
         GATEWAY_INDEX_NAME = local.gateway_index_name
         TABLE_NAME         = local.table_name
@@ -50,7 +50,7 @@ locals {
     }
 
     stripe_comparer = {
-      description = "Compares a day of Stripe's books with the table, and announces what differs."
+      description = "Compares a day of Stripe's books with the table, and announces the differences."
       # Late enough for the day to be over even if a clock is wrong.
       schedule = "cron(30 2 * * ? *)"
       environment = {

@@ -10,10 +10,14 @@ variable "account_concurrency" {
   default     = null
 
   validation {
-    condition     = var.account_concurrency == null || local.reserved_in_all == 0 || try(local.reserved_in_all + 100 <= var.account_concurrency, false)
+    condition = (
+      var.account_concurrency == null || local.reserved_in_all == 0 ||
+      try(local.reserved_in_all + 100 <= var.account_concurrency, false)
+    )
     error_message = <<-EOT
-      account_concurrency is ${coalesce(var.account_concurrency, 0)}. The functions reserve ${local.reserved_in_all}, and Lambda keeps 100 for functions
-      without a reserve. Reserve less, or ask AWS for a higher quota (Service Quotas, Lambda, Concurrent executions).
+      account_concurrency is ${coalesce(var.account_concurrency, 0)}. The functions reserve ${local.reserved_in_all}, and
+      Lambda keeps 100 for functions without a reserve. Reserve less, or ask AWS for a higher quota (Service Quotas,
+      Lambda, Concurrent executions).
     EOT
   }
 }

@@ -27,17 +27,6 @@ variable "project" {
   nullable    = false
 }
 
-variable "region_in_role_names" {
-  description = <<-EOT
-    Whether the names of the IAM roles end in a short form of the region, such as apse1. An account has its roles for all
-    regions together, so a second stack with the same environment_suffix in another region needs it. Set it before the
-    first apply: in a running stack it replaces every role.
-  EOT
-  type        = bool
-  default     = false
-  nullable    = false
-}
-
 variable "region" {
   description = "The AWS region of the whole stack."
   type        = string
@@ -48,4 +37,15 @@ variable "region" {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
     error_message = "region must be an AWS region's code, such as ap-southeast-1."
   }
+}
+
+variable "region_in_role_names" {
+  description = <<-EOT
+    Whether the names of the IAM roles end in a short form of the region, such as apse1. An account has its roles for all
+    regions together, so a second stack with the same environment_suffix in another region needs it. Set it before the
+    first apply: in a running stack it replaces every role.
+  EOT
+  type        = bool
+  default     = false
+  nullable    = false
 }

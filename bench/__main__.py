@@ -96,16 +96,16 @@ def _load(folder: Path, sizes: list[int], clients: int, display: Display) -> dic
         with display.step("Processing a backlog in full batches"):
             full = load.work_off_backlog(bench, 200, clients)
         stages, measured = [], []
-        there = _WARM_UP + full.payments
+        paid = _WARM_UP + full.payments
         for size in sizes:
             with display.step(f"{size} payments") as step:
-                stage = _stage(bench, size, there, clients)
-                there = size
+                stage = _stage(bench, size, paid, clients)
+                paid = size
                 measured.append(stage)
-                stages.append(_told(bench, size, stage))
+                stages.append(_figures(bench, size, stage))
                 step.result = f"{size} payments, the last {stage.payments} at {stages[-1]['throughput']:.0f} a second"
         statuses = load.in_table(bench)
-        if statuses != {"processed": there}:
+        if statuses != {"processed": paid}:
             raise LocalError(f"not every payment was processed: {statuses}")
     last = measured[-1]
     return {
@@ -120,17 +120,17 @@ def _load(folder: Path, sizes: list[int], clients: int, display: Display) -> dic
     }
 
 
-def _stage(bench: Bench, size: int, there: int, clients: int) -> Measured:
+def _stage(bench: Bench, size: int, paid: int, clients: int) -> Measured:
     """Fill the table up to a size, and measure the last PROBE payments."""
-    fill = size - there - PROBE
+    fill = size - paid - PROBE
     if fill < 0:
-        raise LocalError(f"each stage needs {PROBE} payments more than the last: here {there + PROBE} or more")
+        raise LocalError(f"each stage needs {PROBE} payments more than the last: here {paid + PROBE} or more")
     if fill:
         load.work_off(bench, fill, clients)
     return load.work_off(bench, PROBE, clients)
 
 
-def _told(bench: Bench, size: int, stage: Measured) -> dict[str, Any]:
+def _figures(bench: Bench, size: int, stage: Measured) -> dict[str, Any]:
     return {
         "payments": size,
         "throughput": stage.payments / stage.seconds,

@@ -117,10 +117,10 @@ def _metrics_of(gateway: str) -> set[str]:
 
 def stack(environment: str) -> Inventory:
     """Return what an environment's plan creates."""
-    made, variables, root = _resources(environment), _variables(environment), Module(ROOT)
+    resources, variables, root = _resources(environment), _variables(environment), Module(ROOT)
     # A public and a private subnet in each zone.
-    zones = made["aws_subnet"] // 2
-    nat_instances = made["aws_autoscaling_group"]
+    zones = resources["aws_subnet"] // 2
+    nat_instances = resources["aws_autoscaling_group"]
     gateway = variables.get("gateway", "simulator")
     endpoints = variables.get("network", {}).get("interface_endpoints")
     if endpoints is None:
@@ -128,13 +128,13 @@ def stack(environment: str) -> Inventory:
     (volume,) = Module(ROOT / "modules" / "network").nested("resource", "aws_launch_template", "nat", inside="ebs")
     return Inventory(
         zones=zones,
-        keys=made["aws_kms_key"],
-        alarms=made["aws_cloudwatch_metric_alarm"],
-        composite_alarms=made["aws_cloudwatch_composite_alarm"],
-        nat_gateways=made["aws_nat_gateway"],
+        keys=resources["aws_kms_key"],
+        alarms=resources["aws_cloudwatch_metric_alarm"],
+        composite_alarms=resources["aws_cloudwatch_composite_alarm"],
+        nat_gateways=resources["aws_nat_gateway"],
         nat_instances=nat_instances,
         nat_volume_gb=nat_instances * volume["volume_size"],
-        addresses=made["aws_eip"],
+        addresses=resources["aws_eip"],
         endpoint_zones=len(endpoints) * zones,
         queues=2,
         metrics=len(_metrics_of(gateway)),
@@ -176,7 +176,7 @@ _CALL_KB = 2.0
 _GATEWAY_KB = 6.0
 
 
-def our_payment(made: Inventory, batch: float = 5) -> Usage:
+def our_payment(inventory: Inventory, batch: float = 5) -> Usage:
     """Return what a payment uses here.
 
     validator: 1 put (item, customer index, open index). relay: 2 changes, in batches. processor: 1 read, in batches,
@@ -193,13 +193,13 @@ def our_payment(made: Inventory, batch: float = 5) -> Usage:
         function_ms=ms,
         # With Stripe, the update also writes the two indexes by which its charges are found (stripe.tf); with whole
         # items in the customer index, it writes that one as well.
-        writes=3 + 2 + (2 if made.gateway == "stripe" else 0) + (1 if made.whole_items_indexed else 0),
+        writes=3 + 2 + (2 if inventory.gateway == "stripe" else 0) + (1 if inventory.whole_items_indexed else 0),
         reads=1 + 1,
         sqs_calls=2 * 3 / batch,
         sns_calls=1 / batch,
         log_kb=sum(calls.values()) * _LOG_KB["call"] + 5 * _LOG_KB["step"] + 2 * _LOG_KB["access"],
-        nat_kb=_GATEWAY_KB + (0 if made.endpoint_zones else through_endpoints * _CALL_KB),
-        endpoint_kb=through_endpoints * _CALL_KB if made.endpoint_zones else 0,
+        nat_kb=_GATEWAY_KB + (0 if inventory.endpoint_zones else through_endpoints * _CALL_KB),
+        endpoint_kb=through_endpoints * _CALL_KB if inventory.endpoint_zones else 0,
     )
 
 
@@ -227,14 +227,14 @@ def usual_payment(batch: float = 5) -> Usage:
     )
 
 
-def usual_stack(made: Inventory) -> Inventory:
+def usual_stack(inventory: Inventory) -> Inventory:
     """Return the stack of the usual design: the same, with a NAT gateway in each zone and no endpoints."""
     return replace(
-        made,
-        nat_gateways=made.zones,
+        inventory,
+        nat_gateways=inventory.zones,
         nat_instances=0,
         nat_volume_gb=0,
-        addresses=made.zones,
+        addresses=inventory.zones,
         endpoint_zones=0,
         whole_items_indexed=True,
     )
@@ -243,37 +243,37 @@ def usual_stack(made: Inventory) -> Inventory:
 Bill = dict[str, float]
 
 
-def idle(made: Inventory, price: dict[str, float]) -> Bill:
+def idle(inventory: Inventory, price: dict[str, float]) -> Bill:
     """Return what a month without payments costs, in dollars."""
     # Lambda runs five pollers for each queue; each waits 20 s for a message, then asks again.
-    polls = made.queues * 5 * SECONDS / 20
+    polls = inventory.queues * 5 * SECONDS / 20
     # SQS's own formula: in each period with messages, a producer asks for the key twice and a consumer once; without
     # messages, neither asks.
     return {
-        "KMS keys": made.keys * price["kms_key_month"],
-        "NAT gateways": made.nat_gateways * HOURS * price["nat_gateway_hour"],
-        "NAT instance": made.nat_instances * HOURS * price["nat_instance_hour"]
-        + made.nat_volume_gb * price["gp3_gb_month"],
-        "public addresses": made.addresses * HOURS * price["ipv4_hour"],
-        "interface endpoints": made.endpoint_zones * HOURS * price["endpoint_hour"],
-        "alarms": (made.alarms + FURTHER_ALARM_METRICS[made.gateway]) * price["alarm_month"]
-        + made.composite_alarms * price["composite_alarm_month"],
+        "KMS keys": inventory.keys * price["kms_key_month"],
+        "NAT gateways": inventory.nat_gateways * HOURS * price["nat_gateway_hour"],
+        "NAT instance": inventory.nat_instances * HOURS * price["nat_instance_hour"]
+        + inventory.nat_volume_gb * price["gp3_gb_month"],
+        "public addresses": inventory.addresses * HOURS * price["ipv4_hour"],
+        "interface endpoints": inventory.endpoint_zones * HOURS * price["endpoint_hour"],
+        "alarms": (inventory.alarms + FURTHER_ALARM_METRICS[inventory.gateway]) * price["alarm_month"]
+        + inventory.composite_alarms * price["composite_alarm_month"],
         "polling the queues": polls * price["sqs_million"] / MILLION,
     }
 
 
-def used(made: Inventory, payment: Usage, volume: int, price: dict[str, float]) -> Bill:
+def used(inventory: Inventory, payment: Usage, volume: int, price: dict[str, float]) -> Bill:
     """Return what this many payments in a month add, in dollars."""
     gb = volume / MILLION  # a kB of each payment, in GB
-    months = made.retention_days / 30
-    kms_calls = made.queues * SECONDS / made.key_reuse_seconds * (2 + 1) if volume else 0
+    months = inventory.retention_days / 30
+    kms_calls = inventory.queues * SECONDS / inventory.key_reuse_seconds * (2 + 1) if volume else 0
     stored = volume * payment.item_kb / MILLION
     return {
         "API Gateway": volume * payment.api_calls * price["api_million"] / MILLION,
         "Lambda": volume
         * (
             payment.invocations * price["lambda_million"] / MILLION
-            + payment.function_ms / 1000 * made.memory_gb * price["lambda_gb_second"]
+            + payment.function_ms / 1000 * inventory.memory_gb * price["lambda_gb_second"]
         ),
         "DynamoDB requests": volume
         * (payment.writes * price["dynamodb_write_million"] + payment.reads * price["dynamodb_read_million"])
@@ -283,10 +283,10 @@ def used(made: Inventory, payment: Usage, volume: int, price: dict[str, float]) 
         "SNS": volume * payment.sns_calls * price["sns_million"] / MILLION,
         "KMS": kms_calls * price["kms_million"] / MILLION,
         "logs": gb * payment.log_kb * (price["logs_gb"] + months * price["logs_gb_month"]),
-        "metrics": made.metrics * price["metric_month"] if volume else 0,
+        "metrics": inventory.metrics * price["metric_month"] if volume else 0,
         "traces": volume * payment.traced * price["trace_million"] / MILLION,
         # Traffic through a NAT instance is free within the region.
-        "NAT traffic": gb * payment.nat_kb * (price["nat_gateway_gb"] if made.nat_gateways else 0),
+        "NAT traffic": gb * payment.nat_kb * (price["nat_gateway_gb"] if inventory.nat_gateways else 0),
         "endpoint traffic": gb * payment.endpoint_kb * price["endpoint_gb"],
     }
 
@@ -311,14 +311,14 @@ class BillComparison:
 
 def compare(environment: str, region: str, volume: int) -> BillComparison:
     """Calculate an environment's bill for a month with this many payments, and the usual design's."""
-    price, made = prices(region), stack(environment)
-    usual = usual_stack(made)
+    price, inventory = prices(region), stack(environment)
+    usual = usual_stack(inventory)
     return BillComparison(
         environment,
         region,
         volume,
-        idle(made, price),
-        used(made, our_payment(made), volume, price),
+        idle(inventory, price),
+        used(inventory, our_payment(inventory), volume, price),
         idle(usual, price),
         used(usual, usual_payment(), volume, price),
     )
@@ -341,27 +341,29 @@ def _part(ours: Bill, usual: Bill) -> list[list[str]]:
 
 def levers(environment: str, region: str, volume: int) -> dict[str, float]:
     """Return by how much each lever changes a month's bill, in dollars; a negative number is a saving."""
-    price, made = prices(region), stack(environment)
+    price, inventory = prices(region), stack(environment)
 
     def bill(changed: Inventory, batch: float = 5) -> float:
         return total(idle(changed, price)) + total(used(changed, our_payment(changed, batch), volume, price))
 
-    now = bill(made)
-    one_gateway = replace(made, nat_gateways=1, nat_instances=0, nat_volume_gb=0, addresses=1)
-    instance = replace(made, nat_gateways=0, nat_instances=1, nat_volume_gb=8, addresses=1)
+    now = bill(inventory)
+    one_gateway = replace(inventory, nat_gateways=1, nat_instances=0, nat_volume_gb=0, addresses=1)
+    instance = replace(inventory, nat_gateways=0, nat_instances=1, nat_volume_gb=8, addresses=1)
     # Without NAT, the functions reach SQS and SNS only through endpoints.
-    no_nat = replace(one_gateway, nat_gateways=0, addresses=0, endpoint_zones=made.endpoint_zones or 2 * made.zones)
+    no_nat = replace(
+        one_gateway, nat_gateways=0, addresses=0, endpoint_zones=inventory.endpoint_zones or 2 * inventory.zones
+    )
     changed = {
         "network.nat.mode = gateway": one_gateway,
         "network.nat.mode = instance": instance,
         "network.nat.mode = none, with endpoints": no_nat,
-        "network.interface_endpoints = []": replace(made, endpoint_zones=0),
-        "KMS data-key reuse of 60 s": replace(made, key_reuse_seconds=60),
-        "KMS data-key reuse of a day": replace(made, key_reuse_seconds=86400),
-        "whole items in the customer index": replace(made, whole_items_indexed=True),
-        "log_retention_days = 30": replace(made, retention_days=30),
-        "function_defaults.memory_mb = 256, as fast": replace(made, memory_gb=0.25),
-        "function_defaults.memory_mb = 1024, as fast": replace(made, memory_gb=1),
+        "network.interface_endpoints = []": replace(inventory, endpoint_zones=0),
+        "KMS data-key reuse of 60 s": replace(inventory, key_reuse_seconds=60),
+        "KMS data-key reuse of a day": replace(inventory, key_reuse_seconds=86400),
+        "whole items in the customer index": replace(inventory, whole_items_indexed=True),
+        "log_retention_days = 30": replace(inventory, retention_days=30),
+        "function_defaults.memory_mb = 256, as fast": replace(inventory, memory_gb=0.25),
+        "function_defaults.memory_mb = 1024, as fast": replace(inventory, memory_gb=1),
     }
     found = {name: bill(other) - now for name, other in changed.items()}
-    return found | {"batches of 10 instead of 5": bill(made, 10) - now, "batches of 1": bill(made, 1) - now}
+    return found | {"batches of 10 instead of 5": bill(inventory, 10) - now, "batches of 1": bill(inventory, 1) - now}

@@ -246,9 +246,9 @@ def functions(charge_seconds: float = 0) -> Iterator[Functions]:
         make = client.connect
 
         def connect(service: str) -> Any:  # noqa: ANN401
-            made = make(service)
-            made.meta.events.register("before-send", no_aws)
-            return made
+            created = make(service)
+            created.meta.events.register("before-send", no_aws)
+            return created
 
         def charge(*_: object) -> Approved:
             if charge_seconds:

@@ -73,7 +73,7 @@ class Findings:
 # The gateway's charges by payment, and its refunds by payment and refund.
 _Books = tuple[dict[str, list[dict[str, Any]]], dict[tuple[str, str], list[dict[str, Any]]]]
 # The announcements of a payment, or of one of its refunds: by type, the ids and amounts.
-_Told = dict[tuple[str, "str | None"], dict[str, set[tuple[str, Decimal]]]]
+_Announced = dict[tuple[str, "str | None"], dict[str, set[tuple[str, Decimal]]]]
 
 
 def audit(
@@ -86,40 +86,40 @@ def audit(
     found = Findings()
     items = {item["transaction_id"]: item for item in table}
     charges, refunds = _books(ledger)
-    told = _heard(events)
+    announced = _heard(events)
     for payment in posted:
         name = payment.transaction_id
-        item, made = items.get(name), charges[name]
+        item, booked = items.get(name), charges[name]
         if payment.answered_otherwise:
             found.contradicted.add(name)
         _audit_answer(payment.answer, name, found)
-        if len(made) > 1:
+        if len(booked) > 1:
             found.double_charged.add(name)
         if any(
-            (entry["amount_minor"], entry["currency"]) != (payment.amount_minor, payment.currency) for entry in made
+            (entry["amount_minor"], entry["currency"]) != (payment.amount_minor, payment.currency) for entry in booked
         ):
             found.amount_differences.add(name)
         if item is None or item["status"] not in ENDED:
             # A payment that no client saw accepted may be missing. One that is stored or charged must become final.
             if payment.answer is Reply.ACCEPTED or item is not None:
                 found.lost.add(name)
-            if made:
+            if booked:
                 found.contradicted.add(name)
         else:
-            _audit_ended(payment, item, told, found, charged=bool(made))
-            _audit_refunds(payment, item, refunds, told, found)
-    _audit_unasked(posted, items, (charges, refunds), told, found)
+            _audit_ended(payment, item, announced, found, charged=bool(booked))
+            _audit_refunds(payment, item, refunds, announced, found)
+    _audit_unasked(posted, items, (charges, refunds), announced, found)
     return found
 
 
-def _heard(events: list[dict[str, Any]]) -> _Told:
-    told: _Told = defaultdict(lambda: defaultdict(set))
+def _heard(events: list[dict[str, Any]]) -> _Announced:
+    announced: _Announced = defaultdict(lambda: defaultdict(set))
     for event in events:
         data = event["data"]
         refund = data.get("refund", {})
         amount = Decimal(refund.get("amount", data["amount"]))
-        told[event["subject"], refund.get("refund_id")][event["type"]].add((event["id"], amount))
-    return told
+        announced[event["subject"], refund.get("refund_id")][event["type"]].add((event["id"], amount))
+    return announced
 
 
 def _audit_answer(answer: Reply, name: str, found: Findings) -> None:
@@ -129,21 +129,27 @@ def _audit_answer(answer: Reply, name: str, found: Findings) -> None:
         found.refused.add(name)
 
 
-def _audit_told(
-    told: dict[str, set[tuple[str, Decimal]]], outcomes: tuple[str, str], name: str, amount: Decimal, found: Findings
+def _audit_announced(
+    announced: dict[str, set[tuple[str, Decimal]]],
+    outcomes: tuple[str, str],
+    name: str,
+    amount: Decimal,
+    found: Findings,
 ) -> None:
     """Check that each outcome has one announcement, however often it was received, and that no other exists."""
     outcome, other = outcomes
-    heard = told.get(outcome, set())
+    heard = announced.get(outcome, set())
     if not heard:
         found.unannounced.add(name)
-    if len({event_id for event_id, _ in heard}) > 1 or other in told:
+    if len({event_id for event_id, _ in heard}) > 1 or other in announced:
         found.contradicted.add(name)
     if any(said != amount for _, said in heard):
         found.amount_differences.add(name)
 
 
-def _audit_ended(payment: Posted, item: dict[str, Any], told: _Told, found: Findings, *, charged: bool) -> None:
+def _audit_ended(
+    payment: Posted, item: dict[str, Any], announced: _Announced, found: Findings, *, charged: bool
+) -> None:
     name = payment.transaction_id
     if (item["amount_minor"], item["currency"]) != (payment.amount_minor, payment.currency):
         found.amount_differences.add(name)
@@ -151,19 +157,27 @@ def _audit_ended(payment: Posted, item: dict[str, Any], told: _Told, found: Find
         found.contradicted.add(name)
     outcomes = ("payment.failed", "payment.processed")
     amount = Decimal(payment.amount_minor).scaleb(-payment.exponent)
-    _audit_told(told[name, None], outcomes if item["status"] == "failed" else outcomes[::-1], name, amount, found)
+    _audit_announced(
+        announced[name, None], outcomes if item["status"] == "failed" else outcomes[::-1], name, amount, found
+    )
 
 
-def _audit_unasked(posted: list[Posted], items: dict[str, Any], books: _Books, told: _Told, found: Findings) -> None:
+def _audit_unasked(
+    posted: list[Posted], items: dict[str, Any], books: _Books, announced: _Announced, found: Findings
+) -> None:
     """Find everything that was stored, charged, refunded or announced without a request."""
     charges, refunds = books
     payments = {payment.transaction_id for payment in posted}
     asked = {(payment.transaction_id, name) for payment in posted for name in payment.refunds}
     given = {(name, refund) for name, item in items.items() for refund in item.get("refunds", {})}
-    given |= {key for key, made in refunds.items() if made}
-    given |= {(name, refund) for name, refund in told if refund is not None}
+    given |= {key for key, booked in refunds.items() if booked}
+    given |= {(name, refund) for name, refund in announced if refund is not None}
     found.contradicted |= {f"{name}/{refund}" for name, refund in given - asked if name in payments}
-    names = {name for name, made in charges.items() if made} | items.keys() | {name for name, _ in (*told, *refunds)}
+    names = (
+        {name for name, booked in charges.items() if booked}
+        | items.keys()
+        | {name for name, _ in (*announced, *refunds)}
+    )
     found.contradicted |= names - payments
 
 
@@ -186,7 +200,7 @@ def _audit_refunds(
     payment: Posted,
     item: dict[str, Any],
     books: dict[tuple[str, str], list[Any]],
-    told: _Told,
+    announced: _Announced,
     found: Findings,
 ) -> None:
     name = payment.transaction_id
@@ -195,25 +209,25 @@ def _audit_refunds(
     for refund_id, asked in payment.refunds.items():
         full = f"{name}/{refund_id}"
         entry = stored.get(refund_id)
-        made = books[name, refund_id]
-        back += sum(one["amount_minor"] for one in made)
+        booked = books[name, refund_id]
+        back += sum(one["amount_minor"] for one in booked)
         _audit_answer(asked.answer, full, found)
-        if len(made) > 1:
+        if len(booked) > 1:
             found.double_charged.add(full)
         if entry is None or entry["status"] not in ANNOUNCED_AS:
             if asked.answer is Reply.ACCEPTED or entry is not None:
                 found.lost.add(full)
-            if made:
+            if booked:
                 found.contradicted.add(full)
             continue
         if entry["amount_minor"] != asked.amount_minor or any(
-            one["amount_minor"] != asked.amount_minor for one in made
+            one["amount_minor"] != asked.amount_minor for one in booked
         ):
             found.amount_differences.add(full)
-        if (entry["status"] == "processed") != bool(made):
+        if (entry["status"] == "processed") != bool(booked):
             found.contradicted.add(full)
         outcomes = (ANNOUNCED_AS[entry["status"]], ANNOUNCED_AS[_OTHER[entry["status"]]])
         amount = Decimal(asked.amount_minor).scaleb(-payment.exponent)
-        _audit_told(told[name, refund_id], outcomes, full, amount, found)
+        _audit_announced(announced[name, refund_id], outcomes, full, amount, found)
     if back > payment.amount_minor:
         found.amount_differences.add(name)

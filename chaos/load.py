@@ -53,24 +53,24 @@ class Load:
         self.posted: list[Posted] = []
         self.counts: Counter[str] = Counter()
 
-    def post(self, payments: int, told: Callable[[int], None]) -> None:
-        """Post this many payments; call ``told`` after each."""
+    def post(self, payments: int, on_posted: Callable[[int], None]) -> None:
+        """Post this many payments; call ``on_posted`` after each."""
         requests_ = [self._request(number) for number in range(payments)]
         again = [self._chance.random() < 0.1 for _ in requests_]  # noqa: PLR2004 - one in ten asks twice
 
         def one(number: int) -> None:
             body, posted = requests_[number]
             answer = self._until_answered("/payments", body)
-            posted.answer = _told(answer)
+            posted.answer = _reply(answer)
             if again[number] and answer is not None and posted.answer is Reply.ACCEPTED:
                 repeated = self._until_answered("/payments", body)
                 posted.answered_otherwise = repeated is not None and repeated.text != answer.text
-            told(1)
+            on_posted(1)
 
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(one, range(payments)))
 
-    def refund(self, share: float, told: Callable[[int], None]) -> None:
+    def refund(self, share: float, on_posted: Callable[[int], None]) -> None:
         """Refund parts of this share of the payments, once or twice each, as soon as each is charged."""
         chosen = [posted for posted in self.posted if posted.answer is Reply.ACCEPTED and self._chance.random() < share]
         parts = [self._chance.choice([[1], [2], [2, 2], [3, 3, 3]]) for _ in chosen]
@@ -80,7 +80,7 @@ class Load:
             if self._status(posted.transaction_id) in CHARGED:
                 for place, part in enumerate(parts[number]):
                     self._refund(posted, f"r{place}", max(posted.amount_minor // part, 1))
-            told(1)
+            on_posted(1)
 
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(one, range(len(chosen))))
@@ -103,7 +103,7 @@ class Load:
     def _refund(self, posted: Posted, refund_id: str, amount: int) -> None:
         body = {"refund_id": refund_id, "amount": str(Money(amount, posted.currency))}
         refund = posted.refunds[refund_id] = PostedRefund(amount)
-        refund.answer = _told(self._until_answered(f"/payments/{posted.transaction_id}/refunds", body))
+        refund.answer = _reply(self._until_answered(f"/payments/{posted.transaction_id}/refunds", body))
 
     def _status(self, transaction_id: str) -> str:
         deadline = time.monotonic() + 30
@@ -138,7 +138,7 @@ class Load:
             self.counts[what] += 1
 
 
-def _told(answer: requests.Response | None) -> Reply:
+def _reply(answer: requests.Response | None) -> Reply:
     if answer is None:
         return Reply.NONE
     return Reply.ACCEPTED if answer.status_code == _ACCEPTED else Reply.REFUSED

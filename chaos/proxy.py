@@ -106,10 +106,10 @@ class Proxy:
         for line in text.splitlines():
             if line.startswith("microburst_faults_total{"):
                 labels, _, value = line.removeprefix("microburst_faults_total{").rpartition("} ")
-                told = dict(part.split("=", 1) for part in labels.split(",") if "=" in part)
+                fields = dict(part.split("=", 1) for part in labels.split(",") if "=" in part)
                 # The kind of a latency fault includes its milliseconds.
-                told["action"] = re.sub(r":\d+ms", "", told["action"])
-                kind = " ".join(told[name].strip('"') for name in ("service", "operation", "action"))
+                fields["action"] = re.sub(r":\d+ms", "", fields["action"])
+                kind = " ".join(fields[name].strip('"') for name in ("service", "operation", "action"))
                 counts[kind] = counts.get(kind, 0) + int(float(value))
         return counts
 

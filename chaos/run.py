@@ -142,8 +142,8 @@ def _all_told(wanted: set[str], inbox: Inbox) -> bool:
     """Return whether every expected announcement arrived. After the timeout, the audit reports those that did not."""
     while inbox.receive():
         pass
-    told = {event["subject"] for event in inbox.received}
-    return wanted <= told
+    announced = {event["subject"] for event in inbox.received}
+    return wanted <= announced
 
 
 def _reconcile(stack: Stack, transaction_ids: list[str]) -> None:

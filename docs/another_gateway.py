@@ -1,6 +1,6 @@
 """The skeleton of a gateway, in one file: of Acme, which does not exist. docs/stripe.md says what to do with it.
 
-It is type-checked and tested (tests/integration/test_another_gateway.py), so that it stays true.
+It is type-checked and tested (tests/integration/gateways/test_another_gateway.py), so that it stays true.
 """
 
 from __future__ import annotations

@@ -59,12 +59,12 @@ def _problem(description: str, status: int) -> dict[str, Any]:
 
 
 def _answers(operation: Operation) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    accepted: dict[str, Any] = {
         "description": (operation.answer.__doc__ or "").strip().split("\n")[0],
         "content": {"application/json": {"schema": {"$ref": _SCHEMA.format(name=operation.answer.__name__)}}},
     }
     if operation.status == 202:  # noqa: PLR2004 - an accepted payment or refund has an address
-        made["headers"] = {
+        accepted["headers"] = {
             "Location": {"description": "The address of the payment or refund.", "schema": {"type": "string"}},
             "Idempotent-Replayed": {
                 "description": "true if the request was accepted before; nothing was done now.",
@@ -76,7 +76,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
         line = f"{kind.title} (`/problems/{kind.slug}`)."
         if line not in kinds.setdefault(kind.status, []):
             kinds[kind.status].append(line)
-    answers = {operation.status: made}
+    answers = {operation.status: accepted}
     for status, text in _BY_THE_GATEWAY.items():
         answers[status] = _problem(text, status)
     for status, lines in kinds.items():

@@ -68,7 +68,9 @@ def python(source: str) -> Iterator[Block]:
 
 
 def _is_prose(text: str) -> bool:
-    return len(text.split()) >= _SENTENCE_WORDS and text[0].isupper() and not text.isupper()
+    # A text of several lines that does not begin like a sentence is a script.
+    begins = text[:1].isupper() or "\n" not in text
+    return len(text.split()) >= _SENTENCE_WORDS and begins and not text.isupper()
 
 
 def _code_as_a_word(text: str) -> str:
@@ -143,7 +145,12 @@ def _register() -> None:
         registry.register(Check(found, Fancy(), path="ours.opening", message=f"'{{}}': write {instead}."))
 
 
-READERS: dict[str, Callable[[str], Iterator[Block]]] = {".md": markdown, ".py": python, ".tf": terraform}
+READERS: dict[str, Callable[[str], Iterator[Block]]] = {
+    ".md": markdown,
+    ".py": python,
+    ".tf": terraform,
+    ".tfvars": terraform,
+}
 
 
 def findings(name: str, source: str) -> Iterator[str]:

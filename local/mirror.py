@@ -31,7 +31,7 @@ def registry_answers() -> bool:
 
 
 def usual_places() -> list[Path]:
-    """Return the folders that may hold a ``registry.terraform.io`` folder, the most particular first."""
+    """Return the folders that may hold a ``registry.terraform.io`` folder, the most specific first."""
     home = Path.home()
     data_home = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     data_dirs = [Path(part) for part in (os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")]

@@ -29,8 +29,8 @@ class LogLine(NamedTuple):
     more: dict[str, Any]
 
     def __str__(self) -> str:
-        told = " ".join(f"{name}={value}" for name, value in self.more.items())
-        return f"{self.at}  {self.function:<10}  {self.message:<26}  {told}"
+        fields = " ".join(f"{name}={value}" for name, value in self.more.items())
+        return f"{self.at}  {self.function:<10}  {self.message:<26}  {fields}"
 
 
 def steps(logs: Any, environment: str, transaction_id: str) -> list[LogLine]:  # noqa: ANN401 - boto3's client

@@ -27,8 +27,8 @@ def make_certificate() -> None:
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1", "localhost", "*.execute-api.localhost")
     # Several processes may do this at once: the files appear together, and those of one process.
-    with tempfile.TemporaryDirectory(dir=BUILD) as made:
-        folder = Path(made) / FOLDER.name
+    with tempfile.TemporaryDirectory(dir=BUILD) as temporary:
+        folder = Path(temporary) / FOLDER.name
         folder.mkdir()
         (folder / KEY.name).touch(mode=0o600)
         issued.private_key_pem.write_to_path(str(folder / KEY.name))

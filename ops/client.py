@@ -54,8 +54,8 @@ def create_client(stack: Stack, kept: Keys | None = None) -> Keys:
     # A secret cannot be read again, and a user has two keys at most.
     for key in keys:
         iam.delete_access_key(UserName=USER, AccessKeyId=key["AccessKeyId"])
-    made = iam.create_access_key(UserName=USER)["AccessKey"]
-    return Keys(made["AccessKeyId"], made["SecretAccessKey"])
+    created = iam.create_access_key(UserName=USER)["AccessKey"]
+    return Keys(created["AccessKeyId"], created["SecretAccessKey"])
 
 
 @dataclass(frozen=True)

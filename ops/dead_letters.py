@@ -59,14 +59,14 @@ class Letter:
     @classmethod
     def of(cls, message: dict[str, Any]) -> Letter:
         """Read what SQS gave."""
-        told = message.get("Attributes", {})
-        sent = datetime.fromtimestamp(int(told.get("SentTimestamp", 0)) / 1000, UTC)
+        attributes = message.get("Attributes", {})
+        sent = datetime.fromtimestamp(int(attributes.get("SentTimestamp", 0)) / 1000, UTC)
         return cls(
             message["MessageId"],
             message["ReceiptHandle"],
             message["Body"],
             timestamp(sent),
-            int(told.get("ApproximateReceiveCount", 0)),
+            int(attributes.get("ApproximateReceiveCount", 0)),
             message.get("MessageAttributes", {}),
         )
 
@@ -83,7 +83,7 @@ class Letter:
         body = self.content()
         payment = body.get("payment") if isinstance(body.get("payment"), dict) else None
         batch = body.get("DDBStreamBatchInfo")
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "message_id": self.message_id,
             "sent_at": self.sent_at,
             "receives": self.receives,
@@ -92,27 +92,27 @@ class Letter:
             "detail": None,
         }
         if payment:
-            told |= {"transaction_id": payment.get("transaction_id"), "event": body.get("event")}
-            told["detail"] = payment.get("status")
+            fields |= {"transaction_id": payment.get("transaction_id"), "event": body.get("event")}
+            fields["detail"] = payment.get("status")
         elif "specversion" in body:
             # An announcement, as a subscriber's queue holds it.
-            told |= {"transaction_id": body.get("subject"), "event": body.get("type"), "detail": body.get("id")}
+            fields |= {"transaction_id": body.get("subject"), "event": body.get("type"), "detail": body.get("id")}
         elif isinstance(batch, dict):
             first, last = batch.get("startSequenceNumber"), batch.get("endSequenceNumber")
-            told |= {"event": "stream records", "detail": f"{batch.get('batchSize', '?')} records, {first} to {last}"}
+            fields |= {"event": "stream records", "detail": f"{batch.get('batchSize', '?')} records, {first} to {last}"}
         elif "sequence_number" in body:
             # A message that its queue refused has no place in the stream.
             event = "no payment" if body["sequence_number"] else body.get("event")
-            told |= {"transaction_id": body.get("transaction_id") or None, "event": event}
-            told["detail"] = body.get("reason")
+            fields |= {"transaction_id": body.get("transaction_id") or None, "event": event}
+            fields["detail"] = body.get("reason")
         elif {"event", "transaction_id"} <= body.keys():
             # The processor's queue holds names only; before schema 2 it held the payment, as the notifier's does.
-            told |= {"transaction_id": body["transaction_id"], "event": body["event"]}
+            fields |= {"transaction_id": body["transaction_id"], "event": body["event"]}
         else:
-            told |= {"event": "unreadable", "detail": self.body[:200]}
+            fields |= {"event": "unreadable", "detail": self.body[:200]}
         if body.get("refund_id"):
-            told["refund_id"] = body["refund_id"]
-        return {name: redact(value) if isinstance(value, str) else value for name, value in told.items()}
+            fields["refund_id"] = body["refund_id"]
+        return {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,8 @@ class QueueClient:
             "ApproximateNumberOfMessagesNotVisible",
             "ApproximateNumberOfMessagesDelayed",
         ]
-        told = self.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
-        return Counts(*(int(told.get(name, 0)) for name in names))
+        attributes = self.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
+        return Counts(*(int(attributes.get(name, 0)) for name in names))
 
     def receive(self, queue: StackQueue, limit: int) -> Iterator[list[Letter]]:
         """Yield letters, each once, until ``limit`` or until there are no more; they stay hidden for two minutes."""
@@ -272,8 +272,8 @@ class QueueClient:
             time.sleep(_MOVE_POLL_SECONDS)
 
     def _arn(self, url: str) -> str:
-        told = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        return str(told["Attributes"]["QueueArn"])
+        attributes = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return str(attributes["Attributes"]["QueueArn"])
 
     def _carry(self, queue: StackQueue, progress: Callable[[int, int], None]) -> dict[str, int]:
         """Receive, send, delete. Messages that return meanwhile stay: their cause is not fixed yet."""

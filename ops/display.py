@@ -27,7 +27,7 @@ class Step:
     _progress: Progress | None = None
     _task: TaskID | None = None
     _started: float = field(default_factory=time.monotonic)
-    _told: float = field(default_factory=time.monotonic)
+    _shown_at: float = field(default_factory=time.monotonic)
 
     @property
     def seconds(self) -> float:
@@ -38,8 +38,8 @@ class Step:
         """Show how far it is."""
         if self._progress and self._task is not None:
             self._progress.update(self._task, completed=done, total=total or None)
-        elif self._display and total and time.monotonic() - self._told > _PLAIN_SECONDS:
-            self._told = time.monotonic()
+        elif self._display and total and time.monotonic() - self._shown_at > _PLAIN_SECONDS:
+            self._shown_at = time.monotonic()
             self._display.line(f"  {self.title}: {done} of {total} ({self.seconds:.0f} s)")
 
 

@@ -44,7 +44,7 @@ NEEDED = (
     "validator_dlq_url",
     "validator_queue_url",
 )
-# Longer than a payment takes through every retry, and the reconciler's own default.
+# Longer than all retries of a payment take, and longer than the reconciler's default.
 OPEN_TOO_LONG = timedelta(minutes=20)
 MANY = 1000
 OPEN_INDEX = "open-index"
@@ -69,7 +69,7 @@ class Finding:
     remedy: str = ""
 
 
-def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, _total: None) -> list[Finding]:
+def examine(deployment: Target, progress: Callable[[int, int], None] = lambda _done, _total: None) -> list[Finding]:
     """Return the findings of every check. A check that cannot run has failed."""
     findings: list[Finding] = []
     checks = (
@@ -91,7 +91,7 @@ def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, 
     for done, check in enumerate(checks):
         progress(done, len(checks))
         try:
-            findings += check(there)
+            findings += check(deployment)
         except (ClientError, BotoCoreError, RequestException, LocalError) as error:
             if keeps_out(error):
                 findings.append(Finding(NO_AWS, "fail", f"{explain(error).rstrip('.')}. Nothing else was checked"))
@@ -104,12 +104,14 @@ def examine(there: Target, progress: Callable[[int, int], None] = lambda _done, 
     return findings
 
 
-def until_aliases_hold(there: Target) -> timedelta:
+def until_aliases_hold(deployment: Target) -> timedelta:
     """Return how much longer AWS may take to apply the last change of an alias of the stack's keys."""
-    if there.is_local:
+    if deployment.is_local:
         return timedelta()
-    ours = re.compile(rf"alias/payment-\w+-{re.escape(there.stack.outputs['dynamodb_table_name'].split('-', 2)[-1])}")
-    pages = there.stack.client("kms").get_paginator("list_aliases").paginate()
+    ours = re.compile(
+        rf"alias/payment-\w+-{re.escape(deployment.stack.outputs['dynamodb_table_name'].split('-', 2)[-1])}"
+    )
+    pages = deployment.stack.client("kms").get_paginator("list_aliases").paginate()
     changed = [
         alias["LastUpdatedDate"]
         for page in pages
@@ -123,20 +125,20 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, LocalError) else explain(error)
 
 
-def _outputs(there: Target) -> Iterator[Finding]:
-    missing = [name for name in NEEDED if not there.stack.outputs.get(name)]
+def _outputs(deployment: Target) -> Iterator[Finding]:
+    missing = [name for name in NEEDED if not deployment.stack.outputs.get(name)]
     if missing:
-        remedy = f"Deploy this version: make deploy ENV={there.env}"
+        remedy = f"Deploy this version: make deploy ENV={deployment.env}"
         yield Finding("outputs", "fail", f"missing: {', '.join(missing)}", remedy)
     else:
-        yield Finding("outputs", "ok", f"{len(there.stack.outputs)} outputs, {there.stack.outputs['region']}")
+        yield Finding("outputs", "ok", f"{len(deployment.stack.outputs)} outputs, {deployment.stack.outputs['region']}")
 
 
-def _caller(there: Target) -> Iterator[Finding]:
+def _caller(deployment: Target) -> Iterator[Finding]:
     # The first call to AWS: it decides soon whether there is any use in the others.
-    client = there.stack.client("sts", connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+    client = deployment.stack.client("sts", connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
     who = client.get_caller_identity()
-    account = there.stack.outputs["announcements_topic_arn"].split(":")[4]
+    account = deployment.stack.outputs["announcements_topic_arn"].split(":")[4]
     if who["Account"] != account:
         detail = f"{who['Arn']} is in account {who['Account']}, and the stack in {account}"
         yield Finding("credentials", "fail", detail, "Set AWS_PROFILE to the stack's account")
@@ -144,16 +146,16 @@ def _caller(there: Target) -> Iterator[Finding]:
         yield Finding("credentials", "ok", who["Arn"])
 
 
-def _api(there: Target) -> Iterator[Finding]:
-    answer = there.api.get(_NOBODY)
+def _api(deployment: Target) -> Iterator[Finding]:
+    answer = deployment.api.get(_NOBODY)
     if answer.status_code == _FORBIDDEN:
         remedy = "Allow execute-api:Invoke, or set PAYMENTS_API_KEY or PAYMENTS_API_TOKEN"
         yield Finding("API", "fail", "it rejects these credentials", remedy)
     elif answer.status_code not in {200, _NOT_FOUND}:
         yield Finding("API", "fail", f"it answers {answer.status_code}", "See docs/runbooks/api-5xx.md")
     else:
-        yield Finding("API", "ok", there.api.url)
-    unsigned = Api(there.api.url, there.api.region, None, there.api.trusted).get(_NOBODY)
+        yield Finding("API", "ok", deployment.api.url)
+    unsigned = Api(deployment.api.url, deployment.api.region, None, deployment.api.trusted).get(_NOBODY)
     if unsigned.status_code < _CLIENT_ERROR or unsigned.status_code == _NOT_FOUND:
         yield Finding(
             "API access", "warn", "anyone may call it", 'Set api.authorization to "AWS_IAM" unless this is meant'
@@ -162,16 +164,16 @@ def _api(there: Target) -> Iterator[Finding]:
         yield Finding("API access", "ok", f"an unsigned call gets {unsigned.status_code}")
 
 
-def _asks_first(there: Target) -> bool:
-    name = there.stack.outputs["function_names"]["processor"]
-    found = there.stack.functions.get_function_configuration(FunctionName=name, Qualifier="live")
+def _asks_first(deployment: Target) -> bool:
+    name = deployment.stack.outputs["function_names"]["processor"]
+    found = deployment.stack.functions.get_function_configuration(FunctionName=name, Qualifier="live")
     # Without the right to the functions' key, AWS shows no variables.
     return found.get("Environment", {}).get("Variables", {}).get("RESTORED") == "true"
 
 
-def _table(there: Target) -> Iterator[Finding]:
-    client = there.stack.dynamodb
-    name = there.stack.outputs["dynamodb_table_name"]
+def _table(deployment: Target) -> Iterator[Finding]:
+    client = deployment.stack.dynamodb
+    name = deployment.stack.outputs["dynamodb_table_name"]
     table = client.describe_table(TableName=name)["Table"]
     status, stream = table.get("TableStatus"), table.get("StreamSpecification", {})
     if status not in {"ACTIVE", "UPDATING"}:
@@ -194,33 +196,33 @@ def _table(there: Target) -> Iterator[Finding]:
         )
     else:
         yield Finding("recovery", "warn", "point-in-time recovery is off", "Set table.point_in_time_recovery_days")
-    if "RestoreSummary" in table and not _asks_first(there):
+    if "RestoreSummary" in table and not _asks_first(deployment):
         yield Finding(
             "restore",
             "warn",
             f"{name} was restored from a backup, and the gateway is not asked first",
             "Set restored, unless no client can still repeat a lost request: docs/operations.md",
         )
-    if not table.get("DeletionProtectionEnabled") and not there.is_local:
+    if not table.get("DeletionProtectionEnabled") and not deployment.is_local:
         yield Finding("deletion", "warn", f"{name} is not protected from deletion", "Set table.deletion_protection")
 
 
-def _functions(there: Target) -> Iterator[Finding]:
-    client = there.stack.functions
-    for function, name in sorted(all_functions(there.stack.outputs).items()):
+def _functions(deployment: Target) -> Iterator[Finding]:
+    client = deployment.stack.functions
+    for function, name in sorted(all_functions(deployment.stack.outputs).items()):
         check = f"function {function}"
-        told = client.get_function_configuration(FunctionName=name, Qualifier="live")
-        state, update = told.get("State", "Active"), told.get("LastUpdateStatus", "Successful")
+        live = client.get_function_configuration(FunctionName=name, Qualifier="live")
+        state, update = live.get("State", "Active"), live.get("LastUpdateStatus", "Successful")
         if state not in {"Active", "Inactive"} or update == "Failed":
             detail = (
-                f"{state}, last update {update}: {told.get('StateReason') or told.get('LastUpdateStatusReason', '')}"
+                f"{state}, last update {update}: {live.get('StateReason') or live.get('LastUpdateStatusReason', '')}"
             )
-            yield Finding(check, "fail", detail, f"Deploy again: make deploy ENV={there.env}")
+            yield Finding(check, "fail", detail, f"Deploy again: make deploy ENV={deployment.env}")
         else:
-            yield Finding(check, "ok", f"version {told['Version']}, {told['Runtime']}")
+            yield Finding(check, "ok", f"version {live['Version']}, {live['Runtime']}")
     # A dry run: AWS only checks the permission.
     for function in ("reconciler", "relay"):
-        name = there.stack.outputs["function_names"][function]
+        name = deployment.stack.outputs["function_names"][function]
         try:
             client.invoke(FunctionName=name, Qualifier="live", InvocationType="DryRun")
         except ClientError as error:
@@ -230,10 +232,10 @@ def _functions(there: Target) -> Iterator[Finding]:
             )
 
 
-def _errors(there: Target) -> Iterator[Finding]:
+def _errors(deployment: Target) -> Iterator[Finding]:
     """Look for errors that the functions logged, for instance at a start that failed."""
-    client = there.stack.client("logs")
-    functions = all_functions(there.stack.outputs)
+    client = deployment.stack.client("logs")
+    functions = all_functions(deployment.stack.outputs)
     start = now() - ERRORS_OF
 
     def read(name: str) -> list[logs.LoggedError] | ClientError:
@@ -260,12 +262,12 @@ def _errors(there: Target) -> Iterator[Finding]:
             yield Finding(check, "fail" if last.at_start else "warn", f"{what}; at {last.time}: {last.text}", remedy)
 
 
-def _gateway(there: Target) -> Iterator[Finding]:
+def _gateway(deployment: Target) -> Iterator[Finding]:
     """Look for a secret of the gateway that has no value: the gateway cannot be called without it."""
-    # A stack that an earlier version deployed says it by the name of its gateway.
-    gateway = there.stack.outputs.get("gateway") or there.stack.outputs.get("stripe") or {}
+    # Earlier versions named this output after the gateway.
+    gateway = deployment.stack.outputs.get("gateway") or deployment.stack.outputs.get("stripe") or {}
     for use, name in sorted((gateway.get("secret_names") or {}).items()):
-        if _current(there, name) is None:
+        if _current(deployment, name) is None:
             detail = f"{name} has no value, so payments wait" if use == "key" else f"{name} has no value"
             yield Finding(
                 f"gateway {use}", "fail", detail, f"Put it: aws secretsmanager put-secret-value --secret-id {name}"
@@ -274,24 +276,24 @@ def _gateway(there: Target) -> Iterator[Finding]:
             yield Finding(f"gateway {use}", "ok", "its secret has a value")
 
 
-def _current(there: Target, secret: str) -> list[str] | None:
+def _current(deployment: Target, secret: str) -> list[str] | None:
     """Return the labels of a secret's current version and that version's id, or None if it has no value."""
-    versions = there.stack.client("secretsmanager").describe_secret(SecretId=secret).get("VersionIdsToStages", {})
+    versions = deployment.stack.client("secretsmanager").describe_secret(SecretId=secret).get("VersionIdsToStages", {})
     return next(([version, *labels] for version, labels in versions.items() if "AWSCURRENT" in labels), None)
 
 
-def _sources(there: Target) -> Iterator[Finding]:
+def _sources(deployment: Target) -> Iterator[Finding]:
     """Check the event sources: the stream and the queues."""
-    client = there.stack.functions
-    names = there.stack.outputs["function_names"]
+    client = deployment.stack.functions
+    names = deployment.stack.outputs["function_names"]
     fed = {function: names[function] for function in ("relay", "processor", "notifier")}
-    delivering = {name: full for name, full in all_functions(there.stack.outputs).items() if name not in names}
+    delivering = {name: full for name, full in all_functions(deployment.stack.outputs).items() if name not in names}
     for function, name in (fed | delivering).items():
         pages = client.get_paginator("list_event_source_mappings").paginate(FunctionName=f"{name}:live")
         mappings: list[Any] = [mapping for page in pages for mapping in page["EventSourceMappings"]]
         check = f"source of {function}"
         if not mappings:
-            yield Finding(check, "fail", "it has no event source", f"Deploy again: make deploy ENV={there.env}")
+            yield Finding(check, "fail", "it has no event source", f"Deploy again: make deploy ENV={deployment.env}")
         for mapping in mappings:
             state, result = mapping.get("State"), str(mapping.get("LastProcessingResult", ""))
             source = mapping.get("EventSourceArn", "").split(":", 5)[-1]
@@ -304,10 +306,10 @@ def _sources(there: Target) -> Iterator[Finding]:
                 yield Finding(check, "ok", f"{source} is {state}" + (f", {result}" if result else ""))
 
 
-def _webhooks(there: Target) -> Iterator[Finding]:
+def _webhooks(deployment: Target) -> Iterator[Finding]:
     """Look for endpoints that are switched off or have no secret."""
-    for endpoint, parts in sorted(webhook_endpoints(there.stack.outputs).items()):
-        current = _current(there, parts["secret_name"])
+    for endpoint, parts in sorted(webhook_endpoints(deployment.stack.outputs).items()):
+        current = _current(deployment, parts["secret_name"])
         check = f"webhook {endpoint}"
         if current is None:
             remedy = f"Set {parts['secret_name']}: see docs/webhooks.md"
@@ -318,11 +320,11 @@ def _webhooks(there: Target) -> Iterator[Finding]:
             yield Finding(check, "ok", "switched on, has a secret")
 
 
-def _event_bus(there: Target) -> Iterator[Finding]:
-    name = there.stack.outputs.get("event_bus_name")
+def _event_bus(deployment: Target) -> Iterator[Finding]:
+    name = deployment.stack.outputs.get("event_bus_name")
     if name:
         # The pipe is named like the bus that it feeds.
-        pipe = there.stack.client("pipes").describe_pipe(Name=name)
+        pipe = deployment.stack.client("pipes").describe_pipe(Name=name)
         state, reason = pipe.get("CurrentState", "unknown"), pipe.get("StateReason", "")
         if state == "RUNNING":
             yield Finding("event bus", "ok", f"the pipe to {name} is {state}")
@@ -331,9 +333,9 @@ def _event_bus(there: Target) -> Iterator[Finding]:
             yield Finding("event bus", "fail", detail, "See docs/runbooks/event-bus-dead-letters.md")
 
 
-def _backlog(there: Target) -> Iterator[Finding]:
-    client = QueueClient(there.stack)
-    for name, queue in work_queues(there.stack).items():
+def _backlog(deployment: Target) -> Iterator[Finding]:
+    client = QueueClient(deployment.stack)
+    for name, queue in work_queues(deployment.stack).items():
         counts = client.counts(queue)
         detail = f"{counts.waiting} waiting, {counts.in_flight} in flight"
         if counts.waiting > MANY:
@@ -342,14 +344,14 @@ def _backlog(there: Target) -> Iterator[Finding]:
             yield Finding(f"queue of {name}", "ok", detail)
 
 
-def _open_payments(there: Target) -> Iterator[Finding]:
+def _open_payments(deployment: Target) -> Iterator[Finding]:
     """Look for payments that should have become final long ago."""
-    client = there.stack.dynamodb
+    client = deployment.stack.dynamodb
     late = 0
     for shard in range(OPEN_SHARDS):
         # A payment that was sent again is listed under the time of its next check.
         pages = client.get_paginator("query").paginate(
-            TableName=there.stack.outputs["dynamodb_table_name"],
+            TableName=deployment.stack.outputs["dynamodb_table_name"],
             IndexName=OPEN_INDEX,
             Select="COUNT",
             KeyConditionExpression="open_shard = :shard AND open_from <= :moment",
@@ -366,9 +368,9 @@ def _open_payments(there: Target) -> Iterator[Finding]:
         yield Finding("open payments", "ok", f"none older than {OPEN_TOO_LONG.seconds // 60} minutes")
 
 
-def _dead_letters(there: Target) -> Iterator[Finding]:
-    client = QueueClient(there.stack)
-    for name, queue in dead_letter_queues(there.stack).items():
+def _dead_letters(deployment: Target) -> Iterator[Finding]:
+    client = QueueClient(deployment.stack)
+    for name, queue in dead_letter_queues(deployment.stack).items():
         counts = client.counts(queue)
         if counts.waiting or counts.in_flight:
             detail = f"{counts.waiting} waiting, {counts.in_flight} in flight"
@@ -377,10 +379,10 @@ def _dead_letters(there: Target) -> Iterator[Finding]:
             yield Finding(f"dead letters of {name}", "ok", "none")
 
 
-def _alarms(there: Target) -> Iterator[Finding]:
-    topic = there.stack.outputs["alarms_topic_arn"]
+def _alarms(deployment: Target) -> Iterator[Finding]:
+    topic = deployment.stack.outputs["alarms_topic_arn"]
     pages = (
-        there.stack.client("cloudwatch")
+        deployment.stack.client("cloudwatch")
         .get_paginator("describe_alarms")
         .paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     )
@@ -391,7 +393,7 @@ def _alarms(there: Target) -> Iterator[Finding]:
         if topic in alarm.get("AlarmActions", [])
     ]
     if not ours:
-        yield Finding("alarms", "fail", "there are no alarms", f"Deploy again: make deploy ENV={there.env}")
+        yield Finding("alarms", "fail", "there are no alarms", f"Deploy again: make deploy ENV={deployment.env}")
     for alarm in ours:
         if alarm["StateValue"] == "ALARM":
             described = alarm.get("AlarmDescription", "")
@@ -402,10 +404,10 @@ def _alarms(there: Target) -> Iterator[Finding]:
     if ours and quiet == len(ours):
         blind = sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in ours)
         yield Finding("alarms", "ok", f"{quiet} alarms, none raised" + (f", {blind} without data" if blind else ""))
-    told = there.stack.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    if told:
-        yield Finding("alarm subscribers", "ok", f"{len(told)} subscriptions")
-    elif not there.is_local:
+    subscriptions = deployment.stack.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    if subscriptions:
+        yield Finding("alarm subscribers", "ok", f"{len(subscriptions)} subscriptions")
+    elif not deployment.is_local:
         yield Finding(
             "alarm subscribers", "warn", "nobody receives alarms", "Set alarm_emails, or subscribe to the topic"
         )

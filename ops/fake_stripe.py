@@ -78,8 +78,8 @@ def variables(folder: Path) -> dict[str, str]:
 def introduce(folder: Path, stack: Stack) -> None:
     """Give the stack its secrets, and tell the fake Stripe where its events go."""
     put_secrets(stack, _KEY, _SECRET)
-    told = {"url": f"{stack.api_url}/gateways/stripe/webhook", "secret": _SECRET, "trusted": stack.trusted}
-    _listener(folder).write_text(json.dumps(told), encoding="utf-8")
+    listener = {"url": f"{stack.api_url}/gateways/stripe/webhook", "secret": _SECRET, "trusted": stack.trusted}
+    _listener(folder).write_text(json.dumps(listener), encoding="utf-8")
 
 
 def put_secrets(stack: Stack, key: str, signing_secret: str) -> None:

@@ -77,13 +77,13 @@ class Output:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Return a table without lines, with coloured states."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     shown = [[printable(value) for value in row] for row in rows]
     for number, column in enumerate(columns):
         # An id that is cut or folded cannot be copied.
         is_id = column.endswith("_id")
         longest = max((len(row[number]) for row in shown), default=0)
-        made.add_column(
+        grid.add_column(
             column,
             justify="right" if column in {"amount", "messages", "in flight"} else "left",
             overflow="fold",
@@ -91,5 +91,5 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
             min_width=longest if is_id else None,
         )
     for row in shown:
-        made.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
-    return made
+        grid.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
+    return grid

@@ -43,8 +43,8 @@ class ServerRecord:
     def stop(cls, file: Path) -> None:
         """Stop the server of an earlier run, if it runs."""
         try:
-            there = cls.read(file)
+            running = cls.read(file)
         except LocalError:
             return  # an unreadable record names no process to stop
-        if there is not None and there.runs():
-            stop_process(there.pid)
+        if running is not None and running.runs():
+            stop_process(running.pid)

@@ -39,8 +39,8 @@ class Outcome(StrEnum):
 def marked(item: Item, now: datetime, live: Item | None) -> Item:
     """Return a backup's item as it is put back.
 
-    Its version exceeds every version that was lost, since receivers drop an announcement whose id, made of the version,
-    they know: the seconds since 1970 do.
+    Receivers drop an announcement whose id they know, and the id contains the version. So the new version must exceed
+    every lost one: it is the number of seconds since 1970.
     """
     moment = timestamp(now)
     seen = int((live or {}).get("version", {}).get("N", 0))
@@ -64,7 +64,10 @@ class Backup:
         return str(self.stack.outputs["dynamodb_table_name"])
 
     def restore(self, transaction_id: str, now: datetime, *, replace: bool, dry_run: bool) -> Outcome:
-        """Put a payment back unless the table has it; with ``replace`` over the item there, if that stays as it is."""
+        """Put a payment back unless the table has it.
+
+        With ``replace``, the item in the table is overwritten, unless it changes in the meantime.
+        """
         item, live = self._item(self.table, transaction_id), self._item(self._live, transaction_id)
         if item is None:
             return Outcome.NOT_IN_BACKUP

@@ -115,11 +115,11 @@ def terraform(place: Place, url: str) -> Terraform:
 
 def has_lost_its_state(place: Place, url: str) -> bool:
     """Return whether the server lacks what Terraform's state says that it created."""
-    made = tables_in_state(place)
-    if made is None:
+    expected = tables_in_state(place)
+    if expected is None:
         return False
     held = set(Stack({"region": "ap-southeast-1"}, url).dynamodb.list_tables()["TableNames"])
-    return not made <= held
+    return not expected <= held
 
 
 def tables_in_state(place: Place) -> set[str] | None:
@@ -128,12 +128,12 @@ def tables_in_state(place: Place) -> set[str] | None:
         state = json.loads(place.state.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    made = [resource for resource in state.get("resources", []) if resource["mode"] == "managed"]
-    if not made:
+    managed = [resource for resource in state.get("resources", []) if resource["mode"] == "managed"]
+    if not managed:
         return None
     return {
         str(instance["attributes"]["name"])
-        for resource in made
+        for resource in managed
         if resource["type"] == "aws_dynamodb_table"
         for instance in resource["instances"]
     }
@@ -169,9 +169,9 @@ def remove(place: Place) -> bool:
         stop_process(deploying)
     Server.stop(place.record)
     fake_stripe.stop(place.folder)
-    there = place.folder.exists()
+    existed = place.folder.exists()
     shutil.rmtree(place.folder, ignore_errors=True)
-    return there
+    return existed
 
 
 @dataclass
@@ -213,14 +213,14 @@ def deploy(terraform: Terraform, url: str, step: Step) -> Stack:
     """Apply the configuration to an embedded AWS and return the stack."""
     terraform.init()
     changes = terraform.apply(step.progress)
-    step.result = told(changes)
+    step.result = summary_of(changes)
     stack = Stack(terraform.outputs(), url)
     webhooks = [endpoint["function_name"] for endpoint in stack.outputs["webhooks"].values()]
     adapt_roles(stack.iam, [*stack.outputs["function_names"].values(), *webhooks])
     return stack
 
 
-def told(changes: dict[str, int]) -> str:
+def summary_of(changes: dict[str, int]) -> str:
     """Return what a deployment changed, in words."""
     words = {"add": "resources added", "change": "changed", "remove": "removed"}
     counted = ", ".join(f"{changes[name]} {word}" for name, word in words.items() if changes.get(name))

@@ -81,9 +81,11 @@ class Terraform:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "plan"
             arguments = ["plan", "-json", "-input=false", "-detailed-exitcode", f"-out={file}"]
-            told, code = self._stream([*arguments, *self._state_and_variables()], on_progress)
+            reported, code = self._stream([*arguments, *self._state_and_variables()], on_progress)
             # We give -state ourselves, and cannot give the path by a backend: that is for the accounts.
-            warnings = tuple(warning for warning in told.warnings if not warning.startswith("Deprecated flag: -state"))
+            warnings = tuple(
+                warning for warning in reported.warnings if not warning.startswith("Deprecated flag: -state")
+            )
             yield Plan(file, changes=code == _CHANGES, warnings=warnings)
 
     def show(self, plan: Plan) -> None:
@@ -100,8 +102,8 @@ class Terraform:
         if not self.refresh:
             arguments.append("-refresh=false")
         what = [*self._state(), str(plan.file)] if plan else self._state_and_variables()
-        told, _ = self._stream([*arguments, *what], on_progress)
-        return told.changes
+        reported, _ = self._stream([*arguments, *what], on_progress)
+        return reported.changes
 
     def plan(self) -> dict[str, Any]:
         """Return the plan's JSON, after a refresh."""
@@ -136,21 +138,21 @@ class Terraform:
             raise self._failed(arguments[0], _errors_in(text), text)
         return "".join(lines)
 
-    def _stream(self, arguments: list[str], on_progress: Callable[[int, int], None]) -> tuple[_Told, int]:
+    def _stream(self, arguments: list[str], on_progress: Callable[[int, int], None]) -> tuple[_Reported, int]:
         """Run a command that prints JSON; return what it said, and its exit status if that is no failure."""
-        told = _Told()
+        reported = _Reported()
         lines: list[str] = []
 
         def on_line(line: str) -> None:
             lines.append(line)
-            told.read(line)
-            on_progress(told.done, told.total)
+            reported.read(line)
+            on_progress(reported.done, reported.total)
 
         process = self._start(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         code = self._wait(process, _lines(process.stdout), on_line)
         if code not in {0, _CHANGES}:
-            raise self._failed(arguments[0], told.errors, "".join(lines))
-        return told, code
+            raise self._failed(arguments[0], reported.errors, "".join(lines))
+        return reported, code
 
     def _failed(self, command: str, errors: list[str], text: str) -> LocalError:
         """Keep what a command printed; return an error of one line."""
@@ -207,7 +209,7 @@ class Terraform:
         def interrupt() -> None:
             _signal_group(process.pid, signal.SIGINT)
 
-        # After a hangup there is no terminal to write to, and Terraform must be stopped nevertheless.
+        # After a hangup there is no terminal to write to, but Terraform must still be stopped.
         with suppress(OSError):
             sys.stderr.write("\nStopping: Terraform finishes what is in progress and saves its state.\n")
             sys.stderr.flush()
@@ -223,7 +225,7 @@ class Terraform:
         return True
 
 
-class _Told:
+class _Reported:
     """What Terraform's machine-readable output has said so far."""
 
     def __init__(self) -> None:
@@ -236,7 +238,7 @@ class _Told:
         self._left: Counter[str] = Counter()
 
     def read(self, line: str) -> None:
-        """Take in one line."""
+        """Read one line."""
         try:
             message = json.loads(line)
         except json.JSONDecodeError:

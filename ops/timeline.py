@@ -114,7 +114,7 @@ def _moment(line: dict[str, Any], milliseconds: int) -> str:
         return timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
 
 
-def told(steps: list[TimelineEntry]) -> list[TimelineEntry]:
+def in_order(steps: list[TimelineEntry]) -> list[TimelineEntry]:
     """Return steps in their order in time."""
     return sorted(steps, key=lambda step: step.time)
 

@@ -19,14 +19,14 @@ locals {
         Condition = { StringNotEquals = { "aws:SourceVpce" = sort(var.endpoint.vpc_endpoint_ids) } }
       }],
       # With AWS_IAM the callers' own policies decide. An Allow here would admit every role of the account.
-      [for authorization in [var.authorization] : {
+      var.authorization == "AWS_IAM" ? [] : [{
         Sid       = "WhoeverIsAuthorised"
         Effect    = "Allow"
         Principal = "*"
         Action    = "execute-api:Invoke"
         Resource  = local.execution_arns
         Condition = { StringEquals = { "aws:SourceVpce" = sort(var.endpoint.vpc_endpoint_ids) } }
-      } if authorization != "AWS_IAM"],
+      }],
     )
   })
 }

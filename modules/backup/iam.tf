@@ -62,27 +62,27 @@ resource "aws_iam_role_policy" "this" {
           Resource = [for place in local.own_places : "arn:${var.context.partition}:backup:${place}:recovery-point:*"]
         },
       ],
-      [for vaults in [sort(var.copy_to_vault_arns)] : {
+      length(var.copy_to_vault_arns) == 0 ? [] : [{
         Sid       = "CopiesOfBackups"
         Effect    = "Allow"
         Action    = ["backup:CopyFromBackupVault"]
         Resource  = "arn:${var.context.partition}:backup:${local.arn_end}:recovery-point:*"
-        Condition = { "ForAllValues:ArnEquals" = { "backup:CopyTargets" = vaults } }
-      } if length(vaults) > 0],
+        Condition = { "ForAllValues:ArnEquals" = { "backup:CopyTargets" = sort(var.copy_to_vault_arns) } }
+      }],
       # The alias of another vault's key is not known here. In another account, that key's policy decides as well.
-      [for arns in [local.copy_key_arns] : {
+      length(local.copy_key_arns) == 0 ? [] : [{
         Sid      = "KeysOfCopies"
         Effect   = "Allow"
         Action   = ["kms:DescribeKey"]
-        Resource = arns
-      } if length(arns) > 0],
-      [for arns in [local.copy_key_arns] : {
+        Resource = local.copy_key_arns
+      }],
+      length(local.copy_key_arns) == 0 ? [] : [{
         Sid       = "GrantsForCopies"
         Effect    = "Allow"
         Action    = ["kms:CreateGrant"]
-        Resource  = arns
+        Resource  = local.copy_key_arns
         Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
-      } if length(arns) > 0],
+      }],
       [for use, key in local.key_uses : {
         Sid      = replace(title(replace("key-${use}", "/[^A-Za-z0-9]/", " ")), " ", "")
         Effect   = "Allow"

@@ -108,12 +108,12 @@ resource "aws_iam_role_policy" "this" {
           Action   = statement.actions
           Resource = statement.resources
         },
-        {
-          for conditions in [statement.conditions] : "Condition" => {
-            for test in distinct(conditions[*].test) : test => {
-              for condition in conditions : condition.variable => condition.values if condition.test == test
+        length(statement.conditions) == 0 ? {} : {
+          Condition = {
+            for test in distinct(statement.conditions[*].test) : test => {
+              for condition in statement.conditions : condition.variable => condition.values if condition.test == test
             }
-          } if length(conditions) > 0
+          }
         },
       )
     ]

@@ -35,12 +35,12 @@ def restore(
 
     Each is marked: the gateway is asked before it is charged or refunded. Exit status 3 if some were not put back.
     """
-    output, there = Output(as_json), target.resolve(env)
+    output, deployment = Output(as_json), target.resolve(env)
     wrong = [one for one in transaction_ids if not TRANSACTION_ID.fullmatch(one)]
     if wrong:
         raise typer.BadParameter(f"not the id of a payment: {', '.join(wrong)}")
-    source = Backup(there.stack, backup)
-    if not dry_run and not there.is_local:
+    source = Backup(deployment.stack, backup)
+    if not dry_run and not deployment.is_local:
         ask(f"Restore {len(transaction_ids)} payments from {backup} in {env}?", yes=yes)
     came: dict[str, Outcome] = {}
     with output.progress.step("Restoring") as step:

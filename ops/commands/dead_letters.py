@@ -65,9 +65,9 @@ def peek(
 ) -> None:
     """Show messages without removing them."""
     output = Output(as_json)
-    client, there = _queue(queue, env)
+    client, dlq = _queue(queue, env)
     with output.progress.step(f"Receiving from {queue}") as step:
-        letters = client.peek(there, limit)
+        letters = client.peek(dlq, limit)
         step.result = f"{len(letters)} messages"
     if as_json:
         output.json([letter.summary() | ({"body": letter.body} if bodies else {}) for letter in letters])
@@ -92,27 +92,27 @@ def redrive(
     records, which the relay gets again. Exit status 3 if some messages stayed.
     """
     output = Output(as_json)
-    client, there = _queue(queue, env)
-    waiting = client.counts(there).waiting
-    to = "the relay" if queue == RELAY else str(there.source).rpartition("/")[2]
+    client, dlq = _queue(queue, env)
+    waiting = client.counts(dlq).waiting
+    to = "the relay" if queue == RELAY else str(dlq.source).rpartition("/")[2]
     if dry_run or not waiting:
-        told = {"queue": queue, "messages": waiting, "to": to, "dry_run": dry_run, "sent": 0, "kept": waiting}
+        planned = {"queue": queue, "messages": waiting, "to": to, "dry_run": dry_run, "sent": 0, "kept": waiting}
         if as_json:
-            output.json(told)
+            output.json(planned)
         else:
             output.line(f"would send {waiting} messages to {to}" if waiting else f"{queue} is empty")
         return 0
     ask(f"Send {waiting} messages of {queue} to {to}, in {env}?", yes=yes)
     with output.progress.step(f"Sending {waiting} messages") as step:
-        came = (client.redrive_relay if queue == RELAY else client.redrive)(there, step.progress)
-        step.result = f"sent {came['sent']}" + (f", {came['kept']} stayed" if came["kept"] else "")
+        counts = (client.redrive_relay if queue == RELAY else client.redrive)(dlq, step.progress)
+        step.result = f"sent {counts['sent']}" + (f", {counts['kept']} stayed" if counts["kept"] else "")
     if as_json:
-        output.json({"queue": queue, "messages": waiting, "to": to, "dry_run": False, **came})
+        output.json({"queue": queue, "messages": waiting, "to": to, "dry_run": False, **counts})
     else:
-        output.line(f"sent {came['sent']} of {waiting} messages of {queue} to {to}")
-        if came["kept"]:
-            output.line(f"{came['kept']} stayed. Look at them: payments dlq peek {queue}")
-    return BAD if came["kept"] else 0
+        output.line(f"sent {counts['sent']} of {waiting} messages of {queue} to {to}")
+        if counts["kept"]:
+            output.line(f"{counts['kept']} stayed. Look at them: payments dlq peek {queue}")
+    return BAD if counts["kept"] else 0
 
 
 @app.command()
@@ -127,8 +127,8 @@ def purge(
 ) -> int:
     """Delete messages that can never be processed. Their work stays undone, so try redrive first."""
     output = Output(as_json)
-    client, there = _queue(queue, env)
-    waiting = client.counts(there).waiting
+    client, dlq = _queue(queue, env)
+    waiting = client.counts(dlq).waiting
     wanted = set(message_ids or [])
     what = f"{len(wanted)} chosen messages" if wanted else f"all {waiting} messages"
     if dry_run or not waiting:
@@ -142,10 +142,10 @@ def purge(
         _check_writable(save)
     with output.progress.step(f"Deleting {what}") as step:
         deleted = 0
-        for letters in _chosen(client, there, waiting, wanted):
+        for letters in _chosen(client, dlq, waiting, wanted):
             if save:
                 _save(save, letters)
-            deleted += client.delete(there, letters)
+            deleted += client.delete(dlq, letters)
             step.progress(deleted, len(wanted) or waiting)
         step.result = f"deleted {deleted}"
     if as_json:

@@ -39,12 +39,12 @@ def doctor(env: Environment = LOCAL, as_json: AsJson = False) -> int:
 
     It changes nothing. Exit status 3 if a check failed.
     """
-    output, there = Output(as_json), target.resolve(env)
+    output, deployment = Output(as_json), target.resolve(env)
     with output.progress.step(f"Checking {env}") as step:
-        findings = examine(there, step.progress)
+        findings = examine(deployment, step.progress)
         failed = {finding.check for finding in findings if finding.verdict == "fail"}
-        if failed - {NO_AWS} and _waited_for_aliases(there, output):
-            findings = examine(there, step.progress)
+        if failed - {NO_AWS} and _waited_for_aliases(deployment, output):
+            findings = examine(deployment, step.progress)
         counts = Counter[str](finding.verdict for finding in findings)
         step.result = f"{len(findings)} checks, {_verdicts(counts)}"
     if as_json:
@@ -57,10 +57,10 @@ def doctor(env: Environment = LOCAL, as_json: AsJson = False) -> int:
     return BAD if counts["fail"] else 0
 
 
-def _waited_for_aliases(there: target.Target, output: Output) -> bool:
+def _waited_for_aliases(deployment: target.Target, output: Output) -> bool:
     """Wait until a new alias of a key is surely in force; say whether there was anything to wait for."""
     try:
-        wait = until_aliases_hold(there).total_seconds()
+        wait = until_aliases_hold(deployment).total_seconds()
     except (ClientError, BotoCoreError) as error:
         output.progress.line(
             f"Whether an alias of a key has just changed is not known: {explain(error)}", style="yellow"
@@ -97,14 +97,14 @@ def reconcile(
 
     It guesses nothing and charges nothing twice. Exit status 3 if some were not reconciled, 1 if an id is unknown.
     """
-    output, there = Output(as_json), target.resolve(env)
+    output, deployment = Output(as_json), target.resolve(env)
     ids = transaction_ids or []
     wrong = [one for one in ids if not TRANSACTION_ID.fullmatch(one)]
     if wrong:
         raise typer.BadParameter(f"not a payment id: {', '.join(wrong)}")
     if ids and older_than is not None:
         raise typer.BadParameter("give either ids or --older-than")
-    if not there.is_local:
+    if not deployment.is_local:
         ask(f"Reconcile {len(ids) or 'all open'} payments in {env}?", yes=yes)
     events: list[dict[str, Any]] = [{"transaction_ids": ids[at : at + _IDS]} for at in range(0, len(ids), _IDS)]
     if not ids:
@@ -112,7 +112,7 @@ def reconcile(
     counts: Counter[str] = Counter()
     with output.progress.step("Asking the gateway") as step:
         for number, event in enumerate(events):
-            counts += _until_done(there, event)
+            counts += _until_done(deployment, event)
             step.progress(number + 1, len(events))
         step.result = ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "nothing to do"
     if as_json:
@@ -135,13 +135,13 @@ def compare(
 
     Exit status 3 if there is a difference.
     """
-    output, there = Output(as_json), target.resolve(env)
-    comparer = there.stack.gateway["comparer_function_name"]
+    output, deployment = Output(as_json), target.resolve(env)
+    comparer = deployment.stack.gateway["comparer_function_name"]
     if comparer is None:
         raise LocalError("This deployment's gateway has no records to compare.")
     with output.progress.step("Comparing with the gateway") as step:
         event = {} if day is None else {"day": day.date().isoformat()}
-        came = call(there.stack, comparer, event)
+        came = call(deployment.stack, comparer, event)
         step.result = f"{came['day']}: {came['compared']} compared, {len(came['differences'])} differences"
     if as_json:
         output.json(came)
@@ -152,11 +152,11 @@ def compare(
     return BAD if came["differences"] else 0
 
 
-def _until_done(there: target.Target, event: dict[str, Any]) -> Counter[str]:
+def _until_done(deployment: target.Target, event: dict[str, Any]) -> Counter[str]:
     """Call the reconciler until it leaves no payment for lack of time, or makes no progress."""
     counts: Counter[str] = Counter()
     for _ in range(_CALLS):
-        came = Counter(call(there.stack, there.stack.outputs["reconciler_function_name"], event))
+        came = Counter(call(deployment.stack, deployment.stack.outputs["reconciler_function_name"], event))
         left = came.pop("left", 0)
         counts += came
         if not left or not (came["settled"] or came["redriven"] or came["closed"]):

@@ -22,7 +22,7 @@ BAD = 3
 
 
 def refuse_unasked(question: str, *, yes: bool) -> None:
-    """Raise LocalError if a question will come that nobody can answer."""
+    """Raise LocalError if the command must ask and there is no terminal to ask on."""
     if not yes and not sys.stdin.isatty():
         raise LocalError(f"{question} There is no terminal to ask on. Use --yes.")
 

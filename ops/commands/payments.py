@@ -61,8 +61,8 @@ def pay(
     as_json: AsJson = False,
 ) -> int:
     """Make a payment and wait for its outcome. It is safe to repeat with the same --id."""
-    output, there = Output(as_json), target.resolve(env)
-    customer, method = _payer(there, customer, method)
+    output, deployment = Output(as_json), target.resolve(env)
+    customer, method = _payer(deployment, customer, method)
     name = transaction_id or _new_id()
     body = _without_none(
         transaction_id=name,
@@ -73,22 +73,22 @@ def pay(
         description=description,
         metadata=dict(map(_member, metadata or [])) or None,
     )
-    if not there.is_local:
+    if not deployment.is_local:
         ask(f"Charge {amount} {currency or ''} to {customer} in {env}?".replace("  ", " "), yes=yes)
     with _repeatable(output, name):
-        answer = retrying(lambda: there.api.post(body), timeout)
-        payment = payload(there.api, answer)
+        answer = retrying(lambda: deployment.api.post(body), timeout)
+        payment = payload(deployment.api, answer)
         if wait:
-            payment = _outcome(there, output, f"/payments/{name}", timeout)
+            payment = _outcome(deployment, output, f"/payments/{name}", timeout)
     replayed = " (a repeat: nothing was charged again)" if answer.headers.get("Idempotent-Replayed") else ""
     _print_outcome(output, payment, f"{name} is {payment['status']}{replayed}")
     return BAD if wait and payment["status"] not in REFUNDABLE | {Status.REFUNDED} else 0
 
 
-def _payer(there: target.Target, customer: str | None, method: str | None) -> tuple[str, str]:
-    """Return who pays and by what. The local stack has defaults."""
-    if there.is_local:
-        customer, method = customer or "ada", method or next(iter(methods_of(there.stack)))
+def _payer(deployment: target.Target, customer: str | None, method: str | None) -> tuple[str, str]:
+    """Return the customer and the payment method. The local stack has defaults."""
+    if deployment.is_local:
+        customer, method = customer or "ada", method or next(iter(methods_of(deployment.stack)))
     if customer is None or method is None:
         raise typer.BadParameter("--customer and --method are required outside the local stack")
     return customer, method
@@ -135,13 +135,13 @@ def _member(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _outcome(there: target.Target, output: Output, path: str, seconds: float) -> dict[str, Any]:
+def _outcome(deployment: target.Target, output: Output, path: str, seconds: float) -> dict[str, Any]:
     """Read a payment or a refund until it is final or the time is over."""
     deadline = time.monotonic() + seconds
     pause = _FASTEST_SECONDS
     with output.progress.step(f"Waiting for {path}") as step:
         while True:
-            said = payload(there.api, retrying(lambda: there.api.request("GET", path), seconds))
+            said = payload(deployment.api, retrying(lambda: deployment.api.request("GET", path), seconds))
             if said["status"] not in OPEN or time.monotonic() + pause > deadline:
                 step.result = str(said["status"])
                 return said
@@ -156,18 +156,19 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a payment, its refunds and its log lines."""
-    output, there = Output(as_json), target.resolve(env)
+    output, deployment = Output(as_json), target.resolve(env)
     payment = payload(
-        there.api, retrying(lambda: there.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"), PATIENCE)
+        deployment.api,
+        retrying(lambda: deployment.api.request("GET", f"/payments/{quote(transaction_id, safe='')}"), PATIENCE),
     )
     steps = timeline.of_payment(payment)
     missing: list[str] = []
     if logs:
         with output.progress.step("Reading the logs") as reading:
-            logged, missing = timeline.of_logs(there.stack, transaction_id, payment["created_at"])
+            logged, missing = timeline.of_logs(deployment.stack, transaction_id, payment["created_at"])
             reading.result = f"{len(logged)} log lines"
         steps += logged
-    steps = timeline.told(steps)
+    steps = timeline.in_order(steps)
     if as_json:
         output.json({"payment": payment, "timeline": [asdict(step) for step in steps], "unread": missing})
         return
@@ -190,14 +191,14 @@ def list_payments(
     as_json: AsJson = False,
 ) -> None:
     """List a customer's payments, newest first."""
-    output, there = Output(as_json), target.resolve(env)
+    output, deployment = Output(as_json), target.resolve(env)
     found: list[dict[str, Any]] = []
     token: str | None = None
     with output.progress.step(f"Reading the payments of {printable(customer_id)}") as step:
         while len(found) < limit:
             query: dict[str, Any] = {"limit": min(_PAGE, limit - len(found))} | ({"next_token": token} if token else {})
             path = f"/customers/{quote(customer_id, safe='')}/payments?{urlencode(query)}"
-            page = payload(there.api, retrying(partial(there.api.request, "GET", path), PATIENCE))
+            page = payload(deployment.api, retrying(partial(deployment.api.request, "GET", path), PATIENCE))
             found += page["payments"]
             token = page.get("next_token")
             step.progress(len(found), limit)
@@ -225,8 +226,8 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """Watch payments change, until Ctrl-C. With --json, one line for each change."""
-    output, there = Output(as_json), target.resolve(env)
-    feed = Feed(there.stack, "TRIM_HORIZON" if since_start else "LATEST")
+    output, deployment = Output(as_json), target.resolve(env)
+    feed = Feed(deployment.stack, "TRIM_HORIZON" if since_start else "LATEST")
     live_table = output.console.is_terminal and not as_json
     payments: OrderedDict[str, dict[str, Any]] = OrderedDict()
     deadline = None if seconds is None else time.monotonic() + seconds
@@ -279,15 +280,15 @@ def refund(
     as_json: AsJson = False,
 ) -> int:
     """Refund a payment, in part or in full. It is safe to repeat with the same --id."""
-    output, there = Output(as_json), target.resolve(env)
+    output, deployment = Output(as_json), target.resolve(env)
     name = refund_id or _new_id()
-    if not there.is_local:
+    if not deployment.is_local:
         ask(f"Refund {amount or 'the remainder'} of {transaction_id} in {env}?", yes=yes)
     body = _without_none(refund_id=name, amount=amount, reason=reason)
     path = quote(transaction_id, safe="")
     with _repeatable(output, name):
-        found = payload(there.api, retrying(lambda: there.api.refund(path, body), timeout))
+        found = payload(deployment.api, retrying(lambda: deployment.api.refund(path, body), timeout))
         if wait:
-            found = _outcome(there, output, f"/payments/{path}/refunds/{quote(name, safe='')}", timeout)
+            found = _outcome(deployment, output, f"/payments/{path}/refunds/{quote(name, safe='')}", timeout)
     _print_outcome(output, found, f"refund {name} of {transaction_id} is {found['status']}")
     return BAD if wait and found["status"] != "processed" else 0

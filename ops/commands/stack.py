@@ -145,8 +145,8 @@ def _take_back(place: Place, bringing: running.Bringing, display: Display, *, in
 def down() -> None:
     """Stop the embedded AWS and remove the local stack's state."""
     with running.only_one():
-        there = running.remove(running.Place())
-    Display().line("Removed the local stack." if there else "There is no local stack.")
+        existed = running.remove(running.Place())
+    Display().line("Removed the local stack." if existed else "There is no local stack.")
 
 
 def deploy(env: Environment, yes: Yes = False) -> None:
@@ -157,19 +157,19 @@ def deploy(env: Environment, yes: Yes = False) -> None:
     refuse_unasked(f"Deploy {env}?", yes=yes)
     terraform, display = _prepared(env, account_terraform)
     with terraform.planned(_quiet) as plan:
-        _tell(terraform, plan, display)
+        _show_plan(terraform, plan, display)
         if not plan.changes:
             return
         ask(f"Apply this plan to {os.environ.get('AWS_ENDPOINT_URL') or 'the AWS account'}?", yes=yes)
         with display.step(f"Deploying {env}") as step:
-            step.result = running.told(terraform.apply(step.progress, plan))
+            step.result = running.summary_of(terraform.apply(step.progress, plan))
 
 
 def plan(env: Environment = LOCAL) -> None:
     """Show what a deployment would change."""
     terraform, display = _prepared(env, _terraform)
-    with terraform.planned(_quiet) as made:
-        _tell(terraform, made, display)
+    with terraform.planned(_quiet) as planned:
+        _show_plan(terraform, planned, display)
 
 
 def outputs(env: Environment = LOCAL) -> None:
@@ -197,10 +197,10 @@ def _prepared(env: str, terraform_of: Callable[[str], Terraform]) -> tuple[Terra
     return terraform, display
 
 
-def _tell(terraform: Terraform, made: Plan, display: Display) -> None:
+def _show_plan(terraform: Terraform, planned: Plan, display: Display) -> None:
     """Print a plan on standard output, and its warnings on standard error."""
-    terraform.show(made)
-    for warning in made.warnings:
+    terraform.show(planned)
+    for warning in planned.warnings:
         display.line(f"Warning: {warning}", style="yellow")
 
 

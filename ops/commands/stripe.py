@@ -37,12 +37,12 @@ app = typer.Typer(no_args_is_help=True, help="Stripe: cancel declined charges th
 _PAGE = 200
 _SECONDS = 20.0
 _SECRET_TTL_SECONDS = 300
-# What stands before the environment's suffix in the name of the secret.
+# The start of the secret's name; the environment's suffix follows.
 _SECRET_PREFIX = "payment-stripe-key-"  # noqa: S105 - a name
 
 
 class Verdict(StrEnum):
-    """What a failed payment is at Stripe."""
+    """The state of a failed payment at Stripe."""
 
     NOTHING_LEFT = "nothing left to pay"
     PAYABLE = "can still be paid"
@@ -91,15 +91,15 @@ def cancel_declined(
     Versions before declines were canceled have left such PaymentIntents. It is safe to repeat, and needs the right to
     read the table and the secret with Stripe's key. Exit status 3 if something is left to do, or was paid.
     """
-    output, there = Output(as_json), target.resolve(env)
-    if there.stack.gateway["name"] != "stripe":
+    output, deployment = Output(as_json), target.resolve(env)
+    if deployment.stack.gateway["name"] != "stripe":
         raise LocalError("This deployment does not charge through Stripe, so there is nothing to cancel.")
-    if apply and not there.is_local:
+    if apply and not deployment.is_local:
         ask(f"Cancel the declined PaymentIntents of {env} that can still be paid?", yes=yes)
-    run = _Run(_gateway(there.stack), apply, after)
+    run = _Run(_gateway(deployment.stack), apply, after)
     with output.progress.step("Asking Stripe about failed payments") as step, _silent():
         try:
-            for item in _at_most(rate, _failed(there.stack, after)):
+            for item in _at_most(rate, _failed(deployment.stack, after)):
                 run.examine(item)
                 step.progress(run.counts.total(), 0)
         except BaseException:

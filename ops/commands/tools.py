@@ -29,9 +29,9 @@ def console(
 ) -> None:
     """Show the local stack in a browser, until Ctrl-C. The page is served on loopback only."""
     output = Output()
-    there = target.local_target(running.Place())
+    deployment = target.local_target(running.Place())
     # Ctrl-C is how it ends.
-    with suppress(KeyboardInterrupt), serve(there, port) as (url, wait):
+    with suppress(KeyboardInterrupt), serve(deployment, port) as (url, wait):
         output.line(f"Console   {url}", style="bold")
         output.line("Press Ctrl-C to stop.")
         wait()

@@ -54,18 +54,18 @@ def try_endpoint(
 
     Exit status 3 if it was not delivered in time.
     """
-    output, there = Output(as_json), target.resolve(env)
-    endpoints = webhook_endpoints(there.stack.outputs)
+    output, deployment = Output(as_json), target.resolve(env)
+    endpoints = webhook_endpoints(deployment.stack.outputs)
     if endpoint not in endpoints:
         known = ", ".join(sorted(endpoints)) or "none"
         raise LocalError(f"{env} has no webhook endpoint {endpoint!r}. Known endpoints: {known}.")
-    if not there.is_local:
+    if not deployment.is_local:
         ask(f"Send a test event to {endpoint} of {env}?", yes=yes)
     event = _test_event(f"/payments/{env}")
     parts, name = endpoints[endpoint], event["id"]
-    there.stack.client("sqs").send_message(QueueUrl=parts["queue_url"], MessageBody=json.dumps(event))
+    deployment.stack.client("sqs").send_message(QueueUrl=parts["queue_url"], MessageBody=json.dumps(event))
     with output.progress.step(f"Waiting for {endpoint}") as step:
-        status = _wait_for_delivery(there.stack, parts["function_name"], event, timeout)
+        status = _wait_for_delivery(deployment.stack, parts["function_name"], event, timeout)
         step.result = f"{endpoint} answered {status}" if status else f"{endpoint} has not accepted it"
     if as_json:
         output.json({"endpoint": endpoint, "webhook_id": name, "delivered": status is not None, "status": status})

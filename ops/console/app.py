@@ -73,7 +73,7 @@ _HEARTBEAT_SECONDS = 10.0
 class Console:
     """What the console serves: a deployment, and the pulse that follows it."""
 
-    there: Target
+    deployment: Target
     pulse: Pulse
     # The names under which only this machine is called, with the port.
     hosts: frozenset[str]
@@ -130,7 +130,7 @@ def _failure(_: Request, error: Exception) -> Response:
 def _file(console: Console, name: str, kind: str) -> Callable[[Request], Response]:
     def answer(_: Request) -> Response:
         text = (FOLDER / name).read_text(encoding="utf-8").replace(TOKEN_PLACE, console.token)
-        return Response(text.replace(METHODS_PLACE, options(methods_of(console.there.stack))), media_type=kind)
+        return Response(text.replace(METHODS_PLACE, options(methods_of(console.deployment.stack))), media_type=kind)
 
     return answer
 
@@ -155,7 +155,7 @@ def _events(console: Console) -> Callable[[Request], Response]:
 def _action(console: Console, action: Action) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         _check_caller(console, request)
-        found = await run_in_threadpool(action, console.there, await _body(request))
+        found = await run_in_threadpool(action, console.deployment, await _body(request))
         console.pulse.count_soon()
         return JSONResponse(found)
 
@@ -184,22 +184,22 @@ async def _body(request: Request) -> dict[str, Any]:
     return body
 
 
-def _pay(there: Target, body: dict[str, Any]) -> dict[str, Any]:
+def _pay(deployment: Target, body: dict[str, Any]) -> dict[str, Any]:
     names = ("customer_id", "amount", "currency", "payment_method")
     payment = {name: body[name] for name in names if body.get(name)}
     payment["transaction_id"] = f"console-{uuid.uuid4().hex[:12]}"
-    return payload(there.api, there.api.post(payment))
+    return payload(deployment.api, deployment.api.post(payment))
 
 
-def _refund(there: Target, body: dict[str, Any]) -> dict[str, Any]:
+def _refund(deployment: Target, body: dict[str, Any]) -> dict[str, Any]:
     refund = {"refund_id": f"console-{uuid.uuid4().hex[:12]}"}
     if body.get("amount"):
         refund["amount"] = body["amount"]
-    return payload(there.api, there.api.refund(quote(str(body.get("transaction_id", "")), safe=""), refund))
+    return payload(deployment.api, deployment.api.refund(quote(str(body.get("transaction_id", "")), safe=""), refund))
 
 
-def _redrive(there: Target, body: dict[str, Any]) -> dict[str, Any]:
-    client = QueueClient(there.stack)
+def _redrive(deployment: Target, body: dict[str, Any]) -> dict[str, Any]:
+    client = QueueClient(deployment.stack)
     queue = client.queue(str(body.get("queue", "")))
     redrive = client.redrive_relay if queue.name == RELAY else client.redrive
     return redrive(queue, lambda _done, _total: None)

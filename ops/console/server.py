@@ -23,7 +23,7 @@ _STOP_SECONDS = 5
 
 
 @contextmanager
-def serve(there: Target, port: int) -> Iterator[tuple[str, Callable[[], None]]]:
+def serve(deployment: Target, port: int) -> Iterator[tuple[str, Callable[[], None]]]:
     """Serve the console; yield its address and a function that waits as long as it is served."""
     try:
         # Before uvicorn, which ends the process if the port is taken.
@@ -31,7 +31,7 @@ def serve(there: Target, port: int) -> Iterator[tuple[str, Callable[[], None]]]:
     except OSError as error:
         raise LocalError(f"port {port} is taken by another program. Choose another: --port {port + 1}") from error
     port = listening.getsockname()[1]
-    console = Console(there, Pulse(there.stack), frozenset({f"{HOST}:{port}", f"localhost:{port}"}))
+    console = Console(deployment, Pulse(deployment.stack), frozenset({f"{HOST}:{port}", f"localhost:{port}"}))
     server = uvicorn.Server(
         uvicorn.Config(
             application(console),

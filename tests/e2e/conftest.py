@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaos.proxy import Proxy
+from local.environments import LOCAL
 from local.server import EmbeddedAWS
-from ops import running
+from ops import running, target
 from ops.client import Api, Keys, create_client
 from ops.display import Step
 from ops.inbox import Inbox
 from tests.support.checkout import copy_of_root
+from tests.support.commands import Run, runner
 from tests.support.deployed import Deployed
 
 if TYPE_CHECKING:
@@ -58,3 +60,10 @@ def api_with_wrong_keys(stack: Stack) -> Api:
 def inbox(stack: Stack) -> Iterator[Inbox]:
     with Inbox(stack) as inbox:
         yield inbox
+
+
+@pytest.fixture
+def payments(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The operator's command, for the stack."""
+    monkeypatch.setattr(target, "local_target", lambda _place: target.Target(LOCAL, stack, api))
+    return runner(monkeypatch, capsys)

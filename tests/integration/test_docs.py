@@ -75,6 +75,19 @@ def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
     assert named == pages
 
 
+def test_every_log_message_that_a_runbook_names_is_one_that_the_code_logs() -> None:
+    code = "\n".join(file.read_text() for file in (ROOT / "src/payments").rglob("*.py"))
+    named = {
+        (page.name, " ".join(f"{searched}{quoted}".split()))
+        for page in (ROOT / "docs/runbooks").glob("*.md")
+        for searched, quoted in re.findall(r'message = "([^"]+)"|`((?:a|an|the|not) [^`]+)`', page.read_text())
+    }
+    # The number of an answer is an expression in the code.
+    logged = {(page, text) for page, text in named if f'"{text}"' in code or f'"{text.rpartition(" ")[0]} {{' in code}
+    assert len(named) > 5
+    assert named - logged == set()
+
+
 def test_every_threshold_has_its_reason() -> None:
     defaults = _defaults(MONITORING, "thresholds")
     readme = (ROOT / "modules/monitoring/README.md").read_text()

@@ -30,7 +30,7 @@ from ops.client import Api, Keys
 from ops.commands import stack
 from ops.display import Display
 from ops.stack import Stack
-from ops.terraform import Terraform, _Told
+from ops.terraform import Terraform, _Reported
 from payments.gateways.stripe.events import verify
 from tests.support.receiver import Receiver
 
@@ -400,7 +400,7 @@ ACTIONS = st.dictionaries(
 @given(planned=ACTIONS, read_before=st.sets(st.text("abc", min_size=1, max_size=3)))
 def test_progress_ends_at_all_and_never_passes_it(planned: dict[str, str], read_before: set[str]) -> None:
     """Planning reads data sources, which looks like applying; a replacement takes two steps."""
-    told = _Told()
+    told = _Reported()
     lines = [step("apply_complete", name, "read") for name in sorted(read_before)]
     lines += [step("planned_change", name, action) for name, action in planned.items()]
     for name, action in planned.items():
@@ -574,7 +574,7 @@ INTERRUPTED_RUN = """
 import sys
 from pathlib import Path
 from ops import interrupt
-from ops.terraform import Terraform, _Told
+from ops.terraform import Terraform, _Reported
 interrupt.install()
 folder = Path(sys.argv[1])
 terraform = Terraform({"PATH": sys.argv[2]}, folder / "x.tfvars", state=folder / "terraform.tfstate", patience=5.0)

@@ -60,8 +60,10 @@ def test_python_is_read(tmp_path: Path) -> None:
         '"""Do whatever is right.\n\nThen give it back.\n"""\n\n# A comment that goes\n# back.\n'
         'MESSAGE = "There is nothing to give back."\n'
         'FORMAT = "whatever"\n'
+        'REASON = "there is nothing to give back"\n'
+        'SCRIPT = "echo whatever it is\\necho more"\n'
     )
-    assert {line.split(":")[0] for line in lint(module)} == {"1", "3", "6", "8"}
+    assert {line.split(":")[0] for line in lint(module)} == {"1", "3", "6", "8", "10"}
 
 
 def test_a_docstrings_tables_and_a_list_of_codes_are_left_out(tmp_path: Path) -> None:

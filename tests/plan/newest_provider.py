@@ -10,6 +10,7 @@ registry's documentation, the other marks what is deprecated. After a new type o
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -36,7 +37,6 @@ RENAMED = {
     "aws_codedeploy_app": "pulumi_aws/codedeploy/application.py",
     "aws_sqs_queue_redrive_policy": "pulumi_aws/sqs/redrive_policy.py",
 }
-MARK = re.compile(r'@_utilities\.deprecated\(""".*?"""\)\s+def (\w+)\(', re.DOTALL)
 LINK = re.compile(rb"hashicorp/aws/([0-9.]+)/docs/(resources|data-sources)/([a-z0-9_]+)#([a-z0-9_]+)")
 
 
@@ -102,24 +102,32 @@ def deprecated(wheel: Path, name: str) -> list[str]:
         # API Gateway and Lambda are written apigateway and lambda_, and what is EC2's has no prefix in Terraform.
         fitting = [file for file in files if _plain(file[11:-3]) == _plain(wanted)] or [f"pulumi_aws/ec2/{wanted}.py"]
         fitting = [RENAMED.get(type_, file) for file in fitting]
-        source = package.read(fitting[0]).decode()
-        blocks = package.read(f"{fitting[0].rsplit('/', 1)[0]}/_inputs.py").decode()
-    (class_,) = re.findall(r"^class (\w+)\(pulumi\.CustomResource\)", source, re.MULTILINE)
-    own = [argument for of, argument in _marked(source) if of == class_]
-    return sorted(own + [f"{of}.{argument}" for of, argument in _marked(blocks) if of.startswith(class_)])
+        source = ast.parse(package.read(fitting[0]))
+        blocks = ast.parse(package.read(f"{fitting[0].rsplit('/', 1)[0]}/_inputs.py"))
+    (name_of,) = (each.name for each in _classes(source) if "pulumi.CustomResource" in map(ast.unparse, each.bases))
+    own = [argument for of, argument in _marked(source) if of == name_of]
+    return sorted(own + [f"{of}.{argument}" for of, argument in _marked(blocks) if of.startswith(name_of)])
 
 
 def _plain(name: str) -> str:
     return re.sub("[/_]", "", name)
 
 
-def _marked(source: str) -> Iterator[tuple[str, str]]:
+def _classes(module: ast.Module) -> list[ast.ClassDef]:
+    return [statement for statement in module.body if isinstance(statement, ast.ClassDef)]
+
+
+def _marked(module: ast.Module) -> Iterator[tuple[str, str]]:
     """Yield the class (without Args) and the argument of each mark in a generated module."""
-    for body in re.split(r"^class ", source, flags=re.MULTILINE)[1:]:
-        of = re.split(r"\W", body, maxsplit=1)[0]
-        if of.endswith("Args") and not of.startswith("_"):
-            for argument in MARK.findall(body):
-                yield of.removesuffix("Args"), argument
+    for of in _classes(module):
+        if of.name.endswith("Args") and not of.name.startswith("_"):
+            for argument in of.body:
+                if isinstance(argument, ast.FunctionDef) and any(map(_is_mark, argument.decorator_list)):
+                    yield of.name.removesuffix("Args"), argument.name
+
+
+def _is_mark(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "_utilities.deprecated"
 
 
 def _lines(written: dict[str, Any]) -> str:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from local import ROOT
-from tests.support.plan import Cases, Plan, redrives, resources, statements
+from tests.support.plan import Cases, Plan, one, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
 
 ModulePlan = Callable[..., Plan]
 ModuleCases = Callable[[str, Cases], Plan]
-
-
-def one(plan: Plan, type_: str) -> dict[str, Any]:
-    (resource,) = resources(plan, type_)
-    values: dict[str, Any] = resource["values"]
-    return values
 
 
 def test_kms(module_plan: ModulePlan) -> None:

@@ -174,7 +174,7 @@ def test_every_alarm_names_its_runbook_and_every_runbook_is_named(
     alarms: dict[str, dict[str, Any]], composites: dict[str, dict[str, Any]], root_plan: Any
 ) -> None:
     named = set()
-    # A function with a reserve has an alarm for it, and prod has no reserves until its quota is known.
+    # Only a function with a reserve has an alarm for it, and prod has no reserve until its quota is known.
     reserving = {
         alarm["values"]["alarm_name"]: alarm["values"]
         for alarm in resources(root_plan("options"), "aws_cloudwatch_metric_alarm")

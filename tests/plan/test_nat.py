@@ -7,12 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local import ROOT
-from tests.support.plan import Plan, resources
+from tests.support.plan import Plan, one
 
 SCRIPT = ROOT / "modules" / "network" / "nat.sh"
 # The script's tools, in place of this machine's: each writes its call down, and fails if a file says so.
@@ -124,12 +123,6 @@ def test_rules_that_do_not_forward_switch_the_instance_off(tmp_path: Path) -> No
     status, calls = instance.start()
     assert status != 0
     assert called(calls, "shutdown") == ["--poweroff now"]
-
-
-def one(plan: Plan, type_: str) -> dict[str, Any]:
-    (resource,) = resources(plan, type_)
-    values: dict[str, Any] = resource["values"]
-    return values
 
 
 @pytest.mark.plan

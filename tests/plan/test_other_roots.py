@@ -8,13 +8,12 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tftest
 
 from local import ROOT
-from tests.support.plan import Plan, message_of, resources, statements
+from tests.support.plan import Plan, message_of, one, resources, statements
 
 pytestmark = pytest.mark.plan
 
@@ -23,12 +22,6 @@ MINE = {
     "network": '{"subnet_ids":["subnet-0a","subnet-0b"],"security_group_ids":["sg-0a"]}',
     "keys": json.dumps({use: {"alias": f"our-{use}", "arn": KEY % use} for use in ("data", "logs")}),
 }
-
-
-def one(plan: Plan, type_: str) -> dict[str, Any]:
-    (resource,) = resources(plan, type_)
-    values: dict[str, Any] = resource["values"]
-    return values
 
 
 def test_bootstrap(small_root: Callable[[str], tftest.TerraformTest]) -> None:
@@ -57,7 +50,7 @@ def test_bootstrap(small_root: Callable[[str], tftest.TerraformTest]) -> None:
 def test_bootstrap_owns_the_role_of_api_gateways_logs(
     small_root: Callable[[str], tftest.TerraformTest], root_plan: Callable[[str], Plan]
 ) -> None:
-    """It is one setting for all APIs of an account in a region: no environment may take it along."""
+    """It is one setting for all APIs of an account in a region: destroying an environment must not remove it."""
     plan = small_root("bootstrap").plan(output=True)._raw  # noqa: SLF001 - the whole of it
     role = one(plan, "aws_iam_role")
     (trust,) = json.loads(role["assume_role_policy"])["Statement"]

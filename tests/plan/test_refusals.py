@@ -142,7 +142,10 @@ REFUSED: dict[str, list[tuple[dict[str, str], str]]] = {
             {"snap_start": "true", "provisioned_concurrency": "1"},
             "snap_start cannot be combined with provisioned_concurrency",
         ),
-        ({"snap_start": "true", "ephemeral_storage_mb": "1024"}, "nor with ephemeral_storage_mb above 512"),
+        (
+            {"snap_start": "true", "ephemeral_storage_mb": "1024"},
+            "provisioned_concurrency, nor with ephemeral_storage_mb above 512",
+        ),
         ({"snap_start": "true", "runtime": '"python3.11"'}, "snap_start needs runtime python3.12 or newer"),
         ({"statements": '{ a = { actions = ["s3:*"], resources = ["a"] } }'}, "a star is refused"),
         ({"statements": '{ a = { actions = ["s3:GetObject"], resources = ["*"] } }'}, "a bare star is refused"),

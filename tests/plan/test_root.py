@@ -171,7 +171,7 @@ def test_a_key_is_used_through_its_service_and_by_its_alias_alone(environment: s
         found += 1
         tests = {name: values for test in statement.get("Condition", {}).values() for name, values in test.items()}
         if statement["Action"] == ["kms:DescribeKey"]:
-            # AWS Backup describes a key itself, and no service stands between. It learns no data by that.
+            # AWS Backup describes a key itself, and no service stands between. It learns no data that way.
             assert "module.backup" in address
             tests["kms:ViaService"] = []
         if statement["Action"] == ["kms:CreateGrant"]:

@@ -1,4 +1,4 @@
-"""A state that an older version of a module left behind: Terraform forgets what has another owner now, and keeps it."""
+"""An upgrade from an older version of a module: Terraform forgets resources that have a new owner, and keeps them."""
 
 from __future__ import annotations
 

@@ -259,6 +259,13 @@ def payment(**changes: Any) -> Payment:
     return Payment(**(values | changes))
 
 
+def state(table: Table) -> Payment:
+    """The payment that `payment` makes, as the table holds it now."""
+    found = table.get("order-1")
+    assert found
+    return found
+
+
 def api_event(
     body: Any = None,
     *,

@@ -35,6 +35,13 @@ def resources(plan: Plan, type_: str | None = None) -> list[dict[str, Any]]:
     ]
 
 
+def one(plan: Plan, type_: str) -> dict[str, Any]:
+    """Return the values of a plan's only resource of a type."""
+    (resource,) = resources(plan, type_)
+    values: dict[str, Any] = resource["values"]
+    return values
+
+
 def counted(name: str, found: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return how many resources of each type were found, and how many the inventory of that name lists."""
     types = dict(sorted(Counter(resource["type"] for resource in found).items()))

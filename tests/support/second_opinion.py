@@ -70,7 +70,7 @@ class Opinion:
         charges = self.call("GET", "/v1/charges")["data"]
         return sum(charge["amount"] for charge in charges if charge["status"] == "succeeded")
 
-    def given_back(self) -> int:
+    def refunded(self) -> int:
         return sum(refund["amount"] for refund in self.call("GET", "/v1/refunds")["data"])
 
     def gateway(self, *, as_it_is: bool = False) -> StripeGateway:

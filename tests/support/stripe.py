@@ -146,7 +146,7 @@ class StripeStack:
         body, signature = signed(event, SIGNING)
         posted = api_event(body, resource="/gateways/stripe/webhook") | {"headers": {"Stripe-Signature": signature}}
         answer: Any = stripe_webhook.handler(posted, Context())  # type: ignore[arg-type]
-        return json.loads(answer["body"]).get("came", answer["statusCode"])
+        return json.loads(answer["body"]).get("result", answer["statusCode"])
 
     def reconcile(self, *transaction_ids: str) -> dict[str, int]:
         asked = {"transaction_ids": list(transaction_ids)} if transaction_ids else {}

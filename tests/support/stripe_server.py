@@ -157,7 +157,7 @@ class FakeStripe:
         """Return the sum of all charges, in Stripe's unit."""
         return sum(intent["amount_received"] for intent in self.intents.values())
 
-    def given_back(self) -> int:
+    def refunded(self) -> int:
         return sum(refund["amount"] for refund in self.refunds.values() if refund["status"] == "succeeded")
 
     def finish(self, intent_id: str, status: str, code: str = "card_declined") -> dict[str, Any]:
@@ -351,7 +351,7 @@ class FakeStripe:
             return intent
 
     def _attempt(self, intent: dict[str, Any], method: str, behaviour: str) -> None:
-        """Try to charge a payment method, and say by an event what came of it. Raises StripeAnswer for a decline."""
+        """Try to charge a payment method, and report the result by an event. Raises StripeAnswer for a decline."""
         if method in DECLINES:
             error = _card_error(*DECLINES[method])
             intent |= {"status": "requires_payment_method", "last_payment_error": error, "payment_method": None}

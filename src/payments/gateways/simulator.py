@@ -71,7 +71,7 @@ class Simulator:
         if not _same(entry, refund, refund.charge_reference):
             return Unknown("the idempotency key was used for another refund")
         behaviour = method.removeprefix(_REFUND) if method.startswith(_REFUND) else "approved"
-        return self._behave(behaviour, refund.key, entry, lambda: self._given_back(charge_key, charged, refund))
+        return self._behave(behaviour, refund.key, entry, lambda: self._book_refund(charge_key, charged, refund))
 
     def lookup(self, request: Charge | Refund) -> Approved | Declined | None:
         """Return the decision that is stored under the key, if there is one."""
@@ -101,7 +101,7 @@ class Simulator:
             case _:
                 return self._declined(key, "invalid_payment_method")
 
-    def _given_back(self, charge_key: str, charged: dict[str, Any], refund: Refund) -> Approved | Declined:
+    def _book_refund(self, charge_key: str, charged: dict[str, Any], refund: Refund) -> Approved | Declined:
         """Enter a refund in its charge's books, once for each key and never more than was charged."""
         rest = int(charged["amount_minor"]["N"]) - refund.money.minor
         try:

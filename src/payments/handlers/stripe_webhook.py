@@ -56,7 +56,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
         body = body_of(event, MAX_BODY)
         verify(body, header(event, "Stripe-Signature") or "", secrets.read(), time.time())
         reported = event_of(body)
-        came = hearing.hear(report_of(reported))
+        result = hearing.hear(report_of(reported))
     except TooLargeError:
         # Anybody can post it, so it is no error of ours.
         logger.warning("the body is larger than any event")
@@ -72,5 +72,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Response:  # noqa:
     except UnavailableError as error:
         logger.warning("the event could not be processed", reason=str(error))
         return problem(UNAVAILABLE, "The event could not be processed now. Send it again.", request_id)
-    logger.info("event of the gateway", event_id=reported.id, event_type=reported.type, came=came)
-    return response(200, {"came": came})
+    logger.info("event of the gateway", event_id=reported.id, event_type=reported.type, result=result)
+    return response(200, {"result": result})

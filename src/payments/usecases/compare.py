@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 # A charge of a moment ago may not be recorded yet: the reconciler asks after a quarter of an hour.
-_UNDER_WAY = timedelta(hours=1)
+_IN_PROGRESS = timedelta(hours=1)
 
 _CHARGED = frozenset({Status.PROCESSED, Status.PARTIALLY_REFUNDED, Status.REFUNDED})
 
@@ -169,7 +169,7 @@ class Comparison:
 
     def _charge(self, entry: Booked, payment: Payment) -> Difference | None:
         here = payment.status in _CHARGED
-        if payment.status in OPEN and self._under_way(entry):
+        if payment.status in OPEN and self._in_progress(entry):
             return None
         if (entry.status == "succeeded") != here:
             # The payment names the attempt that was charged. This one failed.
@@ -190,7 +190,7 @@ class Comparison:
         refund = payment.refunds.get(refund_id) if payment and REFUND_ID.fullmatch(refund_id) else None
         if payment is None or refund is None:
             return _difference(DifferenceKind.NOT_IN_TABLE, transaction_id, entry, refund_id=refund_id or None)
-        if refund.status in OPEN and self._under_way(entry):
+        if refund.status in OPEN and self._in_progress(entry):
             return None
         if (entry.status == "succeeded") != (refund.status is Status.PROCESSED):
             return _difference(DifferenceKind.STATUS, transaction_id, entry, refund.status, refund_id=refund_id)
@@ -221,8 +221,8 @@ class Comparison:
             in_table=payment.status,
         )
 
-    def _under_way(self, entry: Booked) -> bool:
-        return self._clock().timestamp() - entry.created < _UNDER_WAY.total_seconds()
+    def _in_progress(self, entry: Booked) -> bool:
+        return self._clock().timestamp() - entry.created < _IN_PROGRESS.total_seconds()
 
 
 def _difference(

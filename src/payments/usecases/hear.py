@@ -102,7 +102,7 @@ class Hearing:
             return "late"
         if payment.status is Status.VALIDATED:
             # The processor is charging it, or will repeat the call with the same key: the answer to that call counts.
-            return "under way"
+            return "in progress"
         if payment.gateway_reference not in {None, report.reference}:
             return "another charge's"
         outcome = report.outcome

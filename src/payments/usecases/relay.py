@@ -118,14 +118,14 @@ class Relay:
             elif sent.reason:
                 failures.append(sent.reason)
             else:
-                _tell(sent.message)
+                _log_relayed(sent.message)
         failures += filter(None, self._queues.reject(letters))
         if failures:
             raise RelayError(f"{len(failures)} records were not relayed: {sorted(set(failures))}")
         return total
 
 
-def _tell(message: Message) -> None:
+def _log_relayed(message: Message) -> None:
     logger.info("relayed", **message.log_fields())
     if message.event == "payment.disputed":
         # Counted here and not by the writer: a failure here is retried, and the write is not repeated.

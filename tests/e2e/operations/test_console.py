@@ -37,13 +37,13 @@ SOON_MS = SOON * 1000
 
 
 @pytest.fixture(scope="module")
-def there(stack: Stack, api: Api) -> Target:
+def deployment(stack: Stack, api: Api) -> Target:
     return Target(LOCAL, stack, api)
 
 
 @pytest.fixture(scope="module")
-def url(there: Target) -> Iterator[str]:
-    with serve(there, 0) as (url, _wait):
+def url(deployment: Target) -> Iterator[str]:
+    with serve(deployment, 0) as (url, _wait):
         yield url
 
 
@@ -142,7 +142,7 @@ def test_dead_letters_are_seen_and_redriven(page: Page, stack: Stack, inbox: Any
     assert QueueClient(stack).counts(dead_letter_queues(stack)["processor"]).waiting == 0
 
 
-def test_what_a_payment_says_is_text(page: Page, there: Target, url: str) -> None:
+def test_what_a_payment_says_is_text(page: Page, deployment: Target, url: str) -> None:
     """The page's policy lets no foreign script run, and no data is ever read as HTML."""
     assert page.evaluate("document.querySelectorAll('script:not([src])').length") == 0
     page.evaluate(

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local import ROOT
-from local.environments import LOCAL
-from ops import target
 from ops.dead_letters import QueueClient, dead_letter_queues, work_queues
 from ops.payment import until_final
 from ops.stream import Feed, stream_arn
@@ -22,7 +20,7 @@ from payments.domain.message import Message
 from payments.runtime.messages import encode
 from payments.table.items import from_item
 from tests.support.aws import payment as payment_of
-from tests.support.commands import Run, runner
+from tests.support.commands import Run
 from tests.support.deployed import AFTER_THE_RETRIES, SOON, a_payment, ledger, stored, stranded, unique
 
 if TYPE_CHECKING:
@@ -35,12 +33,6 @@ if TYPE_CHECKING:
 
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def payments(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setattr(target, "local_target", lambda _place: target.Target(LOCAL, stack, api))
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

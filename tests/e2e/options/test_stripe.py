@@ -106,7 +106,7 @@ def test_an_event_settles_a_payment_that_waits_for_the_customer_and_a_forged_one
     assert shop.tell(event, "whsec_of_a_stranger_to_us").status_code == 400
     assert stored(shop.stack, transaction_id) == before
     answer = shop.tell(event)
-    assert (answer.status_code, answer.json()) == (200, {"came": "settled"})
+    assert (answer.status_code, answer.json()) == (200, {"result": "settled"})
     assert shop.api.get(transaction_id).json()["status"] == "processed"
 
 
@@ -114,13 +114,13 @@ def test_a_dispute_is_announced_once(shop: Shop, inbox: Inbox) -> None:
     transaction_id = shop.pay(payment_method="pm_card_visa")
     found = shop.wait(transaction_id, lambda payment: payment["status"] == "processed")
     event = shop.fake.dispute(found["gateway_reference"])
-    assert [shop.tell(event).json() for _ in range(2)] == [{"came": "noted"}, {"came": "late"}]
+    assert [shop.tell(event).json() for _ in range(2)] == [{"result": "noted"}, {"result": "late"}]
     told = inbox.wait(lambda event: event["subject"] == transaction_id and event["type"] == "payment.disputed", SOON)
     assert told is not None
     assert told["data"]["dispute"]["status"] == "needs_response"
     assert told["id"] == f"{transaction_id}.3"
     closed = shop.tell(shop.fake.dispute(found["gateway_reference"], status="won"))
-    assert closed.json() == {"came": "noted"}
+    assert closed.json() == {"result": "noted"}
     assert inbox.wait(lambda event: event["id"] == f"{transaction_id}.4", SOON) is not None
     item = stored(shop.stack, transaction_id)
     assert item is not None

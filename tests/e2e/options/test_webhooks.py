@@ -14,10 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 from standardwebhooks.webhooks import Webhook
 
-from local.environments import LOCAL
-from ops import target
 from ops.payment import new_payment
-from tests.support.commands import Run, runner
+from tests.support.commands import Run
 from tests.support.deployed import SECRET_TTL_SECONDS, role_of
 from tests.support.receiver import Answer, Received
 
@@ -206,12 +204,6 @@ def test_a_function_reads_no_other_endpoints_secret(hooks: Hooks, stack: Stack) 
     assert manager.get_secret_value(SecretId=own)["SecretString"]
     with pytest.raises(ClientError, match="AccessDenied"):
         manager.get_secret_value(SecretId=others)
-
-
-@pytest.fixture
-def payments(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setattr(target, "local_target", lambda _place: target.Target(LOCAL, stack, api))
-    return runner(monkeypatch, capsys)
 
 
 def test_an_operator_tries_an_endpoint(payments: Run, hooks: Hooks) -> None:

@@ -37,8 +37,8 @@ PAYMENT = {"customer_id": "ada", "amount": "1.00", "currency": "EUR", "payment_m
 def console(stack: FakeStack) -> Console:
     api = MagicMock(spec=Api, keys=API.keys)
     api.post.return_value = said(202, {"status": "validated"})
-    there = Target("local", stack, api)  # type: ignore[arg-type]
-    return Console(there, Pulse(there.stack), frozenset({HOST, "localhost:4580"}))
+    deployment = Target("local", stack, api)  # type: ignore[arg-type]
+    return Console(deployment, Pulse(deployment.stack), frozenset({HOST, "localhost:4580"}))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_page_itself_may_pay(page: TestClient, console: Console) -> None:
     assert '<option value="pm_sim_approved">approved</option>' in shown
     answer = page.post("/pay", json=PAYMENT | {"unknown": "1"})
     assert (answer.status_code, answer.json()) == (200, {"status": "validated"})
-    (sent,) = console.there.api.post.call_args.args  # type: ignore[attr-defined]
+    (sent,) = console.deployment.api.post.call_args.args  # type: ignore[attr-defined]
     assert sent.pop("transaction_id").startswith("console-")
     assert sent == PAYMENT
 
@@ -79,7 +79,7 @@ def test_another_site_may_not(page: TestClient, console: Console, changed: dict[
     for path in ("/pay", "/refund", "/redrive"):
         answer = page.post(path, json=PAYMENT, headers=headers)
         assert answer.status_code == status, answer.text
-    console.there.api.post.assert_not_called()  # type: ignore[attr-defined]
+    console.deployment.api.post.assert_not_called()  # type: ignore[attr-defined]
 
 
 def test_an_action_is_no_link(page: TestClient) -> None:
@@ -101,7 +101,7 @@ def test_a_name_that_was_rebound_to_this_machine_is_refused(page: TestClient, pa
 
 
 def test_every_answer_keeps_other_sites_out(page: TestClient, console: Console) -> None:
-    console.there.api.refund.side_effect = ZeroDivisionError  # type: ignore[attr-defined]
+    console.deployment.api.refund.side_effect = ZeroDivisionError  # type: ignore[attr-defined]
     answers = [page.get("/"), page.get("/nothing"), page.get("/", headers={"Host": "evil.example"})]
     answers.append(page.post("/refund", json={}))
     assert [answer.status_code for answer in answers] == [200, 404, 421, 500]
@@ -113,7 +113,7 @@ def test_every_answer_keeps_other_sites_out(page: TestClient, console: Console) 
 
 
 def test_a_refusal_of_the_api_is_shown(page: TestClient, console: Console) -> None:
-    post = console.there.api.post
+    post = console.deployment.api.post
     post.return_value = said(400, {"title": "Invalid request"})  # type: ignore[attr-defined]
     answer = page.post("/pay", json=PAYMENT)
     assert (answer.status_code, answer.json()) == (502, {"error": "400 Invalid request"})
@@ -156,7 +156,7 @@ def test_a_reader_that_is_too_slow_is_ended_and_one_that_waits_is_kept(monkeypat
 @pytest.fixture
 def url(console: Console, stack: FakeStack) -> Iterator[str]:
     stack.dynamodb.describe_table.return_value = {"Table": {}}
-    with serve(console.there, 0) as (url, _wait):
+    with serve(console.deployment, 0) as (url, _wait):
         yield url
 
 
@@ -177,7 +177,7 @@ def test_the_server_says_nothing_of_itself(url: str) -> None:
 
 def test_a_browser_gets_events_and_does_not_keep_the_server_running(console: Console, stack: FakeStack) -> None:
     stack.dynamodb.describe_table.return_value = {"Table": {}}
-    with serve(console.there, 0) as (url, _wait):
+    with serve(console.deployment, 0) as (url, _wait):
         events = requests.get(f"{url}/events", stream=True, timeout=5)
         lines = events.iter_lines(decode_unicode=True)
         assert next(lines) == "event: state"
@@ -203,5 +203,5 @@ def test_it_listens_on_loopback_only(url: str) -> None:
 
 def test_a_port_that_is_taken_is_named(console: Console, url: str) -> None:
     port = int(url.rpartition(":")[2])
-    with pytest.raises(LocalError, match=f"port {port} is taken"), serve(console.there, port):
+    with pytest.raises(LocalError, match=f"port {port} is taken"), serve(console.deployment, port):
         pass

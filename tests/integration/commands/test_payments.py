@@ -117,7 +117,7 @@ def test_a_story_is_in_order_and_about_this_payment_only(stack: FakeStack) -> No
     assert len(steps) == 3
     view = {"created_at": "2026-01-01T00:00:00.000000Z", "updated_at": "2026-01-01T00:00:02.000000Z"}
     known = timeline.of_payment(view | {"amount": "1.00", "currency": "EUR", "status": "failed", "failure_code": "x"})
-    story = timeline.told(known + steps)
+    story = timeline.in_order(known + steps)
     assert [step.what for step in story] == ["validated", "recorded", "recorded", "recorded", "failed"]
 
 

@@ -33,7 +33,7 @@ from payments.table import store
 from payments.table.items import to_item
 from payments.usecases.charge import Charging
 from payments.usecases.settle import Settling
-from tests.support.aws import LEDGER, TABLE, Context, payment, queue_event
+from tests.support.aws import LEDGER, TABLE, Context, payment, queue_event, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,12 +75,6 @@ class Scripted:
 
 def charging(table: Table, gateway: Any, now: datetime = NOW) -> Charging:
     return Charging(table, gateway, lambda: now)
-
-
-def state(table: Table) -> Payment:
-    found = table.get("order-1")
-    assert found
-    return found
 
 
 def body(accepted: Payment) -> str:

@@ -357,7 +357,7 @@ def test_threads_lose_no_count(printed: Callable[[], Printed]) -> None:
         ("Root=4242424242424242", ""),
         ("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=4242 4242 4242 4242", ""),
         (f"{TRACE}, a client's own words", ""),
-        (f"{TRACE};Root=whatever a client likes", ""),
+        (f"{TRACE};Root=anything a client likes", ""),
         ("", ""),
         ("Root=1-5759e988-bd862e3fe1be46a994272793", "Root=1-5759e988-bd862e3fe1be46a994272793"),
     ],

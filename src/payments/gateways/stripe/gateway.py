@@ -250,8 +250,8 @@ class StripeGateway:
 
     def _create(self, client: stripe.StripeClient, params: dict[str, Any], key: str) -> Outcome:
         try:
-            made = client.v1.payment_intents.create(cast("Any", params), options=self._options(key))
-            return charge_outcome(_read(made, Intent))
+            created = client.v1.payment_intents.create(cast("Any", params), options=self._options(key))
+            return charge_outcome(_read(created, Intent))
         except (stripe.CardError, stripe.InvalidRequestError) as error:
             refusal, name = _failed(error), _intent_of(error)
             if not isinstance(refusal, Declined) or (name is None and isinstance(error, stripe.InvalidRequestError)):
@@ -407,8 +407,8 @@ def _foremost(outcomes: Iterable[Approved | Declined | Pending]) -> Approved | D
 
 def _intent_of(error: stripe.StripeError) -> str | None:
     """Return the id of the PaymentIntent that an error names, if any."""
-    made = error.error.to_dict().get("payment_intent") if error.error else None
-    return str(made["id"]) if made else None
+    intent = error.error.to_dict().get("payment_intent") if error.error else None
+    return str(intent["id"]) if intent else None
 
 
 def _booked(source: dict[str, Any], refund: bool) -> Booked:  # noqa: FBT001 - the kind of the entry

@@ -3,7 +3,8 @@
 To test another gateway, add it to GATEWAYS: how to create it, and its payment method for each behaviour.
 
 Stripe is tested twice: with our own fake, and with localstripe, which others wrote. localstripe has Stripe's formats
-but not all of its behaviour; DIFFERENCES lists the tests that it must fail, each with the reason.
+but not all of its behaviour. The gateway of tests/faults is tested too, since those tests trust it. DIFFERENCES lists
+the tests that a fake must fail, each with the reason.
 """
 
 from __future__ import annotations
@@ -13,20 +14,33 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from payments.domain.errors import UnavailableError
 from payments.domain.money import Money
-from payments.gateways.port import Approved, Charge, Declined, Gateway, RateLimited, Refund, Unknown, idempotency_key
+from payments.gateways.port import (
+    Approved,
+    Charge,
+    Declined,
+    Gateway,
+    Outcome,
+    RateLimited,
+    Refund,
+    Unknown,
+    idempotency_key,
+)
 from payments.gateways.simulator import Simulator
 from payments.gateways.stripe.gateway import StripeGateway
 from tests.support import second_opinion
 from tests.support.aws import LEDGER
 from tests.support.stripe import gateway_to
 from tests.support.stripe_server import FakeStripe
+from tests.support.world import STARTED, FakeGateway
 
 TEN = Money(1000, "EUR")
 
@@ -37,7 +51,7 @@ class GatewayUnderTest:
 
     gateway: Gateway
     charged: Callable[[], int]
-    given_back: Callable[[], int]
+    refunded: Callable[[], int]
     methods: dict[str, str]
 
 
@@ -53,14 +67,14 @@ def simulator(request: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
         of_charges = [entry for entry in entries() if entry["idempotency_key"]["S"].startswith("payment-")]
         return sum(int(entry["amount_minor"]["N"]) for entry in of_charges if "reference" in entry)
 
-    def given_back() -> int:
+    def refunded() -> int:
         return sum(int(entry.get("refunded_minor", {"N": "0"})["N"]) for entry in entries())
 
     behaviours = ("approved", "timeout_after_charge", "timeout_before_charge", "rate_limited", "unavailable")
     methods = {behaviour: f"pm_sim_{behaviour}" for behaviour in behaviours}
     methods |= {"insufficient_funds": "pm_sim_declined_insufficient_funds"}
     methods |= {f"refund_{behaviour}": f"pm_sim_refund_{behaviour}" for behaviour in behaviours[1:]}
-    yield GatewayUnderTest(Simulator(dynamodb, LEDGER, lambda: datetime.now(UTC)), charged, given_back, methods)
+    yield GatewayUnderTest(Simulator(dynamodb, LEDGER, lambda: datetime.now(UTC)), charged, refunded, methods)
 
 
 @contextmanager
@@ -72,22 +86,84 @@ def stripe(_: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
         methods |= {"insufficient_funds": "pm_card_visa_chargeDeclinedInsufficientFunds"}
         methods |= {f"refund_{behaviour}": f"pm_fake_refund_{behaviour}" for behaviour in behaviours}
         gateway: StripeGateway = gateway_to(fake)
-        yield GatewayUnderTest(gateway, fake.charged, fake.given_back, methods)
+        yield GatewayUnderTest(gateway, fake.charged, fake.refunded, methods)
 
 
 @contextmanager
 def localstripe(request: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
     opinion = request.getfixturevalue("opinion")
     opinion.forget()
-    yield GatewayUnderTest(opinion.gateway(), opinion.charged, opinion.given_back, opinion.methods())
+    yield GatewayUnderTest(opinion.gateway(), opinion.charged, opinion.refunded, opinion.methods())
 
 
-GATEWAYS = {"simulator": simulator, "stripe": stripe, "localstripe": localstripe}
+class Fates:
+    """Ends the next calls of the gateway of tests/faults: well, or once as their payment method demands."""
+
+    clock = STARTED
+
+    def __init__(self) -> None:
+        self.gateway = FakeGateway(self)  # type: ignore[arg-type]
+        self._behaviour = ""
+        self._called: set[str] = set()
+        self._lock = Lock()
+
+    def charge(self, charge: Charge) -> Outcome:
+        self._choose(charge.key, charge.payment_method)
+        return self.gateway.charge(charge)
+
+    def refund(self, refund: Refund) -> Outcome:
+        methods = {
+            one.outcome.reference: one.request.payment_method
+            for one in self.gateway.approved(Charge, refund.transaction_id)
+            if isinstance(one.request, Charge) and isinstance(one.outcome, Approved)
+        }
+        self._choose(refund.key, methods.get(refund.charge_reference, "").removeprefix("refund_"))
+        return self.gateway.refund(refund)
+
+    def lookup(self, request: Charge | Refund) -> Approved | Declined | None:
+        self._behaviour = ""
+        return self.gateway.lookup(request)
+
+    def _choose(self, key: str, behaviour: str) -> None:
+        is_first = key not in self._called
+        self._called.add(key)
+        self._behaviour = behaviour if is_first or behaviour == "unavailable" else ""
+
+    def io(self, name: str, effect: Callable[[], Any]) -> Any:
+        if self._behaviour == "rate_limited":
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, name)
+        if self._behaviour in {"timeout_before_charge", "unavailable"}:
+            raise ReadTimeoutError(endpoint_url=name)
+        # tests/faults runs one handler at a time.
+        with self._lock:
+            result = effect()
+        if self._behaviour == "timeout_after_charge":
+            raise ReadTimeoutError(endpoint_url=name)
+        return result
+
+    def moved(self, kind: type[Charge | Refund]) -> int:
+        return sum(one.request.money.minor for one in self.gateway.approved(kind, "order-1"))
+
+
+@contextmanager
+def faults(_: pytest.FixtureRequest) -> Iterator[GatewayUnderTest]:
+    fates = Fates()
+    behaviours = ("timeout_after_charge", "timeout_before_charge", "rate_limited", "unavailable")
+    methods = {name: name for behaviour in behaviours for name in (behaviour, f"refund_{behaviour}")}
+    methods |= {"approved": "approved", "insufficient_funds": "declined"}
+    yield GatewayUnderTest(fates, lambda: fates.moved(Charge), lambda: fates.moved(Refund), methods)
+
+
+GATEWAYS = {"simulator": simulator, "stripe": stripe, "localstripe": localstripe, "faults": faults}
 NO_KEYS = "it ignores idempotency keys: each repeat charges, or refunds, once more"
 NO_SEARCH = "it has no search, so a payment without a reference is never found"
 NO_FAULTS = "it has no payment methods that fail in these ways"
 NOT_FOUND = "its 404 has neither a code nor a parameter; Stripe's says which object does not exist"
 DIFFERENCES: dict[str, dict[str, str]] = {
+    "faults": {
+        "test_a_decline_is_final_and_says_why": "it gives every decline the same reason",
+        "test_a_payment_method_that_is_not_there_is_a_decline": "it charges every payment method except a declined one",
+    },
     "localstripe": {
         "test_a_charge_is_made_once_however_often_it_is_requested": NO_KEYS,
         "test_a_charge_is_made_once_for_simultaneous_requests": NO_KEYS,
@@ -103,7 +179,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         "test_refunds_never_exceed_the_charge": "it refunds more than was charged",
         "test_a_refund_of_no_charge_is_declined": NOT_FOUND,
         "test_a_lost_refund_is_made_once": NO_FAULTS,
-    }
+    },
 }
 # How a test fails because of one of them.
 EXPECTED = (AssertionError, KeyError, UnavailableError)
@@ -220,7 +296,7 @@ def test_a_refund_is_made_once_however_often_it_is_requested(bench: GatewayUnder
     first = bench.gateway.refund(refund)
     assert isinstance(first, Approved)
     assert [bench.gateway.refund(refund), bench.gateway.lookup(refund)] == [first] * 2
-    assert bench.given_back() == 400
+    assert bench.refunded() == 400
 
 
 def test_refunds_never_exceed_the_charge(bench: GatewayUnderTest) -> None:
@@ -230,7 +306,7 @@ def test_refunds_never_exceed_the_charge(bench: GatewayUnderTest) -> None:
     assert [type(outcome) for outcome in outcomes] == [Approved, Approved, Approved, Declined]
     assert [bench.gateway.lookup(refund) for refund in several[:3]] == outcomes[:3]
     assert isinstance(bench.gateway.refund(refund_of(reference, "rest", Money(100, "EUR"))), Approved)
-    assert bench.given_back() == 1000
+    assert bench.refunded() == 1000
 
 
 def test_a_refund_of_no_charge_is_declined(bench: GatewayUnderTest) -> None:
@@ -251,7 +327,7 @@ def test_a_lost_refund_is_made_once(bench: GatewayUnderTest, behaviour: str, fir
     known = bench.gateway.lookup(refund)
     assert known is None if found is None else isinstance(known, found)
     assert isinstance(bench.gateway.refund(refund), Approved)
-    assert bench.given_back() == 1000
+    assert bench.refunded() == 1000
 
 
 # What localstripe and our fake Stripe agree on: the formats of requests and answers.
@@ -273,7 +349,7 @@ def test_a_charge_and_its_refund_are_made_and_found_by_their_names(agreeing: Gat
     given = agreeing.gateway.refund(refund)
     assert isinstance(given, Approved)
     assert agreeing.gateway.lookup(refund) == given
-    assert (agreeing.charged(), agreeing.given_back()) == (1000, 400)
+    assert (agreeing.charged(), agreeing.refunded()) == (1000, 400)
 
 
 def test_the_second_opinion_knows_less_than_stripe(opinion: second_opinion.Opinion) -> None:

@@ -29,18 +29,12 @@ from payments.table.store import Table
 from payments.usecases import hear, settle
 from payments.usecases.announce import cloud_event
 from payments.usecases.charge import Charging
-from tests.support.aws import TABLE, Context, payment, stream_record
+from tests.support.aws import TABLE, Context, payment, state, stream_record
 from tests.support.messages import messages_of
 from tests.support.stripe import Vault, gateway_to
 from tests.support.stripe_server import FakeStripe, signed
 
 OLD, NEW = "whsec_the_one_of_before", "whsec_the_one_of_today"
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeStripe]:
-    with FakeStripe() as served:
-        yield served
 
 
 @pytest.fixture(autouse=True)
@@ -73,13 +67,7 @@ def tell(event: dict[str, Any], *secrets: str) -> dict[str, Any]:
 
 def came(answer: dict[str, Any]) -> str:
     assert answer["statusCode"] == 200
-    return str(json.loads(answer["body"])["came"])
-
-
-def state(table: Table) -> Payment:
-    found = table.get("order-1")
-    assert found
-    return found
+    return str(json.loads(answer["body"])["result"])
 
 
 def begin(fake: FakeStripe, table: Table, method: str) -> str:
@@ -213,7 +201,7 @@ def test_a_charge_in_progress_is_settled_by_its_own_answer(fake: FakeStripe, tab
     table._client.delete_item(TableName=TABLE, Key={"transaction_id": {"S": "order-1"}})  # noqa: SLF001
     table.accept(payment())
     (intent,) = fake.intents.values()
-    assert came(tell(fake.finish(intent["id"], end))) == "under way"
+    assert came(tell(fake.finish(intent["id"], end))) == "in progress"
     assert state(table) == payment()
 
 

@@ -44,12 +44,6 @@ class RecordingTopic:
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeStripe]:
-    with FakeStripe() as served:
-        yield served
-
-
-@pytest.fixture
 def topic() -> RecordingTopic:
     return RecordingTopic()
 

@@ -6,7 +6,6 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,6 @@ from tests.support.stripe_server import KEY, ZERO_DECIMAL, Entry, FakeStripe, St
 
 TEN = Money(1000, "EUR")
 CHARGE = Charge("payment-order-1", TEN, "pm_card_visa", "order-1")
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeStripe]:
-    with FakeStripe() as served:
-        yield served
 
 
 def charge(fake: FakeStripe, **changes: Any) -> Outcome:

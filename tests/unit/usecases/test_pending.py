@@ -18,7 +18,7 @@ from payments.table.store import Table
 from payments.usecases.announce import cloud_event
 from payments.usecases.charge import Charging, request_of
 from payments.usecases.reconcile import Reconciler
-from tests.support.aws import OPEN_INDEX, TABLE, item, payment, stream_record
+from tests.support.aws import OPEN_INDEX, TABLE, item, payment, state, stream_record
 from tests.support.messages import messages_of
 from tests.unit.handlers.test_processor import NOW, Scripted
 
@@ -28,12 +28,6 @@ WAIT = Pending("pi_1")
 
 def charge(table: Table, outcome: Outcome, at: datetime = NOW) -> None:
     Charging(table, Scripted(outcome), lambda: at).work(payment(), last=True)
-
-
-def state(table: Table) -> Payment:
-    found = table.get("order-1")
-    assert found
-    return found
 
 
 def reconcile(table: Table, known: Any, at: datetime) -> Counter[str]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from payments.domain.lifecycle import FINAL, OPEN, REFUND_TRANSITIONS, TRANSITIONS, Status
-from payments.domain.payment import GatewayResult, Payment, RefundRecord
+from payments.domain.payment import GatewayResult, RefundRecord
 from payments.table.store import Table
-from tests.support.aws import item, payment
+from tests.support.aws import item, payment, state
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WRITTEN = "2026-01-01T12:00:00.000000Z"
@@ -31,12 +31,6 @@ def refund(status: str = "validated", amount: int = 250, **changes: str) -> Refu
     return RefundRecord(amount, Status(status), created, changes.pop("updated_at", created), "f", **changes)
 
 
-def stored(table: Table) -> Payment:
-    found = table.get("order-1")
-    assert found
-    return found
-
-
 @pytest.mark.parametrize("event", GATEWAYS_WORDS)
 @pytest.mark.parametrize("status", sorted(Status))
 def test_every_event_of_a_charge_in_every_state(table: Table, status: str, event: str) -> None:
@@ -48,7 +42,7 @@ def test_every_event_of_a_charge_in_every_state(table: Table, status: str, event
     expected = (
         before if reached is None else payment(status=reached, version=4, updated_at=WRITTEN, gateway_reference="ref")
     )
-    assert stored(table) == expected
+    assert state(table) == expected
 
 
 @pytest.mark.parametrize("event", GATEWAYS_WORDS)
@@ -65,14 +59,14 @@ def test_every_event_of_a_refund_in_every_state(
     made = table.record_refund("order-1", "r1", event, AT, WORD)
     reached = REACHED.get((status, event))
     assert made is (reached is not None)
-    after = stored(table)
+    after = state(table)
     if reached is None:
         assert after == before
         return
     assert after.refunds["r1"] == refund(reached, updated_at=WRITTEN, gateway_reference="ref")
     assert after.version == 4
-    given_back = {"processed": {1000: "refunded"}.get(earlier, "partially_refunded")}.get(reached, payments)
-    assert after.status == given_back
+    refunded = {"processed": {1000: "refunded"}.get(earlier, "partially_refunded")}.get(reached, payments)
+    assert after.status == refunded
     assert after.gateway_reference == "charge"
 
 
@@ -94,7 +88,7 @@ def test_a_refund_is_reverted_with_its_payment_in_one_write(
     table.accept(stored_before)
     reverted = table.record_refund("order-1", "r1", "revert", AT, GatewayResult(failure_code="lost_or_stolen_card"))
     assert reverted is (status == "processed")
-    found = stored(table)
+    found = state(table)
     if not reverted:
         assert found == stored_before
         return
@@ -109,7 +103,7 @@ def test_a_refund_is_reverted_with_its_payment_in_one_write(
 def test_whole_refund_that_is_reverted_leaves_a_processed_payment(table: Table) -> None:
     table.accept(payment(status="refunded", version=3, refunds={"r1": refund("processed", 1250)}))
     assert table.record_refund("order-1", "r1", "revert", AT)
-    assert (stored(table).status, stored(table).refundable.minor) == ("processed", 1250)
+    assert (state(table).status, state(table).refundable.minor) == ("processed", 1250)
 
 
 def test_a_charge_is_never_reverted(table: Table) -> None:
@@ -136,9 +130,9 @@ def test_a_redrive_changes_no_state_and_waits_longer_each_time(dynamodb: Any, ta
     table.accept(payment())
     waits = []
     for number in range(8):
-        before = stored(table)
+        before = state(table)
         assert table.redrive(before, AT)
-        after = stored(table)
+        after = state(table)
         assert (after.status, after.redrives, after.version) == ("validated", number + 1, before.version + 1)
         open_from = item(dynamodb)["open_from"]["S"]
         waits.append((datetime.fromisoformat(open_from) - AT).total_seconds() / 60)

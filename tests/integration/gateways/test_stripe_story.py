@@ -76,7 +76,7 @@ def test_a_customer_who_succeeds_after_a_decline_has_paid_and_can_be_refunded(st
     assert stack.payment.status == "processed"
     assert stack.tell(succeeded) == "settled"
     assert stack.refund() == 202
-    assert (stack.payment.status, stack.fake.charged(), stack.fake.given_back()) == ("refunded", 1250, 1250)
+    assert (stack.payment.status, stack.fake.charged(), stack.fake.refunded()) == ("refunded", 1250, 1250)
 
 
 @pytest.mark.parametrize("method", [AT_A_PAGE, DECLINED])
@@ -279,7 +279,7 @@ def test_a_refund_that_fails_after_all_is_made_again(stack: StripeStack, counted
     # The same refund again is a repeat, and not a new one; a new one is made.
     assert (stack.refund(), stack.payment) == (202, settled)
     assert stack.refund("r2") == 202
-    assert (stack.payment.status, stack.payment.refunded.minor, stack.fake.given_back()) == ("refunded", 1250, 1250)
+    assert (stack.payment.status, stack.payment.refunded.minor, stack.fake.refunded()) == ("refunded", 1250, 1250)
     assert "Contradicted" not in counted
 
 
@@ -292,7 +292,7 @@ def test_of_two_refunds_the_one_that_fails_is_taken_back(stack: StripeStack) -> 
     assert (stack.payment.status, stack.payment.refunded.minor) == ("partially_refunded", 1000)
     stack.tell(stack.fake.finish_refund(refund_of(stack, "r2"), "failed", "unknown"))
     assert (stack.payment.status, stack.payment.refunded.minor) == ("processed", 0)
-    assert stack.fake.given_back() == stack.payment.refunded.minor
+    assert stack.fake.refunded() == stack.payment.refunded.minor
 
 
 def test_a_refunds_failure_that_comes_before_its_success_is_not_undone(stack: StripeStack, counted: list[str]) -> None:
