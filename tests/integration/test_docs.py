@@ -75,6 +75,19 @@ def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
     assert named == pages
 
 
+def test_every_log_line_that_a_page_searches_for_is_written() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    searched = [
+        (page.name, line)
+        for page in ROOT.glob("docs/**/*.md")
+        for sentence in re.findall(r"[Ss]earch for [^.:;]+", page.read_text())
+        + re.findall(r'message = "[^"]+"', page.read_text())
+        for line in re.findall(r'["`]([^"`]+)["`]', sentence)
+    ]
+    assert len(searched) > 9
+    assert [(page, line) for page, line in searched if f'"{line}"' not in code] == []
+
+
 def test_every_threshold_has_its_reason() -> None:
     defaults = _defaults(MONITORING, "thresholds")
     readme = (ROOT / "modules/monitoring/README.md").read_text()
