@@ -222,6 +222,27 @@ def test_another_charge_that_is_paid_first_becomes_the_payments_charge(
     assert "Contradicted" not in counted
 
 
+def test_a_payment_waits_for_its_other_charge_when_the_one_that_it_names_is_canceled(
+    stack: StripeStack, counted: list[str]
+) -> None:
+    """As above, but the second PaymentIntent is canceled. The customer can still pay the first one."""
+    stack.fake.fail_next = ["500"] * 3
+    stack.pay(AT_A_PAGE)
+    first = intent(stack)
+    stack.fake.search_lag = 48 * 3600.0
+    stack.wait(hours=25)
+    stack.reconcile()
+    second = stack.payment.gateway_reference or ""
+    assert set(stack.fake.intents) == {first, second}
+    stack.fake.search_lag = 0.0
+    assert stack.tell(stack.fake.finish(second, "canceled")) == "asked"
+    stack.run()
+    assert (stack.payment.status, stack.payment.gateway_reference) == ("unknown", first)
+    assert stack.tell(stack.fake.finish(first, "succeeded")) == "settled"
+    assert (stack.payment.status, stack.fake.charged(), stack.refund()) == ("processed", 1250, 202)
+    assert "Contradicted" not in counted
+
+
 def test_an_account_without_the_search_learns_by_the_reference(
     stack: StripeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
