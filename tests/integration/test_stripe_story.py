@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from payments.domain.clock import timestamp
 from payments.runtime.handler import FunctionError
 from payments.usecases import hear, settle
 from payments.usecases import relay as relaying
+from tests.support.aws import TABLE
 from tests.support.stripe import StripeStack
 from tests.support.stripe_server import FakeStripe, StripeAnswer, refused
 
@@ -241,6 +243,18 @@ def test_a_payment_waits_for_its_other_charge_when_the_one_that_it_names_is_canc
     assert stack.tell(stack.fake.finish(first, "succeeded")) == "settled"
     assert (stack.payment.status, stack.fake.charged(), stack.refund()) == ("processed", 1250, 202)
     assert "Contradicted" not in counted
+
+
+def test_a_restored_payment_whose_charge_is_canceled_is_looked_up(stack: StripeStack) -> None:
+    """The restored table may have lost the name of another charge."""
+    stack.pay(AT_A_PAGE)
+    key = {"transaction_id": {"S": "order-1"}}
+    stored = stack.get_item(TableName=TABLE, Key=key, ConsistentRead=True)["Item"]
+    stack.put_item(TableName=TABLE, Item=stored | {"restored_at": {"S": timestamp(stack.now())}})
+    stack.run()
+    assert stack.tell(stack.fake.finish(intent(stack), "canceled")) == "asked"
+    stack.run()
+    assert stack.payment.status == "failed"
 
 
 def test_an_account_without_the_search_learns_by_the_reference(
