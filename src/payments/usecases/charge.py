@@ -7,7 +7,6 @@ older than that is looked up at the gateway first.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from payments.domain.errors import NotStoredError, PoisonError, RetryError, UnavailableError
@@ -28,17 +27,13 @@ from payments.gateways.port import (
     idempotency_key,
 )
 from payments.runtime.telemetry import logger, measure
-from payments.usecases.settle import Settling, age
+from payments.usecases.settle import BLIND_CHARGE_WINDOW, Settling, age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from payments.domain.payment import Payment
     from payments.usecases.ports import Clock, PaymentBatch, Payments
-
-
-# Gateways keep an idempotency key for a day; one hour of that is a margin for differing clocks and slow calls.
-BLIND_CHARGE_WINDOW = timedelta(hours=23)
 
 
 def request_of(payment: Payment, refund_id: str | None) -> Charge | Refund:

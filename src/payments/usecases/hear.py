@@ -29,6 +29,7 @@ from payments.gateways.port import (
     transaction_of,
 )
 from payments.runtime.telemetry import logger, measure
+from payments.usecases.settle import BLIND_CHARGE_WINDOW, age
 
 if TYPE_CHECKING:
     from payments.domain.payment import Payment, RefundRecord
@@ -106,13 +107,21 @@ class Hearing:
         if payment.gateway_reference not in {None, report.reference}:
             return "another charge's"
         outcome = report.outcome
-        if isinstance(outcome, Declined) and payment.gateway_reference == report.reference:
-            # The gateway will no longer charge under this reference, and there is no other.
+        named = payment.gateway_reference == report.reference
+        if isinstance(outcome, Declined) and named and self._has_no_other(payment):
+            # The gateway will no longer charge under this reference.
             self._settling.settle(payment, None, outcome)
             return "settled"
         if isinstance(outcome, Pending) and outcome.next_action and outcome.next_action == payment.next_action:
             return "late"
         return self._ask_again(payment)
+
+    def _has_no_other(self, payment: Payment) -> bool:
+        """Return whether the gateway certainly has no charge of the payment but the one that it names.
+
+        An older charge may exist if the gateway's key expired and its search was late. The customer could still pay it.
+        """
+        return age(payment, None, self._clock()) < BLIND_CHARGE_WINDOW and not payment.restored_at
 
     def _ask_again(self, payment: Payment) -> str:
         """Have the processor ask the gateway for the current state, and cancel a charge that must no longer happen."""

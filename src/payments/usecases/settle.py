@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from payments.usecases.ports import Clock, Payments
 
 
+# Gateways keep an idempotency key for a day; one hour of that is a margin for differing clocks and slow calls. So until
+# then, a gateway has at most one charge of a payment.
+BLIND_CHARGE_WINDOW = timedelta(hours=23)
+
 # A payment that waits for a bank or the customer is looked up again after as long as it has already been open.
 SOONEST_QUESTION = timedelta(minutes=15)
 

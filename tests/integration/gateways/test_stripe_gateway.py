@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import socket
@@ -333,6 +334,50 @@ def test_a_second_charge_that_is_with_the_bank_does_not_hide_the_first(fake: Fak
     fake.finish(second, "processing")
     assert gateway_to(fake).lookup(CHARGE) == first
     assert fake.intents[second]["status"] == "processing"
+
+
+def two_waiting(fake: FakeStripe) -> tuple[Charge, str, str]:
+    """Leave two PaymentIntents for a payment that the customer can still confirm."""
+    begun = msgspec.structs.replace(CHARGE, payment_method="pm_fake_requires_action")
+    made = [gateway_to(fake).charge(msgspec.structs.replace(begun, key=key)) for key in ("one", "other")]
+    first, second = [one.reference for one in made if isinstance(one, Pending)]
+    return begun, first, second
+
+
+@pytest.mark.parametrize("status", ["requires_action", "requires_confirmation"])
+@pytest.mark.parametrize("named", [0, 1, None])
+def test_of_two_that_wait_for_the_customer_one_is_canceled(fake: FakeStripe, status: str, named: int | None) -> None:
+    """The one that the payment names stays: its reference was announced."""
+    begun, *made = two_waiting(fake)
+    for one in made:
+        fake.finish(one, status)
+    asked = begun if named is None else msgspec.structs.replace(begun, reference=made[named])
+    outcome = gateway_to(fake).lookup(asked)
+    (waiting,) = [one["id"] for one in fake.intents.values() if one["status"] == status]
+    assert {one["status"] for one in fake.intents.values()} == {status, "canceled"}
+    assert outcome == Pending(waiting, "requires_action" if status == "requires_action" else "")
+    assert named is None or waiting == made[named]
+    assert gateway_to(fake).lookup(asked) == outcome
+
+
+@pytest.mark.parametrize("end", ["processing", "succeeded"])
+def test_one_that_is_with_the_bank_or_was_paid_meanwhile_is_the_one_that_stays(fake: FakeStripe, end: str) -> None:
+    begun, first, second = two_waiting(fake)
+    if end == "processing":
+        fake.finish(first, end)
+    else:
+        # Between the search and the cancellation.
+        paid = fake._search  # noqa: SLF001
+
+        def search(params: Any) -> Any:
+            answer = copy.deepcopy(paid(params))
+            fake.finish(first, end)
+            return answer
+
+        fake._search = search  # type: ignore[method-assign]  # noqa: SLF001
+    outcome = gateway_to(fake).lookup(msgspec.structs.replace(begun, reference=second))
+    assert outcome == (Pending(first) if end == "processing" else Approved(first))
+    assert fake.intents[second]["status"] == "canceled"
 
 
 def test_the_comparison_cancels_no_second_charge(fake: FakeStripe) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from payments.domain.clock import timestamp
 from payments.runtime.handler import FunctionError
 from payments.usecases import hear, settle
 from payments.usecases import relay as relaying
+from tests.support.aws import TABLE
 from tests.support.stripe import StripeStack
 from tests.support.stripe_server import FakeStripe, StripeAnswer, refused
 
@@ -220,6 +222,39 @@ def test_another_charge_that_is_paid_first_becomes_the_payments_charge(
         stack.fake.finish(second, "succeeded")
     assert (stack.fake.charged(), stack.refund()) == (1250, 202)
     assert "Contradicted" not in counted
+
+
+def test_a_payment_waits_for_its_other_charge_when_the_one_that_it_names_is_canceled(
+    stack: StripeStack, counted: list[str]
+) -> None:
+    """As above, but the second PaymentIntent is canceled. The customer can still pay the first one."""
+    stack.fake.fail_next = ["500"] * 3
+    stack.pay(AT_A_PAGE)
+    first = intent(stack)
+    stack.fake.search_lag = 48 * 3600.0
+    stack.wait(hours=25)
+    stack.reconcile()
+    second = stack.payment.gateway_reference or ""
+    assert set(stack.fake.intents) == {first, second}
+    stack.fake.search_lag = 0.0
+    assert stack.tell(stack.fake.finish(second, "canceled")) == "asked"
+    stack.run()
+    assert (stack.payment.status, stack.payment.gateway_reference) == ("unknown", first)
+    assert stack.tell(stack.fake.finish(first, "succeeded")) == "settled"
+    assert (stack.payment.status, stack.fake.charged(), stack.refund()) == ("processed", 1250, 202)
+    assert "Contradicted" not in counted
+
+
+def test_a_restored_payment_whose_charge_is_canceled_is_looked_up(stack: StripeStack) -> None:
+    """The restored table may have lost the name of another charge."""
+    stack.pay(AT_A_PAGE)
+    key = {"transaction_id": {"S": "order-1"}}
+    stored = stack.get_item(TableName=TABLE, Key=key, ConsistentRead=True)["Item"]
+    stack.put_item(TableName=TABLE, Item=stored | {"restored_at": {"S": timestamp(stack.now())}})
+    stack.run()
+    assert stack.tell(stack.fake.finish(intent(stack), "canceled")) == "asked"
+    stack.run()
+    assert stack.payment.status == "failed"
 
 
 def test_an_account_without_the_search_learns_by_the_reference(

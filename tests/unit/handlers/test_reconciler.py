@@ -170,6 +170,20 @@ def two_refunds(table: Table) -> Payment:
     return stored
 
 
+def test_one_refund_is_settled_and_the_other_is_redriven_at_once(dynamodb: Any, table: Table) -> None:
+    class KnowingOne(Answering):
+        def lookup(self, request: Charge | Refund) -> Approved | None:
+            assert isinstance(request, Refund)
+            return Approved("back-1") if request.refund_id == "r1" else None
+
+    two_refunds(table)
+    charging = Charging(table, KnowingOne({}), lambda: NOW)
+    counts = Reconciler(table, charging, lambda: NOW).run(["order-1"], in_time=lambda: True)
+    assert dict(counts) == {"settled": 1, "redriven": 1}
+    assert item(dynamodb)["redrives"] == {"N": "1"}
+    assert "open_shard" in item(dynamodb)
+
+
 def test_a_payment_that_became_final_meanwhile_is_not_redriven(dynamodb: Any, table: Table) -> None:
     """It settles one of two refunds and does not find the other, which the processor settles at that moment."""
 

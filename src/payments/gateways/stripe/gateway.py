@@ -95,6 +95,11 @@ _FINAL_CODES = frozenset(
 # The reason given for canceling a PaymentIntent that could charge a payment a second time.
 _SECOND_CHARGE = Declined("duplicate")
 
+_AT_THE_BANK = "processing"
+
+# The outcomes of a payment's PaymentIntents, by their ids.
+_Outcomes = dict[str, Approved | Declined | Pending]
+
 _CONFLICT = 409
 
 _MISSING = 404
@@ -183,7 +188,7 @@ class StripeGateway:
     def lookup(self, request: Charge | Refund) -> Approved | Declined | Pending | None:
         """Return the outcome of a charge or a refund, found by its id if we have it, and otherwise by our metadata.
 
-        A failed charge is canceled, and so is every PaymentIntent that could still charge after another one succeeded.
+        A failed charge is canceled, and so is every PaymentIntent that could charge a second time.
         Raises UnavailableError if Stripe does not answer, or has found something other than the request;
         NoSuchReferenceError if it does not know its own id.
         """
@@ -198,8 +203,9 @@ class StripeGateway:
             if isinstance(request, Refund):
                 return self._find_refund(client, request)
             intents = self._find_intents(client, request)
-            outcomes = self._final(client, intents) if cancel else [charge_outcome(intent) for intent in intents]
-            return _foremost(outcomes)
+            if cancel:
+                return _foremost(self._final(client, request, intents).values())
+            return _foremost(charge_outcome(intent) for intent in intents)
 
     def abandon(self, charge: Charge, *, cancel: bool) -> list[Approved | Declined | Pending]:
         """Return the outcome of each PaymentIntent of a failed payment; ``cancel`` those that can still be paid.
@@ -266,20 +272,28 @@ class StripeGateway:
             # The cancellation was not confirmed, so the charge may still be made.
             return Unknown(_reason(error))
 
-    def _final(self, client: stripe.StripeClient, intents: list[Intent]) -> list[Approved | Declined | Pending]:
-        """Return the outcomes of a payment's PaymentIntents, after canceling those that must no longer charge."""
+    def _final(self, client: stripe.StripeClient, charge: Charge, intents: list[Intent]) -> _Outcomes:
+        """Return the outcomes of a payment's PaymentIntents, after canceling those that must no longer charge.
+
+        At most one may still charge, and none once another has: that would be a second charge.
+        """
         refusals = [refusal_of(intent) for intent in intents]
-        outcomes = [
-            charge_outcome(intent) if refusal is None else self._cancel(client, intent.id, refusal)
+        outcomes: _Outcomes = {
+            intent.id: charge_outcome(intent) if refusal is None else self._cancel(client, intent.id, refusal)
             for intent, refusal in zip(intents, refusals, strict=True)
-        ]
-        if not any(isinstance(outcome, Approved) for outcome in outcomes):
-            return outcomes
-        # The payment is charged. The customer could still complete another of its PaymentIntents: a second charge.
-        return [
-            self._cancel(client, intent.id, _SECOND_CHARGE) if isinstance(outcome, Pending) else outcome
-            for intent, outcome in zip(intents, outcomes, strict=True)
-        ]
+        }
+        if not _charged(outcomes):
+            # Stripe cancels none that is with a bank. The payment's name for the other one may be known to a customer.
+            open_ones = [intent for intent in intents if isinstance(outcomes[intent.id], Pending)]
+            open_ones.sort(key=lambda intent: (intent.status != _AT_THE_BANK, intent.id != charge.reference))
+            outcomes |= self._cancel_all(client, [intent.id for intent in open_ones[1:]])
+        if _charged(outcomes):
+            waiting = [name for name, outcome in outcomes.items() if isinstance(outcome, Pending)]
+            outcomes |= self._cancel_all(client, waiting)
+        return outcomes
+
+    def _cancel_all(self, client: stripe.StripeClient, names: list[str]) -> _Outcomes:
+        return {name: self._cancel(client, name, _SECOND_CHARGE) for name in names}
 
     def _cancel(self, client: stripe.StripeClient, name: str, refusal: Declined) -> Approved | Declined | Pending:
         """Cancel a refused PaymentIntent, and return its outcome.
@@ -403,6 +417,10 @@ def _foremost(outcomes: Iterable[Approved | Declined | Pending]) -> Approved | D
     """Return the outcome that counts if there are several: one that moved money, then one that still may."""
     found = {type(outcome): outcome for outcome in outcomes}
     return found.get(Approved) or found.get(Pending) or found.get(Declined)
+
+
+def _charged(outcomes: _Outcomes) -> bool:
+    return any(isinstance(outcome, Approved) for outcome in outcomes.values())
 
 
 def _intent_of(error: stripe.StripeError) -> str | None:
