@@ -31,6 +31,10 @@ _KNOWN = {
         "The functions reserve more than the account has left. Set account_concurrency to what this prints: "
         "aws lambda get-account-settings --query AccountLimit.ConcurrentExecutions"
     ),
+    r"NotAvailableInZone|contain availability zone Lambda doesn't support": (
+        "One of the stack's availability zones lacks a service. `aws ec2 describe-subnets` shows its id: add it to "
+        "network.exclude_zone_ids, then deploy again (modules/network)."
+    ),
     r"creating IAM Role \((?P<name>[^)]+)\).*EntityAlreadyExists": (
         "The role {name} exists. Roles are the same in all regions: if another region has a stack of this name, see "
         "region_in_role_names in docs/destroy.md. After an interrupted deployment, see docs/operations.md."

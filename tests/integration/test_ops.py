@@ -503,6 +503,25 @@ WAYS_OUT = [
         ),
         ["region_in_role_names", "docs/destroy.md"],
     ),
+    (
+        'module.network.aws_nat_gateway.this["use1-az3"]',
+        "creating EC2 NAT Gateway: "
+        + SAYS_AWS.format(
+            "EC2: CreateNatGateway",
+            "api error NotAvailableInZone: Nat Gateway is not available in this availability zone",
+        ),
+        ["exclude_zone_ids"],
+    ),
+    (
+        'module.function["relay"].aws_lambda_function.this',
+        "creating Lambda Function (payment-relay-prod): "
+        + SAYS_AWS.format(
+            "Lambda: CreateFunction",
+            "InvalidParameterValueException: The provided subnets contain availability zone Lambda doesn't support. "
+            "Please use a different set of subnets.",
+        ),
+        ["exclude_zone_ids"],
+    ),
 ]
 
 
