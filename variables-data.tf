@@ -128,7 +128,8 @@ variable "table" {
 variable "table_replicas" {
   description = <<-EOT
     Replicas of the payments table in other regions, each with a KMS key of that region. Writes to them appear in the
-    one stream too, so only this stack's region may accept payments. See docs/decisions.
+    one stream too, so only this stack's region may accept payments. Taking a region out deletes its replica with all
+    items; to use one for a takeover, see docs/destroy.md.
   EOT
   type        = map(object({ kms_key_arn = string }))
   default     = {}

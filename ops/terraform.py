@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from local import BUILD, ROOT, LocalError
 from local.environments import LOCAL
 from ops.interrupt import shield
+from ops.ways_out import ways_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -155,13 +156,15 @@ class Terraform:
         return reported, code
 
     def _failed(self, command: str, errors: list[str], text: str) -> LocalError:
-        """Keep what a command printed; return an error of one line."""
+        """Keep what a command printed; return an error of one line, with the ways out that are known."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.touch(mode=0o600)
         self.log.write_text(text, encoding="utf-8")
         more = f" (and {len(errors) - 1} more)" if errors[1:] else ""
         what = _one_line((errors or text.strip().splitlines()[-1:] or ["it gave no reason"])[0])
-        return LocalError(f"terraform {command} failed: {what}{more} See {self.log}")
+        file = self.variables.relative_to(self.root) if self.variables.is_relative_to(self.root) else self.variables
+        ways = "".join(f" {way}" for way in ways_out(errors, str(file), self.workspace))
+        return LocalError(f"terraform {command} failed: {what}{more}{ways} See {self.log}")
 
     def _start(
         self, arguments: list[str], *, stdout: int | None, stderr: int | None = None, workspace: bool = True

@@ -95,7 +95,7 @@ variable "range_key" {
 }
 
 variable "replicas" {
-  description = "Replicas by region, each with a key in that region. They need the stream NEW_AND_OLD_IMAGES."
+  description = "Replicas by region, each with a key in that region. Taking one out deletes it with its items. They need the stream NEW_AND_OLD_IMAGES."
   type        = map(object({ kms_key_arn = string }))
   default     = {}
   nullable    = false

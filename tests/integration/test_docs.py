@@ -65,6 +65,26 @@ def test_every_link_leads_somewhere() -> None:
     ] == []
 
 
+ADDRESS = re.compile(r"(?:module\.(\w+)(?:\[[^]]*\])?\.)?(aws_\w+)\.(\w+)")
+
+
+def test_every_address_that_a_page_gives_is_in_the_configuration() -> None:
+    """Someone copies it into `terraform import` or `terraform state rm`, on a bad day."""
+    files: dict[str | None, str] = {None: "".join(file.read_text() for file in ROOT.glob("*.tf"))}
+    for module, folder in re.findall(r'^module "(\w+)" \{\n  source += "./(modules/\w+)"', files[None], re.MULTILINE):
+        files[module] = "".join(file.read_text() for file in (ROOT / folder).glob("*.tf"))
+    # The modules' pages have examples of their own, with their own keys.
+    pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md"), ROOT / "README.md", ROOT / "modules/apigw/README.md"]
+    given = [
+        (page.name, module or None, type_, name)
+        for page in pages
+        for module, type_, name in ADDRESS.findall(page.read_text())
+        if name != "example"
+    ]
+    assert len(given) > 5
+    assert [found for found in given if f'resource "{found[2]}" "{found[3]}"' not in files.get(found[1], "")] == []
+
+
 def test_every_alarm_has_its_runbook_and_every_runbook_its_alarm() -> None:
     modules = [MONITORING, Module(ROOT / "modules/webhooks"), Module(ROOT / "modules/eventbus")]
     named = {name for module in modules for name in module.entries("runbook") if "." not in name}

@@ -448,6 +448,103 @@ def test_terraforms_errors_are_one_line_and_a_log(tmp_path: Path, monkeypatch: p
     assert log.stat().st_mode & 0o077 == 0
 
 
+SAYS_AWS = "operation error {0}, https response error StatusCode: 400, RequestID: 5f, {1}"
+IMPORT = "TF_WORKSPACE=prod terraform import -var-file=env/prod.tfvars"
+# What Terraform says, with AWS's own words in it, and what the command adds to it.
+WAYS_OUT = [
+    (
+        'aws_secretsmanager_secret.gateway["key"]',
+        "creating Secrets Manager Secret (payment-stripe-key-prod): "
+        + SAYS_AWS.format(
+            "Secrets Manager: CreateSecret",
+            "InvalidRequestException: You can't create this secret because a secret with this name is already "
+            "scheduled for deletion.",
+        ),
+        [
+            "aws secretsmanager restore-secret --secret-id payment-stripe-key-prod",
+            f"{IMPORT} 'aws_secretsmanager_secret.gateway[\"key\"]' ARN",
+            "aws secretsmanager delete-secret --secret-id payment-stripe-key-prod --force-delete-without-recovery",
+            "docs/destroy.md",
+        ],
+    ),
+    (
+        "module.api.aws_api_gateway_stage.this",
+        "creating API Gateway Stage (prod): "
+        + SAYS_AWS.format(
+            "API Gateway: CreateStage",
+            "BadRequestException: CloudWatch Logs role ARN must be set in account settings to enable logging",
+        ),
+        ["bootstrap/"],
+    ),
+    (
+        "module.api.aws_cloudwatch_log_group.execution[0]",
+        "creating CloudWatch Logs Log Group (API-Gateway-Execution-Logs_a1b2c3/prod): "
+        + SAYS_AWS.format(
+            "CloudWatch Logs: CreateLogGroup",
+            "ResourceAlreadyExistsException: The specified log group already exists",
+        ),
+        [f"{IMPORT} 'module.api.aws_cloudwatch_log_group.execution[0]' API-Gateway-Execution-Logs_a1b2c3/prod"],
+    ),
+    (
+        'module.function["validator"].aws_lambda_function.this',
+        "setting Lambda Function (payment-validator-prod) concurrency: "
+        + SAYS_AWS.format(
+            "Lambda: PutFunctionConcurrency",
+            "InvalidParameterValueException: Specified ReservedConcurrentExecutions for function decreases account's "
+            "UnreservedConcurrentExecution below its minimum value of [100].",
+        ),
+        ["account_concurrency", "aws lambda get-account-settings --query AccountLimit.ConcurrentExecutions"],
+    ),
+    (
+        'module.function["validator"].aws_iam_role.this',
+        "creating IAM Role (payment-validator-prod): "
+        + SAYS_AWS.format(
+            "IAM: CreateRole", "EntityAlreadyExists: Role with name payment-validator-prod already exists."
+        ),
+        ["region_in_role_names", "docs/destroy.md"],
+    ),
+    (
+        'module.network.aws_nat_gateway.this["use1-az3"]',
+        "creating EC2 NAT Gateway: "
+        + SAYS_AWS.format(
+            "EC2: CreateNatGateway",
+            "api error NotAvailableInZone: Nat Gateway is not available in this availability zone",
+        ),
+        ["exclude_zone_ids"],
+    ),
+    (
+        'module.function["relay"].aws_lambda_function.this',
+        "creating Lambda Function (payment-relay-prod): "
+        + SAYS_AWS.format(
+            "Lambda: CreateFunction",
+            "InvalidParameterValueException: The provided subnets contain availability zone Lambda doesn't support. "
+            "Please use a different set of subnets.",
+        ),
+        ["exclude_zone_ids"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("address", "summary", "names"), WAYS_OUT, ids=[name for name, _, _ in WAYS_OUT])
+def test_an_error_with_a_known_way_out_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Path, address: str, summary: str, names: list[str]
+) -> None:
+    """It need not be the first error, which is the only one that is printed."""
+    place = {"filename": "main.tf", "start": {"line": 1}}
+    known = {"severity": "error", "summary": summary, "detail": "", "address": address, "range": place}
+    other = {"severity": "error", "summary": "Another one", "detail": ""}
+    errors = [{"type": "diagnostic", "diagnostic": one} for one in (other, known)]
+    terraform = fake_terraform(tmp_path, monkeypatch, says(*errors, status=1))
+    terraform.workspace, terraform.variables = "prod", ROOT / "env" / "prod.tfvars"
+    with pytest.raises(LocalError) as caught:
+        terraform.apply(lambda _done, _total: None)
+    said = str(caught.value)
+    assert said.startswith("terraform apply failed: Another one. (and 1 more) ")
+    assert said.endswith(f" See {log.with_name('terraform-prod.log')}")
+    assert [name for name in names if name not in said] == []
+    assert "\n" not in said
+
+
 HUMAN = """#!/bin/sh
 printf '\\033[31m╷\\033[0m\\n\\033[31m│\\033[0m \\033[1mError: \\033[0mno colour was asked for\\n' > WITHOUT
 case "$*" in

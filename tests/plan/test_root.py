@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from local import ROOT
+from local.hcl import Module, load
 from tests.support.plan import WAY_OUT, Plan, counted, listed, redrives, resources, statements
 
 pytestmark = pytest.mark.plan
@@ -325,6 +326,13 @@ def test_a_second_region_has_roles_of_its_own(root_plan: Any) -> None:
     assert max(map(len, second)) <= 64, "IAM takes 64 characters"
     longest = f"payment-webhook-{'e' * 20}-{'s' * 20}-usgw1"
     assert len(longest) <= 64
+
+
+def test_only_a_stack_without_real_money_deletes_its_secrets_at_once() -> None:
+    """Until a deleted secret is gone, its name is blocked: dev must be able to come back, and prod to take it back."""
+    days = {file.stem: load(file).get("secret_recovery_days") for file in (ROOT / "env").glob("*.tfvars")}
+    assert days == {"dev": 0, "local": 0, "prod": None}
+    assert Module(ROOT).default("secret_recovery_days") == 30
 
 
 def test_everything_at_rest_is_encrypted_with_our_keys(environment: str, root: Plan) -> None:
