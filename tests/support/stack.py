@@ -24,7 +24,6 @@ OUTPUTS: dict[str, Any] = {
     "api_gateway_url": "https://abc123.execute-api.ap-southeast-1.amazonaws.com/prod",
     "api_stage_name": "prod",
     "dynamodb_table_name": "payment-transactions-dev",
-    "gateway": {"name": "simulator", "secret_names": {}},
     "function_names": {name: f"payment-{name}-dev" for name in ("relay", "processor", "notifier", "reconciler")},
     "gateway": {"name": "simulator", "comparer_function_name": None, "secret_names": {}, "webhook_url": None},
     "processor_dlq_url": "https://sqs/payment-processor-dlq-dev",
