@@ -88,7 +88,9 @@ def pay(
 def _payer(there: target.Target, customer: str | None, method: str | None) -> tuple[str, str]:
     """Return who pays and by what. The local stack has defaults."""
     if there.is_local:
-        customer, method = customer or "ada", method or next(iter(methods_of(there.stack)))
+        customer, method = customer or "ada", method or next(iter(methods_of(there.stack)), None)
+        if method is None:
+            raise typer.BadParameter(f"--method is required with the gateway {there.stack.gateway['name']}")
     if customer is None or method is None:
         raise typer.BadParameter("--customer and --method are required outside the local stack")
     return customer, method

@@ -22,8 +22,10 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from local import ROOT, LocalError, environments, layer
+from local.hcl import Module
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
 from ops import fake_stripe, interrupt, running
 from ops.client import Api, Keys
@@ -31,6 +33,7 @@ from ops.commands import stack
 from ops.display import Display
 from ops.stack import Stack
 from ops.terraform import Terraform, _Told
+from payments.gateways import registry
 from payments.gateways.stripe.events import verify
 from tests.support.receiver import Receiver
 
@@ -681,13 +684,46 @@ def test_a_fake_stripe_that_cannot_start_says_where_its_log_is(folder: Path) -> 
 
 
 def test_a_running_stack_keeps_its_gateway(place: running.Place, folder: Path) -> None:
-    assert [stack._with_stripe(place, asked) for asked in ("", "simulator", "stripe")] == [False, False, True]  # noqa: SLF001
+    def chosen(*gateways: str) -> list[str]:
+        return [stack._chosen_gateway(place, asked) for asked in gateways]  # noqa: SLF001
+
+    assert Module(ROOT).default("gateway") == running.DEFAULT_GATEWAY
+    assert chosen("", "simulator", "stripe") == ["simulator", "simulator", "stripe"]
     with pytest.raises(LocalError, match="must be simulator or stripe"):
-        stack._with_stripe(place, "paypal")  # noqa: SLF001
+        chosen("paypal")
     write_state(place)
     with pytest.raises(LocalError, match="make down"):
-        stack._with_stripe(place, "stripe")  # noqa: SLF001
+        chosen("stripe")
+    # As the version before recorded it.
     fake_stripe.bring_up(folder)
-    assert [stack._with_stripe(place, asked) for asked in ("", "stripe")] == [True, True]  # noqa: SLF001
+    assert chosen("", "stripe") == ["stripe", "stripe"]
     with pytest.raises(LocalError, match="make down"):
-        stack._with_stripe(place, "simulator")  # noqa: SLF001
+        chosen("simulator")
+
+
+def test_every_gateway_can_be_chosen_by_its_name(place: running.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "names", lambda: ("acme", "simulator", "stripe"))
+    assert stack._chosen_gateway(place, "acme") == "acme"  # noqa: SLF001
+    with pytest.raises(LocalError, match="must be acme or simulator or stripe, not 'paypal'"):
+        stack._chosen_gateway(place, "paypal")  # noqa: SLF001
+    running.choose_gateway(place, "acme")
+    write_state(place)
+    assert running.terraform(place, "https://127.0.0.1:1").environment["TF_VAR_gateway"] == "acme"
+    assert stack._chosen_gateway(place, "") == "acme"  # noqa: SLF001
+    with pytest.raises(LocalError, match="does not use the gateway simulator"):
+        stack._chosen_gateway(place, "simulator")  # noqa: SLF001
+
+
+def test_a_stack_that_cannot_be_tried_is_shown_without_a_payment(
+    place: running.Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing says what another gateway would accept, and its key is not there yet."""
+    place.folder.mkdir()
+    monkeypatch.setattr(running, "client_keys", lambda *_: Keys("AKID", "secret"))
+    gateway = {"name": "acme", "secret_names": {"key": "payment-acme-key-local"}}
+    written = io.StringIO()
+    display = Display(Console(file=written, width=200))
+    stack.show(place, Stack({**OUTPUTS, "gateway": gateway}, "https://e"), "https://e", display)
+    assert "No payment was sent: nothing says which payment methods acme accepts." in written.getvalue()
+    assert "aws secretsmanager put-secret-value --secret-id payment-acme-key-local" in written.getvalue()
+    assert place.variables.exists()

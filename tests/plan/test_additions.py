@@ -174,3 +174,12 @@ def test_the_tools_take_both_by_their_names(copy: Path) -> None:
         "print('expirer' in FUNCTIONS, methods_of(Stack({'gateway': {'name': 'acme'}})))"
     )
     assert run(copy, code) == "True {}"
+
+
+def test_make_up_takes_the_gateway_by_its_name(copy: Path) -> None:
+    code = (
+        "from ops import running; from ops.commands.stack import _chosen_gateway; place = running.Place()\n"
+        "running.choose_gateway(place, _chosen_gateway(place, 'acme'))\n"
+        "print(running.gateway(place), running.terraform(place, 'https://e').environment['TF_VAR_gateway'])"
+    )
+    assert run(copy, code) == "acme acme"
