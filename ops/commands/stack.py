@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +23,7 @@ from ops.target import account_terraform
 from payments.gateways import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ops.running import Place
     from ops.stack import Stack
@@ -179,13 +180,25 @@ def deploy(env: Environment, yes: Yes = False) -> None:
     """
     refuse_unasked(f"Deploy {env}?", yes=yes)
     terraform, display = _prepared(env, account_terraform)
-    with terraform.planned(_quiet) as plan:
+    with _kept(terraform) as plan:
         _tell(terraform, plan, display)
         if not plan.changes:
             return
         ask(f"Apply this plan to {os.environ.get('AWS_ENDPOINT_URL') or 'the AWS account'}?", yes=yes)
         with display.step(f"Deploying {env}") as step:
             step.result = running.told(terraform.apply(step.progress, plan))
+
+
+@contextmanager
+def _kept(terraform: Terraform) -> Iterator[Plan]:
+    """Plan; once more if the plan would replace what an interrupted deployment has tainted and must be kept."""
+    with terraform.planned(_quiet) as plan:
+        if not plan.to_keep:
+            yield plan
+            return
+    terraform.keep(plan.to_keep)
+    with terraform.planned(_quiet) as again:
+        yield again
 
 
 def plan(env: Environment = LOCAL) -> None:

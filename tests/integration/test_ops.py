@@ -527,6 +527,49 @@ def test_the_plan_that_was_shown_is_the_one_applied(deployment: Path, capfd: pyt
     assert "\x1b" not in printed.out + printed.err
 
 
+RESPONSE = 'module.api.aws_api_gateway_gateway_response.this["DEFAULT_4XX"]'
+TAINTED = [("aws_api_gateway_gateway_response", RESPONSE), ("aws_sqs_queue", "module.queue.aws_sqs_queue.this")]
+
+
+def test_a_tainted_part_of_the_api_is_kept_and_not_replaced(
+    deployment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has create_before_destroy: AWS would keep the new one in place of the old, and then delete it."""
+    lines = ""
+    for kind, address in TAINTED:
+        change = {"resource": {"addr": address, "resource_type": kind}, "action": "replace", "reason": "tainted"}
+        lines += f"printf '%s\\n' {shlex.quote(json.dumps({'type': 'planned_change', 'change': change}))}; "
+    terraform = tmp_path / "bin" / "terraform"
+    until = f"  plan) grep -q untaint {deployment} || {{ {lines}}}\n"
+    terraform.write_text(terraform.read_text().replace("  plan)", until))
+    stack.deploy("dev", yes=True)
+    assert commands_in(deployment) == ["init", "plan", "untaint", "plan", "show", "apply"]
+    assert deployment.read_text().splitlines()[2].endswith(f" {RESPONSE}")
+
+
+@pytest.mark.parametrize("status", ["tainted", None])
+def test_the_local_stack_looks_again_at_a_part_of_the_api_that_was_tainted(
+    deployment: Path, tmp_path: Path, status: str | None
+) -> None:
+    def resource(module: str, kind: str, **instance: object) -> dict[str, object]:
+        found = {"status": status, **instance}
+        return {"module": module, "mode": "managed", "type": kind, "name": "this", "instances": [found]}
+
+    resources = [
+        resource("module.api", "aws_api_gateway_gateway_response", index_key="DEFAULT_4XX"),
+        resource("module.queue", "aws_sqs_queue"),
+    ]
+    state = tmp_path / "terraform.tfstate"
+    state.write_text(json.dumps({"resources": resources}))
+    terraform = Terraform({"PATH": os.environ["PATH"]}, tmp_path / "x.tfvars", state=state, refresh=False)
+    terraform.apply(lambda _done, _total: None)
+    *before, apply = deployment.read_text().splitlines()
+    assert [line.split()[0] + line.partition(" module")[2] for line in before] == (
+        [f"untaint{RESPONSE.removeprefix('module')}"] if status else []
+    )
+    assert ("-refresh=false" in apply) == (status is None)
+
+
 def test_a_warning_about_our_own_option_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Terraform prefers a backend's path to -state, but the backend is the accounts'."""
     warnings = [

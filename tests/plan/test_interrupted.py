@@ -6,14 +6,16 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
+from ops.terraform import Terraform
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import tftest
 
@@ -77,16 +79,18 @@ class Root:
         )
 
     def _wait_until_the_function_exists(self) -> None:
-        environment = self._test.env
-        client = boto3.client(
-            "lambda",
-            region_name="ap-southeast-1",
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            verify=environment["AWS_CA_BUNDLE"],
-        )
-        client.get_waiter("function_exists").wait(FunctionName=NAME)
+        boto3.client("lambda", **reached(self._test.env)).get_waiter("function_exists").wait(FunctionName=NAME)
+
+
+def reached(environment: dict[str, str]) -> dict[str, Any]:
+    """A client's arguments."""
+    return {
+        "region_name": "ap-southeast-1",
+        "endpoint_url": environment["AWS_ENDPOINT_URL"],
+        "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
+        "verify": environment["AWS_CA_BUNDLE"],
+    }
 
 
 def test_an_interrupted_apply_is_healed_by_the_next_one(
@@ -99,3 +103,34 @@ def test_an_interrupted_apply_is_healed_by_the_next_one(
     assert root.apply() == 0, root.diagnostics
     assert root.tainted() == set()
     assert root.missing() == []
+
+
+def test_a_tainted_part_of_the_api_outlives_the_next_apply(
+    small_root: Callable[[str], tftest.TerraformTest], tmp_path: Path
+) -> None:
+    """As make up and make deploy apply it. Terraform alone would put it over itself, and then delete it."""
+    test = small_root("tests/plan/terraform/interrupted")
+    (tmp_path / "values.tfvars.json").write_text(
+        json.dumps({"package": str(tmp_path / "function.zip"), "name": "payment-tainted"})
+    )
+    terraform = Terraform(
+        test.env,
+        tmp_path / "values.tfvars.json",
+        data_dir=Path(test.env["TF_DATA_DIR"]),
+        state=tmp_path / "terraform.tfstate",
+        root=Path(test.tfdir),
+        refresh=False,
+    )
+    terraform.apply(lambda _done, _total: None)
+    state = json.loads((tmp_path / "terraform.tfstate").read_text(encoding="utf-8"))
+    (api,) = [made for made in state["resources"] if made["type"] == "aws_api_gateway_rest_api"]
+    asked: Any = {"restApiId": api["instances"][0]["attributes"]["id"], "responseType": "DEFAULT_4XX"}
+    gateway = boto3.client("apigateway", **reached(test.env))
+    there = gateway.get_gateway_response(**asked)["responseTemplates"]
+    for made in state["resources"]:
+        for instance in made["instances"]:
+            if made["type"] == "aws_api_gateway_gateway_response":
+                instance["status"] = "tainted"
+    (tmp_path / "terraform.tfstate").write_text(json.dumps(state), encoding="utf-8")
+    terraform.apply(lambda _done, _total: None)
+    assert gateway.get_gateway_response(**asked)["responseTemplates"] == there != {}

@@ -23,6 +23,12 @@ variable "package" {
   type        = string
 }
 
+variable "name" {
+  description = "The name of everything."
+  type        = string
+  default     = "payment-interrupted"
+}
+
 data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}
@@ -33,7 +39,7 @@ locals {
     partition  = data.aws_partition.current.partition
     region     = "ap-southeast-1"
   }
-  name = "payment-interrupted"
+  name = var.name
 }
 
 data "archive_file" "function" {
