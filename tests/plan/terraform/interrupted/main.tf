@@ -23,12 +23,6 @@ variable "package" {
   type        = string
 }
 
-variable "name" {
-  description = "The name of everything."
-  type        = string
-  default     = "payment-interrupted"
-}
-
 data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}
@@ -39,7 +33,7 @@ locals {
     partition  = data.aws_partition.current.partition
     region     = "ap-southeast-1"
   }
-  name = var.name
+  name = "payment-interrupted"
 }
 
 data "archive_file" "function" {
