@@ -15,7 +15,7 @@ REGION ?= ap-southeast-1
 WORKERS ?= 4
 PYTHON ?= python3
 UV := build/venv-uv/bin/uv
-RUN := .venv/bin/python -m
+RUN := .venv/bin/python -m local.early
 export UV_PYTHON_DOWNLOADS = never
 unexport VIRTUAL_ENV
 
@@ -52,25 +52,25 @@ outputs: setup ## Print terraform output as JSON: ENV=local, dev or prod
 	@$(RUN) ops outputs --env $(ENV)
 
 openapi: setup ## Write docs/openapi.json from the contract in src/payments
-	@.venv/bin/python docs/openapi.py
+	@$(RUN) docs.openapi
 
 chaos: layer ## Send payments under faults and audit the results (PAYMENTS=1000 SEED=7)
 	@$(RUN) chaos --payments $(PAYMENTS) --seed $(SEED)
 
 test: layer check ## Run every check; pytest's summary comes last
-	@$(RUN) pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 10
+	@.venv/bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 10
 
 quick: setup ## Run the linters and the unit tests, in half a minute
 	@$(RUN) ruff check && $(RUN) ruff format --check && PYTHONPATH=src .venv/bin/lint-imports --no-logo --no-cache
-	@$(RUN) pytest --numprocesses 2 tests/unit
+	@.venv/bin/python -m pytest --numprocesses 2 tests/unit
 
 check: layer
-	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && .venv/bin/python docs/prose.py
+	@terraform fmt -check -recursive && $(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && $(RUN) docs.prose
 	@PYTHONPATH=src .venv/bin/lint-imports --no-logo --no-cache
 	@build/venv-scan/bin/checkov --config-file .checkov.yaml
 
 fmt: setup ## Format the HCL and the Python, and write the generated files
-	@terraform fmt -recursive && $(RUN) ruff format && $(RUN) ruff check --fix && .venv/bin/python docs/openapi.py && .venv/bin/python docs/picture.py && .venv/bin/python docs/tables.py
+	@terraform fmt -recursive && $(RUN) ruff format && $(RUN) ruff check --fix && $(RUN) docs.openapi && $(RUN) docs.picture && $(RUN) docs.tables
 
 lock: setup ## Renew the lock of the Python packages
 	@$(UV) lock --upgrade

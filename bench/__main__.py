@@ -166,10 +166,10 @@ def reckon(
 
 def main() -> int:
     """Run a command; return the process's exit status."""
-    interrupt.install()
     # The functions' package is not installed: Lambda also finds it by its folder.
     sys.path.insert(0, str(ROOT / "src"))
     try:
+        interrupt.install()
         status = app(standalone_mode=False, prog_name="python -m bench")
     except LocalError as error:
         Display(Console(stderr=True)).line(str(error), style="red")

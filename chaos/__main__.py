@@ -16,7 +16,7 @@ from chaos.proxy import Proxy
 from chaos.run import REFUNDED_SHARE, Size, SystemUnderTest, run, zeros
 from local import ROOT, LocalError
 from local.server import EmbeddedAWS
-from ops import running
+from ops import interrupt, running
 from ops.client import Api, create_client
 from ops.display import Step
 
@@ -82,4 +82,6 @@ def _show(report: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # After an early Ctrl-C there is nothing to stop. From here on there is.
+    interrupt.install()
     typer.run(main)

@@ -6,7 +6,6 @@ One is every function's. The other is Stripe's package, for those that charge th
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -136,8 +135,6 @@ def build_all(env: str = LOCAL) -> None:
 
 def main(env: str = LOCAL) -> int:
     """Build the layers; return the exit status."""
-    # Python would answer Ctrl-C with a traceback. A layer that is not whole is built again.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         build_all(env)
     except LocalError as error:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -24,4 +25,6 @@ def complaint():  # type: ignore[no-untyped-def]  # noqa: ANN201 - annotations o
 
 
 if __name__ == "__main__":
+    # Ctrl-C ends it without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(complaint())  # type: ignore[no-untyped-call]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
+# The gateway that it stands in for.
+NAME = "stripe"
 # They open nothing but this one.
 _KEY, _SECRET = "sk_test_fake", "whsec_of_the_fake_stripe"
 _MODULE = "tests.support.stripe_server"
@@ -72,7 +74,7 @@ def stop(folder: Path) -> None:
 def variables(folder: Path) -> dict[str, str]:
     """Return the variables that let Terraform deploy with it; none if there is no fake Stripe."""
     fake = recorded(folder)
-    return {} if fake is None else {"TF_VAR_gateway": "stripe", "TF_VAR_stripe_address": fake.address}
+    return {} if fake is None else {"TF_VAR_gateway": NAME, "TF_VAR_stripe_address": fake.address}
 
 
 def introduce(folder: Path, stack: Stack) -> None:

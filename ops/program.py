@@ -52,9 +52,9 @@ def _options(
 
 def run() -> int:
     """Run a command; return the process's exit status."""
-    interrupt.install()
     display = Display(Console(stderr=True))
     try:
+        interrupt.install()
         status = app(standalone_mode=False, prog_name="payments")
     except LocalError as error:
         display.line(str(error), style="red")

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ops.display import Display, Step
 
 
+# As variables-gateway.tf has it.
+DEFAULT_GATEWAY = "simulator"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a local stack keeps its state."""
@@ -58,6 +62,11 @@ class Place:
     def client(self) -> Path:
         """The client's keys."""
         return self.folder / "client.json"
+
+    @property
+    def gateway(self) -> Path:
+        """The name of its payment gateway."""
+        return self.folder / "gateway"
 
     @property
     def variables(self) -> Path:
@@ -108,9 +117,32 @@ def terraform(place: Place, url: str) -> Terraform:
         **bare_environment(),
         **provider_environment(place.folder),
         **aws_environment(url),
-        **fake_stripe.variables(place.folder),
+        **_gateway_variables(place),
     }
     return Terraform(environment, variables(LOCAL), place.data_dir, place.state, refresh=False, on_process=on_process)
+
+
+def gateway(place: Place) -> str:
+    """Return the name of the local stack's gateway: the one that was chosen, or the default."""
+    try:
+        return place.gateway.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        # Earlier versions recorded the fake Stripe only.
+        return fake_stripe.NAME if fake_stripe.recorded(place.folder) else DEFAULT_GATEWAY
+
+
+def choose_gateway(place: Place, name: str) -> None:
+    """Record the local stack's gateway."""
+    place.folder.mkdir(parents=True, exist_ok=True)
+    place.gateway.write_text(name, encoding="utf-8")
+
+
+def _gateway_variables(place: Place) -> dict[str, str]:
+    """Return the variables by which Terraform deploys the chosen gateway; none for the default one."""
+    name = gateway(place)
+    if name == fake_stripe.NAME:
+        return fake_stripe.variables(place.folder)
+    return {} if name == DEFAULT_GATEWAY else {"TF_VAR_gateway": name}
 
 
 def has_lost_its_state(place: Place, url: str) -> bool:

@@ -22,11 +22,26 @@ from ops.interrupt import shield
 from ops.ways_out import ways_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 # The embedded AWS answers at once; what takes time is the provider's own waiting, which this makes parallel.
 LOCAL_PARALLELISM = 40
 _PATIENCE_SECONDS = 20.0
+# The parts of an API that its deployment waits for, and so have its create_before_destroy (docs/decisions/0046).
+KEPT_IF_TAINTED = frozenset(
+    f"aws_api_gateway_{part}"
+    for part in (
+        "authorizer",
+        "gateway_response",
+        "integration",
+        "method",
+        "model",
+        "request_validator",
+        "resource",
+        "rest_api",
+        "rest_api_policy",
+    )
+)
 # What ``plan -detailed-exitcode`` returns if there is something to change.
 _CHANGES = 2
 # How many steps each action takes; the others take none.
@@ -40,6 +55,8 @@ class Plan:
     file: Path
     changes: bool
     warnings: tuple[str, ...] = ()
+    # The addresses of resources that it would replace, and that must be kept: see Terraform.keep.
+    to_keep: tuple[str, ...] = ()
 
 
 @dataclass
@@ -87,7 +104,16 @@ class Terraform:
             warnings = tuple(
                 warning for warning in reported.warnings if not warning.startswith("Deprecated flag: -state")
             )
-            yield Plan(file, changes=code == _CHANGES, warnings=warnings)
+            yield Plan(file, changes=code == _CHANGES, warnings=warnings, to_keep=tuple(reported.to_keep))
+
+    def keep(self, addresses: Iterable[str]) -> None:
+        """Have resources kept that an interrupted apply has tainted.
+
+        AWS has them, or they would not be in the state, and a refresh finds what they lack. Replacing one would lose
+        it: these inherit create_before_destroy, AWS returns or overwrites what is there, and then it is deleted.
+        """
+        for address in addresses:
+            self._capture(["untaint", *self._state(), address])
 
     def show(self, plan: Plan) -> None:
         """Print a plan as Terraform does, in colour on a terminal."""
@@ -100,7 +126,9 @@ class Terraform:
         ``on_progress`` gets how many of how many steps are done. Raises LocalError if it fails.
         """
         arguments = ["apply", "-json", "-input=false", "-auto-approve", f"-parallelism={LOCAL_PARALLELISM}"]
-        if not self.refresh:
+        tainted = _to_keep_in(self.state) if self.state and not plan else []
+        self.keep(tainted)
+        if not self.refresh and not tainted:
             arguments.append("-refresh=false")
         what = [*self._state(), str(plan.file)] if plan else self._state_and_variables()
         reported, _ = self._stream([*arguments, *what], on_progress)
@@ -228,6 +256,23 @@ class Terraform:
         return True
 
 
+def _to_keep_in(state: Path) -> list[str]:
+    """Return the addresses of the tainted resources in a state file that must be kept."""
+    if not state.exists():
+        return []
+    return [
+        _address(resource, instance)
+        for resource in json.loads(state.read_text(encoding="utf-8")).get("resources", [])
+        for instance in resource["instances"]
+        if instance.get("status") == "tainted" and resource["type"] in KEPT_IF_TAINTED
+    ]
+
+
+def _address(resource: Mapping[str, Any], instance: Mapping[str, Any]) -> str:
+    key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+    return ".".join(filter(None, [resource.get("module"), resource["type"], resource["name"]])) + key
+
+
 class _Reported:
     """What Terraform's machine-readable output has said so far."""
 
@@ -237,6 +282,7 @@ class _Reported:
         self.changes: dict[str, int] = {}
         self.errors: list[str] = []
         self.warnings: list[str] = []
+        self.to_keep: list[str] = []
         # A plan reads data sources, and says so in the same words as an apply: only planned steps count.
         self._left: Counter[str] = Counter()
 
@@ -251,6 +297,8 @@ class _Reported:
                 steps = _STEPS.get(message["change"]["action"], 0)
                 self._left[message["change"]["resource"]["addr"]] += steps
                 self.total += steps
+                if message["change"].get("reason") == "tainted":
+                    self._tainted(message["change"]["resource"])
             case "apply_complete" if self._left[message["hook"]["resource"]["addr"]]:
                 self._left[message["hook"]["resource"]["addr"]] -= 1
                 self.done += 1
@@ -260,6 +308,10 @@ class _Reported:
             case "diagnostic":
                 severity = message["diagnostic"]["severity"]
                 (self.errors if severity == "error" else self.warnings).append(_sentence(message["diagnostic"]))
+
+    def _tainted(self, resource: Mapping[str, Any]) -> None:
+        if resource["resource_type"] in KEPT_IF_TAINTED:
+            self.to_keep.append(resource["addr"])
 
 
 def _sentence(diagnostic: dict[str, Any]) -> str:

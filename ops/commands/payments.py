@@ -88,7 +88,9 @@ def pay(
 def _payer(deployment: target.Target, customer: str | None, method: str | None) -> tuple[str, str]:
     """Return the customer and the payment method. The local stack has defaults."""
     if deployment.is_local:
-        customer, method = customer or "ada", method or next(iter(methods_of(deployment.stack)))
+        customer, method = customer or "ada", method or next(iter(methods_of(deployment.stack)), None)
+        if method is None:
+            raise typer.BadParameter(f"--method is required with the gateway {deployment.stack.gateway['name']}")
     if customer is None or method is None:
         raise typer.BadParameter("--customer and --method are required outside the local stack")
     return customer, method

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,15 +20,17 @@ from ops.display import Display
 from ops.inbox import Inbox
 from ops.payment import follow, methods_of, new_payment
 from ops.target import account_terraform
+from payments.gateways import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ops.running import Place
     from ops.stack import Stack
     from ops.terraform import Plan, Terraform
 
 DEFAULT_PORT = 4566
+_OR = " or "
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,7 +50,11 @@ def up(
         ),
     ] = None,
     gateway: Annotated[
-        str, typer.Option(envvar="GATEWAY", help="simulator or stripe (a fake one). Default: the running stack's.")
+        str,
+        typer.Option(
+            envvar="GATEWAY",
+            help=f"{_OR.join(registry.names())} (stripe is a fake one). Default: the running stack's.",
+        ),
     ] = "",
 ) -> None:
     """Start the embedded AWS, deploy the stack, send a payment and follow it."""
@@ -55,12 +62,13 @@ def up(
     with running.only_one():
         # Everything that can be refused is refused before anything starts.
         check_variables(LOCAL)
-        chosen, with_stripe = _chosen_port(place, port), _with_stripe(place, gateway)
+        chosen, name = _chosen_port(place, port), _chosen_gateway(place, gateway)
         layer.build_all(LOCAL)
         bringing = running.bring_up_server(place, chosen, display)
         started = False
         try:
-            if with_stripe:
+            running.choose_gateway(place, name)
+            if name == fake_stripe.NAME:
                 fake, started = fake_stripe.bring_up(place.folder)
                 display.line(f"The fake Stripe {'is running' if started else 'is already running'}: {fake.address}")
             _bring_up(place, bringing.url, display)
@@ -82,37 +90,53 @@ def _chosen_port(place: Place, port: int | None) -> int:
     return server.port
 
 
-def _with_stripe(place: Place, gateway: str) -> bool:
-    """Say whether the stack charges through Stripe: as requested, or as before."""
-    if gateway not in {"", "simulator", "stripe"}:
-        raise LocalError(f"GATEWAY must be simulator or stripe, not {gateway!r}")
-    before = fake_stripe.recorded(place.folder) is not None
-    if gateway and place.state.exists() and before != (gateway == "stripe"):
+def _chosen_gateway(place: Place, gateway: str) -> str:
+    """Return the name of the stack's gateway: the requested one, or the one that it has."""
+    known = registry.names()
+    if gateway not in {"", *known}:
+        raise LocalError(f"GATEWAY must be {_OR.join(known)}, not {gateway!r}")
+    before = running.gateway(place)
+    if gateway and place.state.exists() and before != gateway:
         raise LocalError(f"the local stack does not use the gateway {gateway}. Remove it first: make down")
-    return gateway == "stripe" or before
+    return gateway or before
 
 
 def _bring_up(place: Place, url: str, display: Display) -> None:
     with display.step("Deploying") as step:
         stack = running.deploy(running.terraform(place, url), url, step)
-    if stack.gateway["name"] == "stripe":
+    if stack.gateway["name"] == fake_stripe.NAME:
         fake_stripe.introduce(place.folder, stack)
     show(place, stack, url, display)
 
 
 def show(place: Place, stack: Stack, url: str, display: Display) -> None:
-    """Send a payment through a stack that was just deployed, show its way, and say what to do next."""
+    """Send a payment through a stack that was just deployed, show its way, and say what to do next.
+
+    Without a payment if nothing says which payment methods the gateway accepts.
+    """
     keys = running.client_keys(place, stack)
     running.write_shell_variables(place, running.shell_variables(stack, keys, url))
     display.line()
-    payment = new_payment(payment_method=next(iter(methods_of(stack))))
-    display.line(f"A payment: {payment['amount']} {payment['currency']}, {payment['transaction_id']}", style="bold")
-    api = Api(stack.api_url, stack.region, keys, stack.trusted)
-    with Inbox(stack) as inbox:
-        for milestone in follow(api, inbox, payment):
-            display.milestone(milestone.seconds, f"{milestone.what:<10} {milestone.detail}")
+    method = next(iter(methods_of(stack)), None)
+    if method is None:
+        transaction_id = "TRANSACTION_ID"
+        _say_what_it_needs(stack, display)
+    else:
+        payment = new_payment(payment_method=method)
+        transaction_id = payment["transaction_id"]
+        display.line(f"A payment: {payment['amount']} {payment['currency']}, {transaction_id}", style="bold")
+        with Inbox(stack) as inbox:
+            for milestone in follow(Api(stack.api_url, stack.region, keys, stack.trusted), inbox, payment):
+                display.milestone(milestone.seconds, f"{milestone.what:<10} {milestone.detail}")
     display.line()
-    _say_what_next(stack, url, payment["transaction_id"], display)
+    _say_what_next(stack, url, transaction_id, display)
+
+
+def _say_what_it_needs(stack: Stack, display: Display) -> None:
+    name = stack.gateway["name"]
+    display.line(f"No payment was sent: nothing says which payment methods {name} accepts.")
+    for secret in stack.gateway["secret_names"].values():
+        display.line(f"{name} needs: aws secretsmanager put-secret-value --secret-id {secret} --secret-string VALUE")
 
 
 def _say_what_next(stack: Stack, url: str, transaction_id: str, display: Display) -> None:
@@ -156,13 +180,25 @@ def deploy(env: Environment, yes: Yes = False) -> None:
     """
     refuse_unasked(f"Deploy {env}?", yes=yes)
     terraform, display = _prepared(env, account_terraform)
-    with terraform.planned(_quiet) as plan:
+    with _kept(terraform) as plan:
         _show_plan(terraform, plan, display)
         if not plan.changes:
             return
         ask(f"Apply this plan to {os.environ.get('AWS_ENDPOINT_URL') or 'the AWS account'}?", yes=yes)
         with display.step(f"Deploying {env}") as step:
             step.result = running.summary_of(terraform.apply(step.progress, plan))
+
+
+@contextmanager
+def _kept(terraform: Terraform) -> Iterator[Plan]:
+    """Plan; once more if the plan would replace what an interrupted deployment has tainted and must be kept."""
+    with terraform.planned(_quiet) as plan:
+        if not plan.to_keep:
+            yield plan
+            return
+    terraform.keep(plan.to_keep)
+    with terraform.planned(_quiet) as again:
+        yield again
 
 
 def plan(env: Environment = LOCAL) -> None:

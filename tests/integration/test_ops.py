@@ -22,8 +22,10 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from local import ROOT, LocalError, environments, layer
+from local.hcl import Module
 from local.tls import AUTHORITY, CERTIFICATE, KEY, make_certificate
 from ops import fake_stripe, interrupt, running
 from ops.client import Api, Keys
@@ -31,6 +33,7 @@ from ops.commands import stack
 from ops.display import Display
 from ops.stack import Stack
 from ops.terraform import Terraform, _Reported
+from payments.gateways import registry
 from payments.gateways.stripe.events import verify
 from tests.support.receiver import Receiver
 
@@ -621,6 +624,49 @@ def test_the_plan_that_was_shown_is_the_one_applied(deployment: Path, capfd: pyt
     assert "\x1b" not in printed.out + printed.err
 
 
+RESPONSE = 'module.api.aws_api_gateway_gateway_response.this["DEFAULT_4XX"]'
+TAINTED = [("aws_api_gateway_gateway_response", RESPONSE), ("aws_sqs_queue", "module.queue.aws_sqs_queue.this")]
+
+
+def test_a_tainted_part_of_the_api_is_kept_and_not_replaced(
+    deployment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has create_before_destroy: AWS would keep the new one in place of the old, and then delete it."""
+    lines = ""
+    for kind, address in TAINTED:
+        change = {"resource": {"addr": address, "resource_type": kind}, "action": "replace", "reason": "tainted"}
+        lines += f"printf '%s\\n' {shlex.quote(json.dumps({'type': 'planned_change', 'change': change}))}; "
+    terraform = tmp_path / "bin" / "terraform"
+    until = f"  plan) grep -q untaint {deployment} || {{ {lines}}}\n"
+    terraform.write_text(terraform.read_text().replace("  plan)", until))
+    stack.deploy("dev", yes=True)
+    assert commands_in(deployment) == ["init", "plan", "untaint", "plan", "show", "apply"]
+    assert deployment.read_text().splitlines()[2].endswith(f" {RESPONSE}")
+
+
+@pytest.mark.parametrize("status", ["tainted", None])
+def test_the_local_stack_looks_again_at_a_part_of_the_api_that_was_tainted(
+    deployment: Path, tmp_path: Path, status: str | None
+) -> None:
+    def resource(module: str, kind: str, **instance: object) -> dict[str, object]:
+        found = {"status": status, **instance}
+        return {"module": module, "mode": "managed", "type": kind, "name": "this", "instances": [found]}
+
+    resources = [
+        resource("module.api", "aws_api_gateway_gateway_response", index_key="DEFAULT_4XX"),
+        resource("module.queue", "aws_sqs_queue"),
+    ]
+    state = tmp_path / "terraform.tfstate"
+    state.write_text(json.dumps({"resources": resources}))
+    terraform = Terraform({"PATH": os.environ["PATH"]}, tmp_path / "x.tfvars", state=state, refresh=False)
+    terraform.apply(lambda _done, _total: None)
+    *before, apply = deployment.read_text().splitlines()
+    assert [line.split()[0] + line.partition(" module")[2] for line in before] == (
+        [f"untaint{RESPONSE.removeprefix('module')}"] if status else []
+    )
+    assert ("-refresh=false" in apply) == (status is None)
+
+
 def test_a_warning_about_our_own_option_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Terraform prefers a backend's path to -state, but the backend is the accounts'."""
     warnings = [
@@ -778,13 +824,46 @@ def test_a_fake_stripe_that_cannot_start_says_where_its_log_is(folder: Path) -> 
 
 
 def test_a_running_stack_keeps_its_gateway(place: running.Place, folder: Path) -> None:
-    assert [stack._with_stripe(place, asked) for asked in ("", "simulator", "stripe")] == [False, False, True]  # noqa: SLF001
+    def chosen(*gateways: str) -> list[str]:
+        return [stack._chosen_gateway(place, asked) for asked in gateways]  # noqa: SLF001
+
+    assert Module(ROOT).default("gateway") == running.DEFAULT_GATEWAY
+    assert chosen("", "simulator", "stripe") == ["simulator", "simulator", "stripe"]
     with pytest.raises(LocalError, match="must be simulator or stripe"):
-        stack._with_stripe(place, "paypal")  # noqa: SLF001
+        chosen("paypal")
     write_state(place)
     with pytest.raises(LocalError, match="make down"):
-        stack._with_stripe(place, "stripe")  # noqa: SLF001
+        chosen("stripe")
+    # As the version before recorded it.
     fake_stripe.bring_up(folder)
-    assert [stack._with_stripe(place, asked) for asked in ("", "stripe")] == [True, True]  # noqa: SLF001
+    assert chosen("", "stripe") == ["stripe", "stripe"]
     with pytest.raises(LocalError, match="make down"):
-        stack._with_stripe(place, "simulator")  # noqa: SLF001
+        chosen("simulator")
+
+
+def test_every_gateway_can_be_chosen_by_its_name(place: running.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "names", lambda: ("acme", "simulator", "stripe"))
+    assert stack._chosen_gateway(place, "acme") == "acme"  # noqa: SLF001
+    with pytest.raises(LocalError, match="must be acme or simulator or stripe, not 'paypal'"):
+        stack._chosen_gateway(place, "paypal")  # noqa: SLF001
+    running.choose_gateway(place, "acme")
+    write_state(place)
+    assert running.terraform(place, "https://127.0.0.1:1").environment["TF_VAR_gateway"] == "acme"
+    assert stack._chosen_gateway(place, "") == "acme"  # noqa: SLF001
+    with pytest.raises(LocalError, match="does not use the gateway simulator"):
+        stack._chosen_gateway(place, "simulator")  # noqa: SLF001
+
+
+def test_a_stack_that_cannot_be_tried_is_shown_without_a_payment(
+    place: running.Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing says what another gateway would accept, and its key is not there yet."""
+    place.folder.mkdir()
+    monkeypatch.setattr(running, "client_keys", lambda *_: Keys("AKID", "secret"))
+    gateway = {"name": "acme", "secret_names": {"key": "payment-acme-key-local"}}
+    written = io.StringIO()
+    display = Display(Console(file=written, width=200))
+    stack.show(place, Stack({**OUTPUTS, "gateway": gateway}, "https://e"), "https://e", display)
+    assert "No payment was sent: nothing says which payment methods acme accepts." in written.getvalue()
+    assert "aws secretsmanager put-secret-value --secret-id payment-acme-key-local" in written.getvalue()
+    assert place.variables.exists()

@@ -174,3 +174,25 @@ def test_the_tools_take_both_by_their_names(copy: Path) -> None:
         "print('expirer' in FUNCTIONS, methods_of(Stack({'gateway': {'name': 'acme'}})))"
     )
     assert run(copy, code) == "True {}"
+
+
+def test_the_doctor_looks_after_the_gateway_by_what_the_stack_says(copy: Path, plan: Plan) -> None:
+    outputs: Any = plan["planned_values"]["outputs"]
+    secret = f"payment-acme-key-{SUFFIX}"
+    said = {"comparer_function_name": None, "name": "acme", "secret_names": {"key": secret}, "webhook_url": None}
+    assert outputs["gateway"]["value"] == said
+    code = (
+        "from types import SimpleNamespace as N; from ops import doctor\n"
+        f"stack = N(outputs={{'gateway': {said}}}, client=lambda _: N(describe_secret=lambda SecretId: {{}}))\n"
+        "print(*[(found.check, found.verdict, found.detail) for found in doctor._gateway(N(stack=stack))])"
+    )
+    assert run(copy, code) == str(("gateway key", "fail", f"{secret} has no value, so payments wait"))
+
+
+def test_make_up_takes_the_gateway_by_its_name(copy: Path) -> None:
+    code = (
+        "from ops import running; from ops.commands.stack import _chosen_gateway; place = running.Place()\n"
+        "running.choose_gateway(place, _chosen_gateway(place, 'acme'))\n"
+        "print(running.gateway(place), running.terraform(place, 'https://e').environment['TF_VAR_gateway'])"
+    )
+    assert run(copy, code) == "acme acme"

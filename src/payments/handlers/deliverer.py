@@ -41,8 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def deliver(delivery: Delivery) -> None:
         deliverer.work(delivery.body, delivery.receipt_handle, delivery.receive_count, delivery.sent_at)
 
-    def skip(delivery: Delivery) -> None:
+    def skip(_delivery: Delivery) -> bool:
         """Leave it as it is: it is delivered again after the queue's own visibility time-out."""
+        return False
 
     worker = queue_batch.Worker(deliver, skip, log_fields)
     return queue_batch.work(event, context, worker, seconds=seconds + ASIDE_SECONDS)

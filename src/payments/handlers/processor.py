@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from payments.domain.message import Task
+    from payments.domain.payment import Payment
     from payments.runtime.queue_batch import Delivery
 
 # Ample for a charge's few calls. One that takes longer, on a bad day, may be cut off: its message is delivered again,
@@ -48,8 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         again = False
         try:
             payment = stored.get(task.transaction_id)
-            # Its first message is a dead letter, and the reconciler tries again by itself: one letter is enough.
-            again = task.redriven and payment is not None and payment.status_of(task.refund_id) == Status.UNKNOWN
+            again = _has_its_letter(task, payment)
             charging.work(payment, task.refund_id, last=last)
         except NotStoredError as error:
             logger.error("not stored", **task.log_fields(), reason=str(error))
@@ -62,10 +63,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 raise
             logger.warning("no second dead letter", **task.log_fields(), error=type(error).__name__, reason=str(error))
 
-    def skip(delivery: Delivery) -> None:
-        if is_last(delivery):
-            task = decode_task(delivery.body)
-            charging.give_up(task.transaction_id, task.refund_id, "no time was left")
+    def skip(delivery: Delivery) -> bool:
+        if not is_last(delivery):
+            return False
+        task, reason = decode_task(delivery.body), "no time was left"
+        charging.give_up(task.transaction_id, task.refund_id, reason)
+        again = _has_its_letter(task, stored.get(task.transaction_id))
+        if again:
+            logger.warning("no second dead letter", **task.log_fields(), reason=reason)
+        return again
 
     def is_last(delivery: Delivery) -> bool:
         return delivery.receive_count >= most
@@ -79,6 +85,11 @@ def _named_in(event: dict[str, Any]) -> Iterator[str]:
         fields = _log_fields(str(record.get("body")))
         if fields:
             yield fields["transaction_id"]
+
+
+def _has_its_letter(task: Task, payment: Payment | None) -> bool:
+    """Say whether the first message is a dead letter: the reconciler tries again by itself, so one is enough."""
+    return task.redriven and payment is not None and payment.status_of(task.refund_id) == Status.UNKNOWN
 
 
 def _log_fields(body: str) -> dict[str, Any]:

@@ -47,10 +47,13 @@ class Delivery(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """A function's actions for a delivery, and for one that has no time left, and its fields for the log."""
+    """A function's actions for a delivery, and for one that has no time left, and its fields for the log.
+
+    ``skip`` returns whether the delivery is done nevertheless: it is not delivered again.
+    """
 
     handle: Callable[[Delivery], None]
-    skip: Callable[[Delivery], None]
+    skip: Callable[[Delivery], bool]
     # From the body; empty if that cannot be read.
     log_fields: Callable[[str], dict[str, Any]]
 
@@ -89,7 +92,8 @@ class _Batch:
         try:
             delivery = Delivery.of(record)
             if self._seconds_left() < self._seconds:
-                self._worker.skip(delivery)
+                if self._worker.skip(delivery):
+                    return True
                 raise DeadlineError("no time was left to start")  # noqa: TRY301 - reported like any other failure
             self._worker.handle(delivery)
         except Exception as error:  # noqa: BLE001
@@ -105,7 +109,7 @@ class _Batch:
         except TimeoutError:
             self._log("not done in time", record)
         try:
-            self._worker.skip(Delivery.of(record))
+            return self._worker.skip(Delivery.of(record))
         except Exception as error:  # noqa: BLE001 - as above: SQS delivers the message again
             self._log("not done", record, error)
         return False

@@ -249,10 +249,10 @@ def test_the_last_delivery_is_still_reported_so_that_it_reaches_the_dead_letter_
     assert statuses(dynamodb) == {"order-0": "unknown"}
 
 
-def letters_after(dynamodb: Any, table: Table, message: str) -> int:
+def letters_after(dynamodb: Any, table: Table, message: str, remaining: int = 30_000) -> int:
     """Deliver a message as often as it may come; return how many dead letters come of it."""
     for delivery in (1, 2, 3):
-        result = processor.handler(queue_event([message], delivery), Context())  # type: ignore[arg-type]
+        result = processor.handler(queue_event([message], delivery), Context(remaining))  # type: ignore[arg-type]
         if not result["batchItemFailures"]:
             return 0
     return 1
@@ -291,6 +291,36 @@ def test_a_payment_has_one_dead_letter_however_often_the_reconciler_sends_it_aga
     assert state(table).status_of(refund_id) == "unknown"
     # An operator sends the dead letter back, and the cause is still there: it is a dead letter again, not gone.
     assert letters_after(dynamodb, table, first) == 1
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_payment_that_finds_no_time_has_one_dead_letter(
+    dynamodb: Any, table: Table, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """Whether its turn never comes, or the gateway's answer does not come before the function must answer."""
+    (first,) = live(table, "pm_sim_approved")
+    remaining, release = 1000, threading.Event()
+    if hangs:
+        monkeypatch.setattr(processor, "CHARGE_SECONDS", 0.1)
+        remaining = int(queue_batch.ANSWER_SECONDS * 1000) + 200
+        work, _ = processor.wired()
+        for call in ("charge", "lookup"):
+            monkeypatch.setattr(work._gateway, call, lambda _: release.wait(30))  # noqa: SLF001
+    try:
+        letters = [letters_after(dynamodb, table, first, remaining)]
+        for _ in range(2):
+            found = table.get("order-0")
+            assert found
+            assert table.redrive(found, datetime.now(UTC))
+            found = table.get("order-0")
+            assert found
+            letters.append(letters_after(dynamodb, table, _body(Message("payment.validated", found)), remaining))
+    finally:
+        release.set()
+    assert letters == [1, 0, 0]
+    assert statuses(dynamodb) == {"order-0": "unknown"}
+    # An operator sends the dead letter back.
+    assert letters_after(dynamodb, table, first, 10) == 1
 
 
 def test_a_payment_whose_first_message_was_lost_has_its_dead_letter(dynamodb: Any, table: Table) -> None:
@@ -357,9 +387,12 @@ def test_a_record_that_hangs_does_not_hold_up_its_neighbours(log: io.StringIO) -
 
     began = time.monotonic()
     skipped: list[str] = []
-    worker = queue_batch.Worker(
-        hang, lambda record: skipped.append(record.message_id), lambda body: {"transaction_id": body}
-    )
+
+    def skip(record: Any) -> bool:
+        skipped.append(record.message_id)
+        return False
+
+    worker = queue_batch.Worker(hang, skip, lambda body: {"transaction_id": body})
     little = Context(remaining=int(queue_batch.ANSWER_SECONDS * 1000) + 200)
     result = queue_batch.work(queue_event(["x", "y", "z"]), little, worker, seconds=0.1)  # type: ignore[arg-type]
     assert time.monotonic() - began < 10
