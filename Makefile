@@ -58,7 +58,7 @@ chaos: layer ## Send payments under faults and audit the results (PAYMENTS=1000 
 	@$(RUN) chaos --payments $(PAYMENTS) --seed $(SEED)
 
 test: layer check ## Run every check; pytest's summary comes last
-	@.venv/bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 10
+	@.venv/bin/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder --durations 10
 
 quick: setup ## Run the linters and the unit tests, in half a minute
 	@$(RUN) ruff check && $(RUN) ruff format --check && PYTHONPATH=src .venv/bin/lint-imports --no-logo --no-cache

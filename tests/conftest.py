@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from xdist.remote import Producer
 
 os.environ |= {"POWERTOOLS_METRICS_NAMESPACE": "Payments", "POWERTOOLS_SERVICE_NAME": "test"}
 pytest.register_assert_rewrite("tests.support")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Divide the tests between the processes of a parallel run."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item, item.path.relative_to(config.rootpath))))
+class ByStack(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+    """Divides the tests of a parallel run: each process gets whole files, and all files of a deployed stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = PurePosixPath(nodeid.partition("::")[0])
+        return str(file.parent if "e2e" in file.parts else file)
 
 
-def _group(item: pytest.Item, file: Path) -> str:
-    """Name the group that a test shares a process with: those of a deployed stack, of the root's plans, of a file."""
-    if item.get_closest_marker("e2e"):
-        return str(file.parent)
-    if "root_plan" in getattr(item, "fixturenames", ()):
-        return "plans of the root"
-    return str(file)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Any:
+    """Have xdist divide the tests by ``ByStack``."""
+    return ByStack(config, log)

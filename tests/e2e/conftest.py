@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,12 +11,13 @@ from chaos.proxy import Proxy
 from local.environments import LOCAL
 from local.server import EmbeddedAWS
 from ops import running, target
-from ops.client import Api, Keys, create_client
+from ops.client import Api, Keys, create_client, retrying
 from ops.display import Step
 from ops.inbox import Inbox
+from ops.payment import until_final
 from tests.support.checkout import copy_of_root
 from tests.support.commands import Run, runner
-from tests.support.deployed import Deployed
+from tests.support.deployed import SOON, Deployed, a_payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +44,12 @@ def stack(deployed: Deployed) -> Stack:
 
 @pytest.fixture(scope="session")
 def api(stack: Stack) -> Api:
-    """The API, called by a user who may only call the API."""
-    return Api(stack.api_url, stack.region, create_client(stack), stack.trusted)
+    """The API, called by a user who may only call the API. It has served a payment: a cold start may take too long."""
+    api = Api(stack.api_url, stack.region, create_client(stack), stack.trusted)
+    payment = a_payment()
+    assert retrying(partial(api.post, payment), SOON).ok
+    until_final(api, payment["transaction_id"], SOON)
+    return api
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import portalocker
 import pytest
 import tftest
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from tests.support.plan import Plan
 
+# How long a process waits for the plan that another one makes.
+PATIENCE_SECONDS = 300
+
 
 @pytest.fixture(scope="session")
 def terraform_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
@@ -30,7 +34,8 @@ def terraform_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     config = cli_config(folder)
     with EmbeddedAWS(folder / "aws", auth=False) as aws:
         added = aws.environment() | ({"TF_CLI_CONFIG_FILE": str(config)} if config else {})
-        added |= {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+        # Several processes may plan a root at once, and a plan changes nothing.
+        added |= {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "TF_CLI_ARGS_plan": "-lock=false"}
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
             os.environ.pop(name, None)
         yield dict(os.environ) | added
@@ -52,11 +57,26 @@ def initialised(terraform_environment: dict[str, str], tmp_path_factory: pytest.
 
 @pytest.fixture(scope="session")
 def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Plan]:
-    """Plan the root for an environment, or with the options in a file in this folder; each plan is made once."""
-    folder = tmp_path_factory.mktemp("root-plans")
+    """Plan the root for an environment, or with the options in a file in this folder.
+
+    Each plan is made once, for all processes of a parallel run.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "root-plans"
+    folder.mkdir(exist_ok=True)
 
     @cache
     def plan(environment: str) -> Plan:
+        shown = folder / f"{environment}.json"
+        with portalocker.Lock(folder / f"{environment}.lock", timeout=PATIENCE_SECONDS):
+            if not shown.exists():
+                shown.write_text(made(environment), encoding="utf-8")
+        planned: Plan = json.loads(shown.read_text(encoding="utf-8"))
+        return planned
+
+    def made(environment: str) -> str:
         file = folder / environment
         variables = ROOT / "env" / f"{environment}.tfvars"
         if not variables.exists():
@@ -71,8 +91,8 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
             f"-var-file={variables}",
             f"-out={file}",
         ]
-        made = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
-        assert made.returncode == 0, made.stderr
+        planned = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
+        assert planned.returncode == 0, planned.stderr
         shown = subprocess.run(
             ["terraform", "show", "-json", str(file)],
             cwd=ROOT,
@@ -81,8 +101,7 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
             capture_output=True,
             text=True,
         )
-        planned: Plan = json.loads(shown.stdout)
-        return planned
+        return shown.stdout
 
     return plan
 

@@ -193,7 +193,7 @@ def test_apigw_execution_logs(apis: Plan) -> None:
     assert group["values"]["retention_in_days"] == 14
     stage = apis["configuration"]["root_module"]["module_calls"]["logged"]["module"]["resources"]
     (depends_on,) = [one["depends_on"] for one in stage if one["address"] == "aws_api_gateway_stage.this"]
-    assert depends_on == ["aws_cloudwatch_log_group.execution"]
+    assert depends_on == ["aws_cloudwatch_log_group.execution", "aws_lambda_permission.this"]
 
 
 def test_apigw_waf(apis: Plan) -> None:
