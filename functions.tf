@@ -182,8 +182,8 @@ check "reserved_concurrency" {
   assert {
     condition     = var.account_concurrency != null || local.reserved_in_all == 0
     error_message = <<-EOT
-      account_concurrency is not set, so the ${local.reserved_in_all} concurrent executions are not reserved. A deployment removes reserves that exist.
-      Set it to what this prints:
+      account_concurrency is not set, so the ${local.reserved_in_all} concurrent executions are not reserved.
+      A deployment removes reserves that exist. Set it to what this prints:
       aws lambda get-account-settings --query AccountLimit.ConcurrentExecutions
     EOT
   }

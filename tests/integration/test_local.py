@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import EMBEDDED_PYTHON, ROOT, LocalError, layer, mirror
 from local.iam import batch_statements, unseen_statements
-from local.server import HOST, REGION, ROOT_KEY, EmbeddedAWS
+from local.server import HOST, REGION, ROOT_KEY, EmbeddedAWS, free_port
 from local.tls import AUTHORITY
 
 if TYPE_CHECKING:
@@ -345,3 +345,10 @@ def test_a_layer_that_cannot_be_built_says_what_to_do(
         "error: no such package",
         "the functions' layer could not be built: uv's message is above. Fix the cause, then repeat the command.",
     ]
+
+
+def test_no_outgoing_connection_gets_a_servers_port() -> None:
+    """The port is free, but the server listens only seconds later."""
+    limits = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(limits.read_text().split()[0]) if limits.exists() else 49152
+    assert all(1024 < free_port() < first for _ in range(100))

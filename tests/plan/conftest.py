@@ -72,38 +72,29 @@ def root_plan(initialised: dict[str, str], tmp_path_factory: pytest.TempPathFact
         shown = folder / f"{environment}.json"
         with portalocker.Lock(folder / f"{environment}.lock", timeout=PATIENCE_SECONDS):
             if not shown.exists():
-                shown.write_text(made(environment), encoding="utf-8")
+                shown.write_text(plan_of_root(environment, folder, initialised), encoding="utf-8")
         planned: Plan = json.loads(shown.read_text(encoding="utf-8"))
         return planned
 
-    def made(environment: str) -> str:
-        file = folder / environment
-        variables = ROOT / "env" / f"{environment}.tfvars"
-        if not variables.exists():
-            variables = Path(__file__).with_name(f"{environment}.tfvars")
-        state = f"-state={folder / 'none.tfstate'}"
-        command = [
-            "terraform",
-            "plan",
-            "-input=false",
-            "-no-color",
-            state,
-            f"-var-file={variables}",
-            f"-out={file}",
-        ]
-        planned = subprocess.run(command, cwd=ROOT, env=initialised, check=False, capture_output=True, text=True)
-        assert planned.returncode == 0, planned.stderr
-        shown = subprocess.run(
-            ["terraform", "show", "-json", str(file)],
-            cwd=ROOT,
-            env=initialised,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return shown.stdout
-
     return plan
+
+
+def plan_of_root(environment: str, folder: Path, variables: dict[str, str]) -> str:
+    """Plan the root with the environment's file, and return the plan as Terraform shows it in JSON."""
+    file = folder / environment
+    values = ROOT / "env" / f"{environment}.tfvars"
+    if not values.exists():
+        values = Path(__file__).with_name(f"{environment}.tfvars")
+    state = f"-state={folder / 'none.tfstate'}"
+    for command in (
+        ["plan", "-input=false", "-no-color", state, f"-var-file={values}", f"-out={file}"],
+        ["show", "-json", str(file)],
+    ):
+        ran = subprocess.run(
+            ["terraform", *command], cwd=ROOT, env=variables, check=False, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 @pytest.fixture(scope="session")
