@@ -57,6 +57,8 @@ def _end_at_once() -> None:
     async def serve_until_asked(application: Any, config: Config) -> None:  # noqa: ANN401 - MiniStack's
         # In the loop's own thread, so that nothing is answered during the save.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _save_and_end)
+        # MiniStack also wants port 443, which nobody here calls: of two servers that start together, one would end.
+        del config.bind[1:]
         await serve(application, config, shutdown_trigger=asyncio.Event().wait)
 
     hypercorn.asyncio.serve = serve_until_asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
+import secrets
 import signal
 import socket
 import ssl
@@ -40,8 +40,9 @@ def free_port() -> int:
     """Return a loopback port that nothing listens on.
 
     It is below the ports that systems give to outgoing connections: one of those can be taken before a server listens.
+    The choice does not depend on the seed of ``random``, which another process may share.
     """
-    while not _is_free(port := random.randrange(20_000, 32_000)):  # noqa: S311 - it has to be free, not secret
+    while not _is_free(port := 20_000 + secrets.randbelow(12_000)):
         pass
     return port
 

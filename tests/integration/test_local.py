@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import random
 import socket
 import ssl
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -347,8 +349,23 @@ def test_a_layer_that_cannot_be_built_says_what_to_do(
     ]
 
 
+def test_it_listens_on_its_own_port_only(embedded: EmbeddedAWS) -> None:
+    """Several start at once in the tests, and would meet at any port that they share."""
+    connections = psutil.Process(embedded.pid).net_connections("tcp")
+    assert {one.laddr[1] for one in connections if one.status == psutil.CONN_LISTEN} == {embedded.port}
+
+
 def test_no_outgoing_connection_gets_a_servers_port() -> None:
     """The port is free, but the server listens only seconds later."""
     limits = Path("/proc/sys/net/ipv4/ip_local_port_range")
     first = int(limits.read_text().split()[0]) if limits.exists() else 49152
     assert all(1024 < free_port() < first for _ in range(100))
+
+
+def test_two_processes_of_one_seed_choose_two_ports() -> None:
+    state = random.getstate()
+    chosen = set()
+    for _ in range(3):
+        random.setstate(state)
+        chosen.add(free_port())
+    assert len(chosen) > 1
