@@ -20,7 +20,7 @@ from payments.runtime.topic import TopicPublisher
 from payments.table.items import to_item
 from payments.usecases.announce import Announcer
 from payments.usecases.relay import Relay
-from tests.support.aws import LEDGER, REQUEST, TABLE, Context, api_event, payment, queue_event, stream_record
+from tests.support.aws import LEDGER, REQUEST, TABLE, Context, api_event, cold, payment, queue_event, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,12 +74,8 @@ messages = st.one_of(
 
 @pytest.fixture(autouse=True)
 def fresh(dynamodb: Any) -> Iterator[None]:
-    functions = [validator, refunder, reader, processor, reconciler]
-    for function in functions:
-        function.wired.cache_clear()
-    yield
-    for function in functions:
-        function.wired.cache_clear()
+    with cold(*(function.wired for function in (validator, refunder, reader, processor, reconciler))):
+        yield
 
 
 def kept(dynamodb: Any) -> dict[str, Any]:

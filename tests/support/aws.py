@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -227,6 +228,16 @@ def dynamodb(moto_client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
     yield moto_client
     for name in (TABLE, LEDGER):
         moto_client.delete_table(TableName=name)
+
+
+@contextmanager
+def cold(*cached: Any) -> Iterator[None]:
+    """Empty what functions keep from their cold start, such as ``validator.wired``, before a test and after it."""
+    for function in cached:
+        function.cache_clear()
+    yield
+    for function in cached:
+        function.cache_clear()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from payments.runtime import client
 from payments.runtime.handler import FunctionError
 from payments.table.store import Table
 from payments.usecases.charge import Charging
-from tests.support.aws import TABLE, Context, payment
+from tests.support.aws import TABLE, Context, cold, payment
 from tests.support.stripe import Vault, gateway_to
 from tests.support.stripe_server import KEY, FakeStripe
 
@@ -62,12 +62,8 @@ def wiring(dynamodb: Any, fake: FakeStripe, topic: RecordingTopic, monkeypatch: 
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    made: tuple[Any, ...] = (stripe_comparer.wired, stripe_comparer.books)
-    for one in made:
-        one.cache_clear()
-    yield
-    for one in made:
-        one.cache_clear()
+    with cold(stripe_comparer.wired, stripe_comparer.books):
+        yield
 
 
 def compare(day: str | None = TODAY, remaining: int = 900_000) -> dict[str, Any]:

@@ -196,11 +196,8 @@ def test_a_dispute_that_no_payment_has_after_an_hour_is_not_ours_and_is_seen(
     assert counted.count("Contradicted") == 1
 
 
-@pytest.mark.parametrize("told_of", [True, False])
-def test_another_charge_that_is_paid_first_becomes_the_payments_charge(
-    stack: StripeStack, counted: list[str], told_of: bool
-) -> None:
-    """The search was a day behind, so a second PaymentIntent was created. The customer has paid the first one."""
+def two_charges(stack: StripeStack) -> tuple[str, str]:
+    """Have a second PaymentIntent created, because the search is a day behind. The payment names the second one."""
     stack.fake.fail_next = ["500"] * 3
     stack.pay(AT_A_PAGE)
     first = intent(stack)
@@ -210,6 +207,15 @@ def test_another_charge_that_is_paid_first_becomes_the_payments_charge(
     second = stack.payment.gateway_reference or ""
     assert set(stack.fake.intents) == {first, second}
     stack.fake.search_lag = 0.0
+    return first, second
+
+
+@pytest.mark.parametrize("told_of", [True, False])
+def test_another_charge_that_is_paid_first_becomes_the_payments_charge(
+    stack: StripeStack, counted: list[str], told_of: bool
+) -> None:
+    """The customer has paid the PaymentIntent that the payment does not name."""
+    first, second = two_charges(stack)
     event = stack.fake.finish(first, "succeeded")
     if told_of:
         assert stack.tell(event) == "asked"
@@ -227,16 +233,8 @@ def test_another_charge_that_is_paid_first_becomes_the_payments_charge(
 def test_a_payment_waits_for_its_other_charge_when_the_one_that_it_names_is_canceled(
     stack: StripeStack, counted: list[str]
 ) -> None:
-    """As above, but the second PaymentIntent is canceled. The customer can still pay the first one."""
-    stack.fake.fail_next = ["500"] * 3
-    stack.pay(AT_A_PAGE)
-    first = intent(stack)
-    stack.fake.search_lag = 48 * 3600.0
-    stack.wait(hours=25)
-    stack.reconcile()
-    second = stack.payment.gateway_reference or ""
-    assert set(stack.fake.intents) == {first, second}
-    stack.fake.search_lag = 0.0
+    """The customer can still pay the other PaymentIntent."""
+    first, second = two_charges(stack)
     assert stack.tell(stack.fake.finish(second, "canceled")) == "asked"
     stack.run()
     assert (stack.payment.status, stack.payment.gateway_reference) == ("unknown", first)

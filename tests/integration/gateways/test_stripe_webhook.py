@@ -29,7 +29,7 @@ from payments.table.store import Table
 from payments.usecases import hear, settle
 from payments.usecases.announce import cloud_event
 from payments.usecases.charge import Charging
-from tests.support.aws import TABLE, Context, payment, state, stream_record
+from tests.support.aws import TABLE, Context, cold, payment, state, stream_record
 from tests.support.messages import messages_of
 from tests.support.stripe import Vault, gateway_to
 from tests.support.stripe_server import FakeStripe, signed
@@ -43,9 +43,8 @@ def wiring(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
     monkeypatch.setattr(client, "connect", {"dynamodb": dynamodb, "secretsmanager": vault}.__getitem__)
     for name, value in {"SECRET_NAME": "s", "SECRET_TTL_SECONDS": "300", "ENVIRONMENT": "test"}.items():
         monkeypatch.setenv(name, value)
-    stripe_webhook.wired.cache_clear()  # type: ignore[attr-defined]
-    yield vault
-    stripe_webhook.wired.cache_clear()  # type: ignore[attr-defined]
+    with cold(stripe_webhook.wired):
+        yield vault
 
 
 def post(body: str, signature: str | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from payments.api.requests import (
     parse_refund,
 )
 from payments.handlers import reader, refunder, validator
-from tests.support.aws import REQUEST, Context, api_event
+from tests.support.aws import REQUEST, Context, api_event, cold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,12 +44,8 @@ LONGEST = {
 
 @pytest.fixture(autouse=True)
 def fresh(dynamodb: Any) -> Iterator[None]:
-    functions: list[Any] = [validator, refunder, reader]
-    for function in functions:
-        function.wired.cache_clear()
-    yield
-    for function in functions:
-        function.wired.cache_clear()
+    with cold(validator.wired, refunder.wired, reader.wired):
+        yield
 
 
 def post(event: dict[str, Any], function: Any = validator) -> tuple[int, dict[str, Any]]:

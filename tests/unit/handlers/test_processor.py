@@ -33,7 +33,7 @@ from payments.table import store
 from payments.table.items import to_item
 from payments.usecases.charge import Charging
 from payments.usecases.settle import Settling
-from tests.support.aws import LEDGER, TABLE, Context, payment, queue_event, state
+from tests.support.aws import LEDGER, TABLE, Context, cold, payment, queue_event, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +45,8 @@ NOW = datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    processor.wired.cache_clear()  # type: ignore[attr-defined]
-    yield
-    processor.wired.cache_clear()  # type: ignore[attr-defined]
+    with cold(processor.wired):
+        yield
 
 
 class Scripted:

@@ -17,7 +17,7 @@ from payments.domain.payment import Payment, RefundRecord
 from payments.handlers import reader
 from payments.table.indexes import CustomerIndex
 from payments.table.items import to_item
-from tests.support.aws import INDEX, TABLE, Context, api_event, payment
+from tests.support.aws import INDEX, TABLE, Context, api_event, cold, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +30,8 @@ OLD_TOKEN = "58V3V-UfOy4OgrztcQFaF1siMjAyNi0wMS0wMVQwMDowMDowMC4wMDAwMDBaIiwibzI
 
 @pytest.fixture(autouse=True)
 def fresh(dynamodb: Any) -> Iterator[None]:
-    wired: Any = reader.wired
-    wired.cache_clear()
-    yield
-    wired.cache_clear()
+    with cold(reader.wired):
+        yield
 
 
 def ask(**event: Any) -> tuple[int, dict[str, Any]]:

@@ -19,7 +19,7 @@ from payments.table.items import open_key
 from payments.usecases import reconcile
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
-from tests.support.aws import OPEN_INDEX, TABLE, Context, item, payment
+from tests.support.aws import OPEN_INDEX, TABLE, Context, cold, item, payment
 from tests.support.messages import messages_of
 
 if TYPE_CHECKING:
@@ -264,9 +264,8 @@ def test_an_id_of_no_payment_is_counted(table: Table) -> None:
 class TestTheHandler:
     @pytest.fixture(autouse=True)
     def _fresh(self, dynamodb: Any) -> Iterator[None]:
-        reconciler.wired.cache_clear()  # type: ignore[attr-defined]
-        yield
-        reconciler.wired.cache_clear()  # type: ignore[attr-defined]
+        with cold(reconciler.wired):
+            yield
 
     def test_it_finds_asks_and_counts(self, table: Table) -> None:
         table.accept(payment(transaction_id="old", status="unknown"))

@@ -16,7 +16,7 @@ from payments.domain.commands import MAX_REFUNDS
 from payments.domain.lifecycle import Status
 from payments.domain.payment import RefundRecord
 from payments.handlers import refunder
-from tests.support.aws import Context, api_event, item, payment
+from tests.support.aws import Context, api_event, cold, item, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,8 @@ RESOURCE = "/payments/{transaction_id}/refunds"
 
 @pytest.fixture(autouse=True)
 def fresh(dynamodb: Any) -> Iterator[None]:
-    refunder.wired.cache_clear()  # type: ignore[attr-defined]
-    yield
-    refunder.wired.cache_clear()  # type: ignore[attr-defined]
+    with cold(refunder.wired):
+        yield
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from payments.api.requests import NotJsonError, RequestError, parse_payment
 from payments.handlers import validator
 from payments.runtime.handler import FunctionError
 from payments.runtime.settings import SettingsError
-from tests.support.aws import REQUEST, TABLE, Context, api_event
+from tests.support.aws import REQUEST, TABLE, Context, api_event, cold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +27,8 @@ CARD = "4242 4242 4242 4242"
 
 @pytest.fixture(autouse=True)
 def fresh(dynamodb: Any) -> Iterator[None]:
-    validator.wired.cache_clear()  # type: ignore[attr-defined]
-    yield
-    validator.wired.cache_clear()  # type: ignore[attr-defined]
+    with cold(validator.wired):
+        yield
 
 
 def post(body: Any, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], dict[str, Any]]:

@@ -32,7 +32,7 @@ from payments.usecases.announce import Announcer
 from payments.usecases.charge import Charging
 from payments.usecases.reconcile import Reconciler
 from payments.usecases.relay import Relay
-from tests.support.aws import REQUEST, Context, api_event, payment, queue_event, stream_record
+from tests.support.aws import REQUEST, Context, api_event, cold, payment, queue_event, stream_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,12 +51,8 @@ def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(telemetry.metrics, "namespace", "Payments/test")
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Payments/test")
     telemetry._measured.clear()  # noqa: SLF001
-    caches: list[Any] = [telemetry._metrics_by, validator.wired, processor.wired]  # noqa: SLF001
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
+    with cold(telemetry._metrics_by, validator.wired, processor.wired):  # noqa: SLF001
+        yield
 
 
 @pytest.fixture
